@@ -1,0 +1,29 @@
+"""Makes the checkout importable as `expeditor` and the test support as `tests.support`, whatever the folder is called.
+
+The package's doorway (`__init__.py` of the checkout) is not run: it belongs to ComfyUI's loader. Environment settings of
+the developer's shell are removed, so that a test sees only what it sets.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Read by tests/support to find the development set-up; everything else named EXPEDITOR_* would change the code under test.
+_KEPT = {"EXPEDITOR_PYTHON", "EXPEDITOR_CACHE_DIR", "EXPEDITOR_CHROMIUM"}
+
+
+def _register(name: str, folder: Path) -> None:
+    module = ModuleType(name)
+    module.__path__ = [str(folder)]
+    sys.modules[name] = module
+
+
+_register("expeditor", ROOT)
+_register("tests", ROOT / "tests")
+for _name in [name for name in os.environ if name.startswith("EXPEDITOR_") and name not in _KEPT]:
+    del os.environ[_name]
