@@ -1,0 +1,1 @@
+"""Who hears what happened: the bus and the mailbox. Importing starts nothing."""

@@ -1,0 +1,1 @@
+"""The only Python besides nodes/ that touches ComfyUI's modules."""

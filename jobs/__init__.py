@@ -1,0 +1,1 @@
+"""The vocabulary everything shares. Standard library only; nothing here does I/O."""

@@ -1,0 +1,38 @@
+"""How long a job will probably run: the signature it is grouped by, and the running mean.
+
+Pure. The store keeps the means; the mean is exponentially weighted with ``ALPHA`` for the newest run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, cast
+
+ALPHA = 0.3
+DEFAULT_ESTIMATE_S = 5.0
+_SIZE_INPUTS = frozenset({"width", "height", "steps", "batch_size", "frames", "length", "upscale_by", "scale_by"})
+
+
+def signature(prompt: dict[str, Any]) -> str:
+    """A short name for all prompts that should take about as long: classes, models, sizes and steps."""
+    parts: list[str] = []
+    for node in prompt.values():
+        if not isinstance(node, dict):
+            continue
+        fields = cast("dict[str, Any]", node)
+        parts.append(f"class={fields.get('class_type')}")
+        inputs = fields.get("inputs")
+        if not isinstance(inputs, dict):
+            continue
+        for name, value in cast("dict[str, Any]", inputs).items():
+            if name in _SIZE_INPUTS and isinstance(value, (int, float, str)) or name.endswith("_name") and isinstance(value, str):
+                parts.append(f"{name}={value}")
+    digest = hashlib.blake2b("\n".join(sorted(parts)).encode("utf-8", "surrogatepass"), digest_size=8)
+    return digest.hexdigest()
+
+
+def next_mean(mean_s: float | None, observed_s: float) -> float:
+    """The mean after one more run; the first run is its own mean."""
+    if mean_s is None:
+        return observed_s
+    return mean_s + ALPHA * (observed_s - mean_s)

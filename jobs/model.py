@@ -1,0 +1,217 @@
+"""What a job is: status, cause, and the frozen records that cross layers.
+
+Owns the words of DESIGN 2. Does not own: which moves between statuses are legal
+(``transitions``), the order of the queue (``ordering``), nor any wire format (``routes``).
+Times are seconds since the epoch as float (``_at_s``); durations are ``_s``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+PRIORITY_MIN = 1
+PRIORITY_MAX = 10
+PRIORITY_DEFAULT = 3
+
+JsonObject = dict[str, Any]
+
+
+class JobStatus(str, Enum):
+    """Where a job stands. ``held`` is a flag on a queued job, not a status."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    WAITING = "waiting"
+    RETRYING = "retrying"
+    CANCELING = "canceling"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    EXPIRED = "expired"
+
+
+class Cause(str, Enum):
+    """Why a job or an attempt did not simply succeed."""
+
+    OUT_OF_MEMORY = "OUT_OF_MEMORY"
+    NODE_ERROR = "NODE_ERROR"
+    MODEL_MISSING = "MODEL_MISSING"
+    INPUT_CHANGED = "INPUT_CHANGED"
+    STALLED = "STALLED"
+    PROCESS_DIED = "PROCESS_DIED"
+    POISON = "POISON"
+    INTERRUPTED = "INTERRUPTED"
+    LEASE_LOST = "LEASE_LOST"
+    UPSTREAM_UNAVAILABLE = "UPSTREAM_UNAVAILABLE"
+    SECRET_LOST = "SECRET_LOST"
+    EXPIRED = "EXPIRED"
+    CANCELED = "CANCELED"
+
+
+class Source(str, Enum):
+    """Which door a job came through; a metric label, so the set is closed."""
+
+    PROMPT = "prompt"
+    SUBMIT = "submit"
+    IN_PROCESS = "in_process"
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who a job belongs to (DESIGN 14).
+
+    ``trusted`` is true for token and proxy names; a client id is a claim, not an identity.
+    """
+
+    name: str
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One file a job made, as ComfyUI names it.
+
+    ``folder`` is ComfyUI's ``output``, ``temp`` or ``input``; ``kind`` is the v2 contract's
+    ``image | video | audio | text | file | latent``; ``size_bytes`` is None when the file was not found.
+    """
+
+    node_id: str
+    name: str
+    subfolder: str
+    folder: str
+    kind: str
+    content_type: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, for people: the cause's name, one sentence, and the node if one is to blame."""
+
+    code: str
+    message: str
+    node_id: str | None = None
+    class_type: str | None = None
+    exception_type: str | None = None
+    traceback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One run of a job, numbered from 1. ``outcome`` is None while it runs."""
+
+    number: int
+    started_at_s: float
+    boot_id: str
+    finished_at_s: float | None = None
+    outcome: JobStatus | None = None
+    cause: Cause | None = None
+    last_node_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What ComfyUI needs to run a job, as JSON text: kept apart because lists and polls never need it.
+
+    ``prompt_json`` is the prompt after validation (coerced, ``_priority`` lifted) and before execution.
+    ``extra_json`` never holds secrets; ``outputs_json`` is the list of output nodes to execute.
+    """
+
+    prompt_json: str
+    extra_json: str
+    outputs_json: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that asks to enter the store. ``number`` is ComfyUI's and only breaks ties of the score."""
+
+    id: str
+    principal: Principal
+    priority: int
+    source: Source
+    created_at_s: float
+    number: float
+    payload: Payload
+    front: bool = False
+    client_id: str | None = None
+    metadata: JsonObject = field(default_factory=lambda: {})
+    signature: str = ""
+    node_count: int = 0
+    prompt_length: int = 0
+    needs_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A stored job. ``seq`` is the order of arrival; ``score`` the static place in the queue (smallest first)."""
+
+    id: str
+    principal: Principal
+    priority: int
+    source: Source
+    status: JobStatus
+    created_at_s: float
+    queued_at_s: float
+    number: float
+    seq: int
+    start_tag: float
+    score: float
+    estimated_s: float
+    signature: str = ""
+    client_id: str | None = None
+    metadata: JsonObject = field(default_factory=lambda: {})
+    node_count: int = 0
+    prompt_length: int = 0
+    needs_secret: bool = False
+    held: bool = False
+    cached: bool = False
+    started_at_s: float | None = None
+    finished_at_s: float | None = None
+    attempts: tuple[Attempt, ...] = ()
+    outputs: tuple[Output, ...] = ()
+    cause: Cause | None = None
+    error: JobError | None = None
+
+    @property
+    def attempt(self) -> int:
+        """The number of the current or last attempt; 0 before the first."""
+        return self.attempts[-1].number if self.attempts else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job taken to run. ``attempt`` fences it: only the job's current attempt may finish it."""
+
+    job: Job
+    payload: Payload
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended. ``status`` is SUCCEEDED, FAILED or CANCELED; ``run_s`` is the time on the machine."""
+
+    status: JobStatus
+    finished_at_s: float
+    run_s: float
+    cause: Cause | None = None
+    error: JobError | None = None
+    outputs: tuple[Output, ...] = ()
+    cached: bool = False
+    last_node_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The latest snapshot of a running job. ``value`` is 0..1; ``step`` and ``steps`` are the current node's."""
+
+    value: float
+    nodes_done: int
+    nodes_total: int
+    current_node: str | None = None
+    current_node_class: str | None = None
+    step: float | None = None
+    steps: float | None = None

@@ -1,0 +1,1 @@
+"""All metrics and the one log formatter."""
