@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 import requests
+
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -1,0 +1,4 @@
+# ComfyUI's comfy.cli_args: no types are published, so its symbols are Any.
+from typing import Any
+
+def __getattr__(name: str) -> Any: ...
