@@ -32,7 +32,7 @@ interface ComfyApp {
   queuePrompt(number: number, batchCount?: number, queueNodeIds?: string[]): Promise<boolean>;
 }
 
-interface ComfyApi extends EventTarget {
+interface ComfyApi {
   clientId?: string;
   initialClientId?: string | null;
   api_base: string;
