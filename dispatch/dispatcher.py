@@ -1,0 +1,160 @@
+"""From the line to the machine: claim, and settle what was claimed.
+
+Runs on ComfyUI's worker thread. Owns when a claim is tried and that no ending is lost while the store is away: an ending
+that cannot be committed is kept and committed before the next claim, so nothing runs on top of an unsettled job (a crash
+in between means the job runs again: at least once, one finishing attempt). Does not own the order (``store``) nor how a
+run is judged (``verdict``).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from ..jobs.errors import Conflict, ExpeditorError, NotFound, StoreUnavailable
+from ..jobs.model import Cause, Claim, Ending, JobError, JobStatus
+from ..store.base import JobStore, Recovered
+from .ports import OutputFiles, RunObserver
+from .runs import RunTable
+from .verdict import RunReport, judge
+
+log = logging.getLogger("expeditor.dispatch")
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Unsettled:
+    job_id: str
+    attempt: int
+    ending: Ending
+
+
+class Dispatcher:
+    """One machine's dispatcher. ``claim`` and ``finish`` are called by one thread at a time."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        runs: RunTable,
+        files: OutputFiles,
+        observer: RunObserver,
+        clock: Clock,
+        monotonic: Clock,
+        deadline_s: float,
+    ) -> None:
+        """``deadline_s`` bounds every wait for the store; ``clock`` tells times, ``monotonic`` measures gaps."""
+        self._store = store
+        self._runs = runs
+        self._files = files
+        self._observer = observer
+        self._clock = clock
+        self._monotonic = monotonic
+        self._deadline_s = deadline_s
+        self._claims: dict[str, Claim] = {}
+        self._unsettled: list[_Unsettled] = []
+        self._free_since_s: float | None = None
+
+    def recover(self) -> Recovered:
+        """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``."""
+        recovered = self._store.recover().result(self._deadline_s)
+        kept: list[Any] = []
+        for job, payload in recovered.waiting:
+            if job.needs_secret:
+                self._fail_secret(job.id)
+            else:
+                kept.append((job, payload))
+        return replace(recovered, waiting=tuple(kept))
+
+    def claim(self) -> Claim | None:
+        """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away."""
+        self._settle_leftovers()
+        claim = self._wait(self._store.claim())
+        if claim is None:
+            self._free_since_s = None
+            return None
+        if self._free_since_s is not None and claim.job.queued_at_s < self._clock():
+            self._observer.gap(self._monotonic() - self._free_since_s)
+        self._claims[claim.job.id] = claim
+        self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json))
+        return claim
+
+    def finish(self, job_id: str, report: RunReport) -> None:
+        """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim."""
+        facts = self._runs.end(job_id, self._clock())
+        ending = judge(report, facts)
+        sized = tuple(
+            replace(output, size_bytes=self._files.size_bytes(output.folder, output.subfolder, output.name))
+            for output in ending.outputs
+        )
+        self._settle(job_id, replace(ending, outputs=sized))
+
+    def refuse(self, job_id: str, message: str) -> None:
+        """Settle a claimed job that could not be started as failed. Never raises."""
+        facts = self._runs.end(job_id, self._clock())
+        error = JobError(code=Cause.NODE_ERROR.value, message=message)
+        self._settle(job_id, Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause.NODE_ERROR, error=error))
+
+    def withdraw(self, job_id: str) -> None:
+        """Settle a claimed job that was cancelled before it began. Never raises."""
+        facts = self._runs.end(job_id, self._clock())
+        self._settle(job_id, Ending(JobStatus.CANCELED, facts.finished_at_s, 0.0, cause=Cause.CANCELED))
+
+    def _settle(self, job_id: str, ending: Ending) -> None:
+        claim = self._claims.pop(job_id, None)
+        self._free_since_s = self._monotonic()
+        if claim is None:
+            log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
+            return
+        self._unsettled.append(_Unsettled(job_id, claim.attempt, ending))
+        try:
+            self._settle_leftovers()
+        except StoreUnavailable as error:
+            log.warning(
+                "The end of a job could not be stored yet; it is stored before the next job starts: %s",
+                error.message,
+                extra={"event": "store.unavailable", "job_id": job_id, "code": error.code},
+            )
+
+    def _settle_leftovers(self) -> None:
+        while self._unsettled:
+            left = self._unsettled[0]
+            try:
+                self._wait(self._store.finish(left.job_id, left.attempt, left.ending))
+            except (Conflict, NotFound) as error:
+                log.warning(
+                    "A late result was refused: %s", error.message, extra={"event": "result.refused", "job_id": left.job_id}
+                )
+            self._unsettled.pop(0)
+
+    def _fail_secret(self, job_id: str) -> None:
+        error = JobError(
+            code=Cause.SECRET_LOST.value,
+            message="The job needs a partner key that was sent with it; keys are never stored and the server restarted. Submit it again.",
+        )
+        ending = Ending(JobStatus.FAILED, self._clock(), 0.0, cause=Cause.SECRET_LOST, error=error)
+        try:
+            self._wait(self._store.fail_queued(job_id, ending))
+        except ExpeditorError as refused:
+            log.warning("Could not fail a job without its key: %s", refused.message, extra={"job_id": job_id})
+
+    def _wait(self, future: Any) -> Any:
+        try:
+            return future.result(self._deadline_s)
+        except FutureTimeoutError as error:
+            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.") from error
+
+
+def node_classes(prompt_json: str) -> dict[str, str]:
+    """Node ids to class types of a stored prompt."""
+    prompt = json.loads(prompt_json)
+    if not isinstance(prompt, dict):
+        return {}
+    nodes = cast("dict[str, Any]", prompt)
+    return {
+        node_id: str(cast("dict[str, Any]", node).get("class_type")) for node_id, node in nodes.items() if isinstance(node, dict)
+    }

@@ -1,0 +1,43 @@
+"""What dispatch needs from outside, by shape. ``host`` and ``telemetry`` fit these; ``runtime`` joins them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ..jobs.model import Output
+
+
+class Interrupter(Protocol):
+    """ComfyUI's one interruption flag, aimed at one job."""
+
+    def interrupt(self, job_id: str) -> bool:
+        """Interrupt the job if it is the one on the machine now; says whether it was."""
+        ...
+
+
+class OutputFiles(Protocol):
+    """The files that a run left behind."""
+
+    def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
+        """The file's size; None when there is no such file in ComfyUI's folders."""
+        ...
+
+
+class RunObserver(Protocol):
+    """Hears how runs go, for metrics. Must be quick and never raise."""
+
+    def node_ran(self, class_type: str, duration_s: float) -> None:
+        """One node ran."""
+        ...
+
+    def nodes_cached(self, hits: int, misses: int) -> None:
+        """Of one run's nodes, how many came from the cache and how many had to run."""
+        ...
+
+    def gap(self, duration_s: float) -> None:
+        """Time between the end of one job and the claim of the next, when the next one was waiting."""
+        ...
+
+    def busy(self, running: bool) -> None:
+        """The machine took up a job, or put one down."""
+        ...

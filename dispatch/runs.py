@@ -1,0 +1,151 @@
+"""What runs on this machine now: progress, node times, and cancels that cannot be lost.
+
+Owns the in-memory picture of claimed jobs between claim and finish. Signals come from ``host.observer`` on ComfyUI's
+worker thread and others; reads come from the event loop: one lock, held for dictionary work only. Nothing here survives a crash.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..jobs.model import Progress
+from .ports import Interrupter, RunObserver
+from .verdict import RunFacts
+
+Clock = Callable[[], float]
+
+
+@dataclass(slots=True)
+class _Run:
+    classes: Mapping[str, str]
+    started_s: float
+    cancel_wanted: bool = False
+    executed: int = 0
+    node_id: str | None = None
+    node_started_s: float = 0.0
+    cached: frozenset[str] = frozenset()
+    nodes: dict[str, tuple[float, float, str]] = field(default_factory=lambda: {})
+
+
+class RunTable:
+    """The jobs on this machine, by id."""
+
+    def __init__(self, *, interrupter: Interrupter, observer: RunObserver, monotonic: Clock) -> None:
+        """``monotonic`` measures durations and never jumps."""
+        self._interrupter = interrupter
+        self._observer = observer
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._runs: dict[str, _Run] = {}
+
+    def begin(self, job_id: str, classes: Mapping[str, str]) -> None:
+        """A job was claimed; ``classes`` maps its node ids to class types."""
+        with self._lock:
+            self._runs[job_id] = _Run(classes=classes, started_s=self._monotonic())
+        self._observer.busy(True)
+
+    def end(self, job_id: str, finished_at_s: float) -> RunFacts:
+        """The run is over: its facts. An unknown job gives empty facts."""
+        with self._lock:
+            run = self._runs.pop(job_id, None)
+        self._observer.busy(False)
+        if run is None:
+            return RunFacts(finished_at_s=finished_at_s, run_s=0.0, nodes_executed=0, last_node_id=None)
+        now_s = self._monotonic()
+        self._close_node(run, now_s)
+        self._observer.nodes_cached(len(run.cached), run.executed)
+        return RunFacts(
+            finished_at_s=finished_at_s,
+            run_s=now_s - run.started_s,
+            nodes_executed=run.executed,
+            last_node_id=run.node_id,
+        )
+
+    def signal(self, event: str, fields: Mapping[str, Any]) -> None:
+        """One of ComfyUI's socket messages about a run; anything else is ignored."""
+        job_id = fields.get("prompt_id")
+        with self._lock:
+            run = self._runs.get(job_id) if isinstance(job_id, str) else None
+            if run is None:
+                return
+            cancel = run.cancel_wanted
+            if event == "execution_cached":
+                run.cached = frozenset(str(node) for node in fields.get("nodes") or ())
+            elif event == "progress_state":
+                run.nodes = _node_states(fields.get("nodes"))
+        if event == "executing":
+            self._node_begins(run, fields)
+        if cancel:
+            self._interrupter.interrupt(str(job_id))
+
+    def interrupt(self, job_id: str) -> None:
+        """Stop a run: now, and again at each of its signals until it ends (ComfyUI clears its flag at the start of a run)."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is None:
+                return
+            run.cancel_wanted = True
+        self._interrupter.interrupt(job_id)
+
+    def progress(self, job_id: str) -> Progress | None:
+        """The latest snapshot of a job that runs here, else None."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            return None if run is None else _progress(run)
+
+    def running_for_s(self, job_id: str) -> float | None:
+        """Seconds since the claim of a job that runs here, else None."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            return None if run is None else self._monotonic() - run.started_s
+
+    def _node_begins(self, run: _Run, fields: Mapping[str, Any]) -> None:
+        now_s = self._monotonic()
+        self._close_node(run, now_s)
+        node = fields.get("node")
+        if node is None:
+            return
+        run.node_id, run.node_started_s = str(node), now_s
+        run.executed += 1
+
+    def _close_node(self, run: _Run, now_s: float) -> None:
+        if run.node_id is not None and run.node_started_s:
+            self._observer.node_ran(run.classes.get(run.node_id, "unknown"), now_s - run.node_started_s)
+            run.node_started_s = 0.0
+
+
+def _node_states(nodes: Any) -> dict[str, tuple[float, float, str]]:
+    states: dict[str, tuple[float, float, str]] = {}
+    if not isinstance(nodes, Mapping):
+        return states
+    for node_id, state in cast("Mapping[str, Any]", nodes).items():
+        if isinstance(state, Mapping):
+            fields = cast("Mapping[str, Any]", state)
+            value, largest = float(fields.get("value", 0)), float(fields.get("max", 1))
+            states[str(node_id)] = (value, largest, str(fields.get("state", "")))
+    return states
+
+
+def _progress(run: _Run) -> Progress:
+    total = max(len(run.classes), 1)
+    finished = {node for node, (_, _, state) in run.nodes.items() if state == "finished"} | run.cached
+    done = min(len(finished), total)
+    step: float | None = None
+    steps: float | None = None
+    part = 0.0
+    current = run.node_id
+    if current is not None and current in run.nodes and current not in finished:
+        step, steps, _ = run.nodes[current]
+        part = step / steps if steps else 0.0
+    return Progress(
+        value=min((done + part) / total, 1.0),
+        nodes_done=done,
+        nodes_total=total,
+        current_node=current,
+        current_node_class=run.classes.get(current) if current else None,
+        step=step,
+        steps=steps,
+    )

@@ -1,0 +1,147 @@
+"""How a run is judged: from what ComfyUI reports to the ending of an attempt. Pure.
+
+ComfyUI's ``success`` flag alone is not enough: it is only updated per executed node, and an ``execution_error`` event
+alone is not a failure (a node may block one branch and the prompt still succeed). ``execution_success`` decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from ..jobs.model import Cause, Ending, JobError, JobStatus, Output
+
+_KIND_BY_PREFIX = {"image": "image", "video": "video", "audio": "audio", "text": "text"}
+_CONTENT_TYPES = {
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
+    ".gif": "image/gif",
+    ".svg": "image/svg+xml",
+    ".mp4": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".mov": "video/quicktime",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".wav": "audio/wav",
+    ".opus": "audio/opus",
+    ".ogg": "audio/ogg",
+    ".txt": "text/plain",
+    ".json": "application/json",
+    ".latent": "application/octet-stream",
+    ".glb": "model/gltf-binary",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """What ComfyUI says of a finished run: its status word, its messages (event, fields) and its outputs by node."""
+
+    succeeded: bool
+    messages: Sequence[tuple[str, Mapping[str, Any]]]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What we saw of the run ourselves."""
+
+    finished_at_s: float
+    run_s: float
+    nodes_executed: int
+    last_node_id: str | None
+
+
+def judge(report: RunReport, facts: RunFacts) -> Ending:
+    """The ending of the attempt; outputs have no sizes yet."""
+    events = dict(report.messages)
+    cached = facts.nodes_executed == 0 and "execution_cached" in events
+    outputs = collect_outputs(report.outputs)
+
+    def ending(status: JobStatus, cause: Cause | None = None, error: JobError | None = None) -> Ending:
+        last = error.node_id if error is not None and error.node_id is not None else facts.last_node_id
+        return Ending(
+            status=status,
+            finished_at_s=facts.finished_at_s,
+            run_s=facts.run_s,
+            cause=cause,
+            error=error,
+            outputs=outputs,
+            cached=cached and status is JobStatus.SUCCEEDED,
+            last_node_id=last,
+        )
+
+    if "execution_interrupted" in events:
+        return ending(JobStatus.CANCELED, Cause.INTERRUPTED)
+    if "execution_success" in events or (report.succeeded and "execution_error" not in events):
+        return ending(JobStatus.SUCCEEDED)
+    fields = events.get("execution_error", {})
+    cause = cause_of(str(fields.get("exception_type", "")))
+    return ending(JobStatus.FAILED, cause, error_of(cause, fields))
+
+
+def cause_of(exception_type: str) -> Cause:
+    """The cause that an exception's type stands for."""
+    if exception_type.rsplit(".", 1)[-1] == "OutOfMemoryError":
+        return Cause.OUT_OF_MEMORY
+    return Cause.NODE_ERROR
+
+
+def error_of(cause: Cause, fields: Mapping[str, Any]) -> JobError:
+    """The error of a failed run. The node's inputs, which core sends along, are left out: they are the client's data."""
+    message = str(fields.get("exception_message", "")).strip() or "The run ended without saying why."
+    trace = fields.get("traceback")
+    lines = cast("Sequence[Any]", trace) if isinstance(trace, (list, tuple)) else ()
+    return JobError(
+        code=cause.value,
+        message=message,
+        node_id=_text(fields.get("node_id")),
+        class_type=_text(fields.get("node_type")),
+        exception_type=_text(fields.get("exception_type")),
+        traceback="".join(str(line) for line in lines) or None,
+    )
+
+
+def collect_outputs(by_node: Mapping[str, Any]) -> tuple[Output, ...]:
+    """Every file named in a run's outputs, in the order of the nodes; texts and other values are not files."""
+    found: list[Output] = []
+    for node_id, groups in by_node.items():
+        if not isinstance(groups, Mapping):
+            continue
+        for group, entries in cast("Mapping[str, Any]", groups).items():
+            if not isinstance(entries, (list, tuple)):
+                continue
+            for entry in cast("Sequence[Any]", entries):
+                output = _output(str(node_id), str(group), entry)
+                if output is not None:
+                    found.append(output)
+    return tuple(found)
+
+
+def _output(node_id: str, group: str, entry: Any) -> Output | None:
+    if not isinstance(entry, Mapping):
+        return None
+    fields = cast("Mapping[str, Any]", entry)
+    name = fields.get("filename")
+    if not isinstance(name, str):
+        return None
+    suffix = name[name.rfind(".") :].lower() if "." in name else ""
+    content_type = _CONTENT_TYPES.get(suffix, "application/octet-stream")
+    kind = _KIND_BY_PREFIX.get(content_type.split("/", 1)[0], "file")
+    if group == "latents" or suffix == ".latent":
+        kind = "latent"
+    return Output(
+        node_id=node_id,
+        name=name,
+        subfolder=str(fields.get("subfolder", "")),
+        folder=str(fields.get("type", "output")),
+        kind=kind,
+        content_type=content_type,
+    )
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)

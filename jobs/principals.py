@@ -1,0 +1,38 @@
+"""Who a job belongs to (DESIGN 14), decided from plain facts of the request. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .model import Principal
+
+ANONYMOUS = Principal("anonymous")
+MAX_NAME_LENGTH = 200
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalRules:
+    """The settings that decide. ``user_header`` is believed only from ``proxies`` (addresses or networks)."""
+
+    from_client_id: bool = True
+    user_header: str | None = None
+    proxies: Sequence[str] = ()
+
+
+def principal_of(rules: PrincipalRules, remote: str | None, user: str | None, client_id: object) -> Principal:
+    """The principal: a trusted proxy's user, else the client id, else ``anonymous``. ``user`` is the header's value."""
+    if rules.user_header and user and remote and _is_trusted(remote, rules.proxies):
+        return Principal(user[:MAX_NAME_LENGTH], trusted=True)
+    if rules.from_client_id and isinstance(client_id, str) and client_id:
+        return Principal(client_id[:MAX_NAME_LENGTH])
+    return ANONYMOUS
+
+
+def _is_trusted(remote: str, proxies: Sequence[str]) -> bool:
+    try:
+        address = ipaddress.ip_address(remote)
+        return any(address in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
+    except ValueError:
+        return False
