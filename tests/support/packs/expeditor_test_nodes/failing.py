@@ -1,0 +1,102 @@
+"""Nodes that raise: ordinary errors, an out-of-memory error of torch, and `SystemExit`, which kills stock ComfyUI's worker.
+
+`times` makes a node fail on its first runs only, counted per `key` by empty files beside ComfyUI's input folder, so
+that the count outlives the process and a retry after a restart is seen as one.
+"""
+
+# ruff: noqa: N802, ARG003 - ComfyUI dictates these names and arguments
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+import torch
+
+ERRORS: dict[str, type[Exception]] = {
+    "ValueError": ValueError,
+    "TypeError": TypeError,
+    "RuntimeError": RuntimeError,
+    "ConnectionError": ConnectionError,
+    "TimeoutError": TimeoutError,
+    "FileNotFoundError": FileNotFoundError,
+}
+ALWAYS = 1_000_000
+
+
+class _Failing:
+    CATEGORY = "expeditor tests"
+    FUNCTION = "run"
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    @classmethod
+    def IS_CHANGED(cls, **inputs: object) -> float:
+        """Never cached: not a number equals nothing."""
+        return float("nan")
+
+
+class ExpeditorTestRaises(_Failing):
+    """Raises `error` with `text` on its first `times` runs under `key`, then succeeds."""
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """ComfyUI's declaration of the inputs."""
+        return {
+            "required": {
+                "error": (list(ERRORS), {"default": "RuntimeError"}),
+                "text": ("STRING", {"default": "raised by a test node"}),
+            },
+            "optional": {**_COUNTED},
+        }
+
+    def run(self, error: str, text: str, times: int = ALWAYS, key: str = "raises") -> dict[str, Any]:
+        """The number of runs so far, in the history."""
+        runs = _count_run(key)
+        if runs <= times:
+            raise ERRORS[error](text)
+        return {"ui": {"runs": [runs]}}
+
+
+class ExpeditorTestOutOfMemory(_Failing):
+    """Raises torch's out-of-memory error on its first `times` runs under `key`; takes no memory itself."""
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """ComfyUI's declaration of the inputs."""
+        return {"required": {}, "optional": {**_COUNTED}}
+
+    def run(self, times: int = ALWAYS, key: str = "oom") -> dict[str, Any]:
+        """The number of runs so far, in the history."""
+        runs = _count_run(key)
+        if runs <= times:
+            raise torch.cuda.OutOfMemoryError("a test node says that memory is used up")
+        return {"ui": {"runs": [runs]}}
+
+
+class ExpeditorTestRaisesSystemExit(_Failing):
+    """Raises `SystemExit`, which no `except Exception` catches."""
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """ComfyUI's declaration of the inputs."""
+        return {"required": {"code": ("INT", {"default": 3})}}
+
+    def run(self, code: int) -> dict[str, Any]:
+        """Never returns."""
+        raise SystemExit(code)
+
+
+_COUNTED: dict[str, Any] = {
+    "times": ("INT", {"default": ALWAYS, "min": 0, "max": ALWAYS}),
+    "key": ("STRING", {"default": "run"}),
+}
+
+
+def _count_run(key: str) -> int:
+    folder = Path(folder_paths.get_input_directory()).parent / "expeditor_test_runs" / key
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = len(list(folder.iterdir())) + 1
+    (folder / str(runs)).touch()
+    return runs
