@@ -1,0 +1,186 @@
+"""The way from a client to a node that waits: open waits, their one answer, and the memory of those that are over.
+
+Owns which waits are open, who answers first and what a late or ambiguous answer is told. Does not own how long a node
+looks (``nodes.wait_for_message``), nor any wire format but the one JSON form of a wait that route and socket event share.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound
+
+MAX_MESSAGE_BYTES = 64 * 1024
+REMEMBERED_WAITS = 1024
+"""How many waits that are over are told apart from those that never were."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWait:
+    """One open wait. ``label`` is the author's question to the person; times are seconds since the epoch."""
+
+    token: str
+    prompt_id: str
+    node_id: str
+    label: str
+    opened_at_s: float
+    deadline_at_s: float
+    max_bytes: int
+
+    def describe(self) -> dict[str, str | int]:
+        """The wait as JSON: ``token node_id prompt_id label opened_at deadline_at max_bytes``, times in RFC 3339 with Z."""
+        return {
+            "token": self.token,
+            "node_id": self.node_id,
+            "prompt_id": self.prompt_id,
+            "label": self.label,
+            "opened_at": _rfc3339(self.opened_at_s),
+            "deadline_at": _rfc3339(self.deadline_at_s),
+            "max_bytes": self.max_bytes,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Which wait a message reached."""
+
+    token: str
+    node_id: str
+    prompt_id: str
+
+
+class Wait:
+    """A waiting node's end of the mailbox; made by ``Mailbox.open`` only."""
+
+    def __init__(self, pending: PendingWait, clock: Callable[[], float]) -> None:
+        """Join the wait's facts with the clock that judges its deadline."""
+        self.pending = pending
+        self._clock = clock
+        self._answered = threading.Event()
+        self._message: str | None = None
+
+    @property
+    def token(self) -> str:
+        """The name of this wait, unguessable and used once."""
+        return self.pending.token
+
+    @property
+    def answered(self) -> bool:
+        """Whether a message has come."""
+        return self._answered.is_set()
+
+    @property
+    def expired(self) -> bool:
+        """Whether the deadline has passed; an answer that came before it still counts."""
+        return self._clock() >= self.pending.deadline_at_s
+
+    def poll(self, timeout_s: float) -> str | None:
+        """The message, waited for up to ``timeout_s`` seconds (0: just look); None when there is none yet."""
+        self._answered.wait(timeout_s)
+        return self._message
+
+    def answer(self, message: str) -> None:
+        """Hand over the message; called once, by the mailbox and under its lock."""
+        self._message = message
+        self._answered.set()
+
+
+class Mailbox:
+    """All open waits of this process. Safe from any thread; no verb blocks."""
+
+    def __init__(self, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
+        """``clock`` gives seconds since the epoch, ``new_id`` a token that nobody can guess."""
+        self._clock = clock
+        self._new_id = new_id
+        self._lock = threading.Lock()
+        self._open: dict[str, Wait] = {}
+        self._over: OrderedDict[str, PendingWait] = OrderedDict()
+
+    def open(
+        self, prompt_id: str, node_id: str, *, label: str, deadline_s: float, max_bytes: int = MAX_MESSAGE_BYTES
+    ) -> Wait:
+        """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done."""
+        now_s = self._clock()
+        pending = PendingWait(
+            token=self._new_id(),
+            prompt_id=prompt_id,
+            node_id=node_id,
+            label=label,
+            opened_at_s=now_s,
+            deadline_at_s=now_s + deadline_s,
+            max_bytes=max_bytes,
+        )
+        wait = Wait(pending, self._clock)
+        with self._lock:
+            self._open[wait.token] = wait
+        return wait
+
+    def close(self, token: str) -> None:
+        """End a wait; nothing happens if it is over already. Later answers to it get ``Gone``."""
+        with self._lock:
+            wait = self._open.pop(token, None)
+            if wait is None:
+                return
+            self._over[token] = wait.pending
+            while len(self._over) > REMEMBERED_WAITS:
+                self._over.popitem(last=False)
+
+    def deliver(self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None) -> Delivered:
+        """Answer the one wait that fits everything given; the first answer wins.
+
+        ``NotFound``: no such wait. ``Gone``: it is over (answered, timed out or cancelled). ``Conflict`` with
+        ``details["tokens"]``: several fit. ``LimitExceeded``: more than that wait takes. A refused message changes nothing.
+        """
+        size_bytes = len(message.encode("utf-8", "surrogatepass"))
+        with self._lock:
+            wait = self._one_live(node_id, token, prompt_id)
+            _refuse_excess(wait.pending, size_bytes)
+            wait.answer(message)
+        return Delivered(token=wait.token, node_id=wait.pending.node_id, prompt_id=wait.pending.prompt_id)
+
+    def pending(self) -> tuple[PendingWait, ...]:
+        """The waits that can still be answered, oldest first."""
+        with self._lock:
+            return tuple(wait.pending for wait in self._open.values() if _is_live(wait))
+
+    def _one_live(self, node_id: str, token: str | None, prompt_id: str | None) -> Wait:
+        fitting = [wait for wait in self._open.values() if _fits(wait.pending, node_id, token, prompt_id)]
+        live = [wait for wait in fitting if _is_live(wait)]
+        if len(live) == 1:
+            return live[0]
+        if live:
+            raise Conflict(
+                f"{len(live)} waits fit node {node_id}; send the token of one of them.",
+                details={"tokens": [wait.token for wait in live]},
+            )
+        if fitting or any(_fits(past, node_id, token, prompt_id) for past in self._over.values()):
+            raise Gone(f"Node {node_id} no longer waits: it was answered, timed out or was cancelled.")
+        raise NotFound(f"Nothing waits for a message to node {node_id} with the token and prompt_id given.")
+
+
+def _is_live(wait: Wait) -> bool:
+    return not wait.answered and not wait.expired
+
+
+def _fits(pending: PendingWait, node_id: str, token: str | None, prompt_id: str | None) -> bool:
+    if pending.node_id != node_id:
+        return False
+    return token in (None, pending.token) and prompt_id in (None, pending.prompt_id)
+
+
+def _refuse_excess(pending: PendingWait, size_bytes: int) -> None:
+    if size_bytes > pending.max_bytes:
+        raise LimitExceeded(
+            f"The message has {size_bytes} bytes of UTF-8; this wait takes at most {pending.max_bytes}.",
+            details={"bytes": size_bytes, "max_bytes": pending.max_bytes},
+            too_large=True,
+        )
+
+
+def _rfc3339(at_s: float) -> str:
+    text = datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds")
+    return text.replace("+00:00", "Z")
