@@ -1,0 +1,99 @@
+"""Linear and edge-keeping filters on channel-first tensors.
+
+Owns no style and no colour science. Pictures are `[C, H, W]` float32 of any size from 1x1; edges
+repeat the border pixel (reflection fails where the padding is larger than the picture).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_WIDEST_DIRECT_SIGMA = 6.0
+_NARROWEST_SIGMA = 0.2
+
+
+def smoothstep(low: float, high: float, x: Tensor) -> Tensor:
+    """0 below `low`, 1 above `high`, a smooth cubic between."""
+    t = ((x - low) / (high - low)).clamp(0.0, 1.0)
+    return t * t * (3.0 - 2.0 * t)
+
+
+def resize(x: Tensor, height: int, width: int) -> Tensor:
+    """Area average when smaller, bilinear when larger."""
+    if (height, width) == tuple(x.shape[-2:]):
+        return x
+    if height <= x.shape[-2] and width <= x.shape[-1]:
+        return F.interpolate(x.unsqueeze(0), size=(height, width), mode="area")[0]
+    return F.interpolate(x.unsqueeze(0), size=(height, width), mode="bilinear", align_corners=False)[0]
+
+
+def _gaussian(x: Tensor, sigma: float) -> Tensor:
+    radius = max(1, math.ceil(3 * sigma))
+    taps = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
+    kernel = kernel / kernel.sum()
+    y = F.pad(x.unsqueeze(1), (radius, radius, radius, radius), mode="replicate")
+    y = F.conv2d(y, kernel.reshape(1, 1, 1, -1))
+    return F.conv2d(y, kernel.reshape(1, 1, -1, 1))[:, 0]
+
+
+def blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur; wide ones are done on a reduced grid, which costs no visible accuracy."""
+    if sigma < _NARROWEST_SIGMA:
+        return x
+    if sigma <= _WIDEST_DIRECT_SIGMA:
+        return _gaussian(x, sigma)
+    height, width = x.shape[-2:]
+    factor = 2 ** int(math.log2(sigma / 3))
+    small = resize(x, max(1, -(-height // factor)), max(1, -(-width // factor)))
+    return resize(_gaussian(small, sigma / factor), height, width)
+
+
+def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Scharr derivatives per pixel (d/dx, d/dy), each of the shape of `x`."""
+    side = torch.tensor((3.0, 10.0, 3.0), device=x.device, dtype=x.dtype) / 32
+    step = torch.tensor((-1.0, 0.0, 1.0), device=x.device, dtype=x.dtype)
+    padded = F.pad(x.unsqueeze(1), (1, 1, 1, 1), mode="replicate")
+    across = F.conv2d(padded, (side.unsqueeze(1) * step).reshape(1, 1, 3, 3))[:, 0]
+    down = F.conv2d(padded, (step.unsqueeze(1) * side).reshape(1, 1, 3, 3))[:, 0]
+    return across, down
+
+
+def guided_coefficients(guide: Tensor, x: Tensor, sigma: float, eps: float) -> tuple[Tensor, Tensor]:
+    """Coefficients `(a, b)` such that `a * guide + b` is `x` smoothed along the guide's edges.
+
+    guide `[1, H, W]`, x `[C, H, W]`; a and b `[C, H, W]`. They may be enlarged and applied to a
+    larger guide.
+    """
+    mean_g, mean_x = blur(guide, sigma), blur(x, sigma)
+    variance = blur(guide * guide, sigma) - mean_g * mean_g
+    covariance = blur(guide * x, sigma) - mean_g * mean_x
+    a = covariance / (variance.clamp_min(0.0) + eps)
+    b = mean_x - a * mean_g
+    return blur(a, sigma), blur(b, sigma)
+
+
+def guided(x: Tensor, sigma: float, eps: float) -> Tensor:
+    """Self-guided smoothing of `[1, H, W]` that keeps its edges."""
+    a, b = guided_coefficients(x, x, sigma, eps)
+    return a * x + b
+
+
+def local_contrast(x: Tensor, sigma: float, amount: float) -> Tensor:
+    """Push `x` away from its surroundings' mean by `amount` times the difference."""
+    return x + amount * (x - blur(x, sigma))
+
+
+def stretch_limits(x: Tensor, low: float, high: float) -> tuple[float, float]:
+    """Quantiles `low` and `high` of `x`, taken from a thumbnail.
+
+    Flat pictures are not stretched: as the range falls below 0.4 the limits relax to 0 and 1.
+    """
+    small = resize(x, min(x.shape[-2], 256), min(x.shape[-1], 256)).flatten()
+    got = torch.quantile(small, torch.tensor((low, high), device=x.device, dtype=x.dtype)).tolist()
+    trust = min(1.0, max(0.0, (got[1] - got[0]) / 0.4))
+    return got[0] * trust, 1.0 + (got[1] - 1.0) * trust

@@ -1,0 +1,108 @@
+"""The direction in which strokes run: structure tensor, swirling filler, and smearing along it.
+
+A flow is a double angle `[2, H, W]` (cos 2θ, sin 2θ) of unit length, θ in image axes (x right,
+y down), because a direction and its opposite are the same and must average to themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .filters import blur, gradients, smoothstep
+from .sampling import sample_points
+from .watch import Watch
+
+_TINY = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
+class Flow:
+    """`direction` is the unit double angle `[2, H, W]`; `confidence` `[1, H, W]` is 0..1."""
+
+    direction: Tensor
+    confidence: Tensor
+
+
+def normalized(double_angle: Tensor) -> Tensor:
+    """Unit length everywhere; where there is no direction at all, along x."""
+    length = torch.hypot(double_angle[0], double_angle[1])
+    found = length > 1e-9
+    safe = torch.where(found, length, torch.ones_like(length))
+    return torch.stack(
+        (
+            torch.where(found, double_angle[0] / safe, torch.ones_like(length)),
+            torch.where(found, double_angle[1] / safe, torch.zeros_like(length)),
+        )
+    )
+
+
+def structure_flow(rgb: Tensor, sigma: float) -> Flow:
+    """Direction along edges of `rgb` `[C, H, W]`, smoothed by `sigma` pixels.
+
+    Confidence is anisotropy times how strong the edges are here against the picture's mean.
+    """
+    gx, gy = gradients(rgb)
+    tensor = torch.stack(((gx * gx).sum(0), (gy * gy).sum(0), (gx * gy).sum(0)))
+    near = blur(tensor, sigma)
+    e, g, f = (near + 0.15 * blur(near, 4 * sigma)).unbind(0)
+    length = torch.hypot(e - g, 2 * f)
+    direction = normalized(torch.stack((-(e - g), -2 * f)) / (length.mean() + _TINY))
+    energy = e + g
+    strength = (energy / (energy.mean() + _TINY)).sqrt()
+    # Rounding noise of a flat picture has a direction too; it is not to be trusted.
+    real = smoothstep(1e-7, 1e-6, energy)
+    anisotropy = length / (energy + _TINY)
+    confidence = anisotropy * (strength / 0.8).clamp(max=1.0) * real
+    return Flow(direction, confidence.unsqueeze(0))
+
+
+def swirl(flow: Flow, noise: Tensor, amount: float, sigma: float) -> Tensor:
+    """Fill what has no direction of its own with the contour lines of `noise` `[1, H, W]`.
+
+    Returns a unit double angle `[2, H, W]`, smoothed by `sigma`.
+    """
+    gx, gy = gradients(noise)
+    turning = normalized(torch.cat((gy * gy - gx * gx, -2 * gx * gy)) * 1e6)
+    share = amount * (1 - smoothstep(0.12, 0.5, flow.confidence))
+    mixed = flow.direction * (1 - share) + turning * share
+    return normalized(blur(mixed, sigma))
+
+
+def tangent(double_angle: Tensor) -> Tensor:
+    """Unit vector (x, y) `[2, ...]` of a double angle of any length; its sign is arbitrary."""
+    length = torch.hypot(double_angle[0], double_angle[1]).clamp_min(_TINY)
+    cos2 = (double_angle[0] / length).clamp(-1.0, 1.0)
+    x = ((1 + cos2) / 2).sqrt()
+    y = ((1 - cos2) / 2).sqrt()
+    return torch.stack((x, torch.where(double_angle[1] < 0, -y, y)))
+
+
+def smear(x: Tensor, direction: Tensor, reach: float, step: float, watch: Watch) -> Tensor:
+    """Line integral convolution: average `x` `[1, H, W]` along the flow, `reach` pixels each way.
+
+    Gaussian weights; `step` pixels between samples (no longer than the finest feature of `x`).
+    """
+    height, width = x.shape[-2:]
+    y0 = torch.arange(height, device=x.device, dtype=x.dtype).unsqueeze(1).expand(height, width)
+    x0 = torch.arange(width, device=x.device, dtype=x.dtype).unsqueeze(0).expand(height, width)
+    field = torch.cat((direction, x))
+    start = tangent(direction)
+    total, weight_sum = x.clone(), 1.0
+    count = max(1, round(reach / step))
+    for sign in (1.0, -1.0):
+        heading = start * sign
+        py, px = y0, x0
+        for i in range(1, count + 1):
+            watch.check()
+            py, px = py + heading[1] * step, px + heading[0] * step
+            got = sample_points(field, py, px)
+            weight = float(torch.exp(torch.tensor(-2.0 * (i / count) ** 2)))
+            total += got[2:] * weight
+            weight_sum += weight
+            ahead = tangent(got[:2])
+            turned = (ahead * heading).sum(0, keepdim=True) < 0
+            heading = torch.where(turned, -ahead, ahead)
+    return total / weight_sum

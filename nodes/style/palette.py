@@ -1,0 +1,98 @@
+"""Moving a picture's colours towards a palette by sliced optimal transport in OKLab.
+
+Owns palettes and the move; global statistics come from a thumbnail, so tiles never see a seam.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .color import hex_to_rgb, rgb_to_oklab
+from .filters import guided_coefficients, resize
+
+_THUMBNAIL = 256
+_QUANTILES = 1024
+_MOST_SAMPLES = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours as `rrggbb` words and how common each is."""
+
+    colors: str
+    weights: tuple[float, ...]
+    spread: float = 0.035
+
+    def cloud(self, count: int, rng: torch.Generator) -> Tensor:
+        """`[3, count]` OKLab points around the colours, as common as their weights say."""
+        lab = rgb_to_oklab(hex_to_rgb(self.colors).T.contiguous())
+        picks = torch.multinomial(torch.tensor(self.weights), count, replacement=True, generator=rng)
+        return lab[:, picks] + self.spread * torch.randn((3, count), generator=rng)
+
+
+def _frames(count: int, rng: torch.Generator) -> Tensor:
+    """Random orthonormal bases `[count, 3, 3]`."""
+    bases, _ = torch.linalg.qr(torch.randn((count, 3, 3), generator=rng))
+    return bases
+
+
+def _levels(device: torch.device) -> Tensor:
+    return torch.linspace(0.0, 1.0, _QUANTILES, device=device)
+
+
+def _quantiles(x: Tensor) -> Tensor:
+    """`[3, _QUANTILES]` evenly spaced quantiles of each row of `[3, n]`."""
+    ordered = x.sort(dim=1).values
+    place = _levels(x.device) * (ordered.shape[1] - 1)
+    low = place.floor().long()
+    high = (low + 1).clamp(max=ordered.shape[1] - 1)
+    return torch.lerp(ordered[:, low], ordered[:, high], (place - low).expand(3, -1))
+
+
+def _transfer(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
+    """Map each row of `x` so that quantiles `source` become quantiles `target`."""
+    right = torch.searchsorted(source, x).clamp(1, _QUANTILES - 1)
+    left = right - 1
+    s0, s1 = source.gather(1, left), source.gather(1, right)
+    t0, t1 = target.gather(1, left), target.gather(1, right)
+    share = ((x - s0) / (s1 - s0).clamp_min(1e-6)).clamp(0.0, 1.0)
+    return torch.lerp(t0, t1, share)
+
+
+def transport(points: Tensor, cloud: Tensor, rounds: int, rng: torch.Generator) -> Tensor:
+    """Move `[3, n]` points until they are distributed like `cloud` `[3, m]`; same order."""
+    every = max(1, points.shape[1] // _MOST_SAMPLES)
+    moved = points.clone()
+    for basis in _frames(rounds, rng).to(points.device):
+        turned = (basis @ moved).contiguous()
+        source = _quantiles(turned[:, ::every])
+        target = _quantiles(basis @ cloud)
+        moved = basis.T @ _transfer(turned, source, target)
+    return moved
+
+
+def move_colors(lab: Tensor, cloud: Tensor, strength: tuple[float, float], rng: torch.Generator) -> Tensor:
+    """Move `lab` `[3, H, W]` towards `cloud`; `strength` is 0..1 for L and for a, b.
+
+    The displacement is smoothed along the picture's own edges: no banding, no halos.
+    """
+    height, width = lab.shape[-2:]
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    small = resize(lab, max(1, round(height * scale)), max(1, round(width * scale)))
+    moved = transport(small.reshape(3, -1), cloud.to(lab.device), 16, rng).reshape(small.shape)
+    a, b = guided_coefficients(small[:1], moved - small, sigma=2.5, eps=1e-3)
+    share = torch.tensor((strength[0], strength[1], strength[1]), device=lab.device).reshape(3, 1, 1)
+    return lab + share * (resize(a, height, width) * lab[:1] + resize(b, height, width))
+
+
+def palette_distance(lab: Tensor, cloud: Tensor, rng: torch.Generator) -> float:
+    """Sliced Wasserstein-1 distance in OKLab of `[3, ...]` from a cloud `[3, m]`."""
+    points = lab.reshape(3, -1)
+    apart = [
+        (_quantiles(basis @ points) - _quantiles(basis @ cloud)).abs().mean()
+        for basis in _frames(16, rng).to(points.device)
+    ]
+    return float(torch.stack(apart).mean())

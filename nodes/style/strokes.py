@@ -1,0 +1,199 @@
+"""Planning brush strokes: where each one is, which way it runs, what colour it carries.
+
+Layers of strokes, one per cell of a jittered grid, are planned here once per picture on small
+grids. Laying them down pixel by pixel is `painting`. Strokes of one *coset* (every `group`-th cell
+both ways) cannot touch each other, so within a coset every pixel has exactly one candidate.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .filters import blur, smoothstep
+from .flow import normalized, tangent
+from .frame import Frame
+from .sampling import sample_points
+
+_SHORTEST_SPACING = 1.0
+_FAR = 1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of strokes; lengths are multiples of the frame's unit, jitters are deviations.
+
+    A stroke is drawn only where the picture's detail exceeds `threshold`; None draws all. `body` is
+    how thick its paint is: thin paint takes on the height of what lies under it.
+    """
+
+    spacing: float
+    length: float
+    width: float
+    opacity: float = 1.0
+    light_jitter: float = 0.0
+    color_jitter: float = 0.0
+    angle_jitter: float = 0.0
+    threshold: float | None = None
+    bristle: float = 1.0
+    edge: float = 0.12
+    body: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """What strokes are planned from, all on the map grid.
+
+    `target` OKLab `[3, h, w]`, `direction` unit double angle `[2, h, w]`, `detail` `[1, h, w]`.
+    """
+
+    target: Tensor
+    direction: Tensor
+    detail: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLayer:
+    """Strokes ready to paint, as grids `[n, rows, cols]` whose first cell is `-pad`.
+
+    `shape`: centre x, centre y, cos, sin (each over half length), half curvature, half length,
+    1 / half width. `paint`: L, a, b, bristle phase. A stroke that does not exist is far away.
+    """
+
+    spacing: float
+    group: int
+    pad: int
+    cosets: tuple[tuple[int, int], ...]
+    shape: Tensor
+    paint: Tensor
+    opacity: float
+    bristle: float
+    edge: float
+    body: float
+
+
+def detail_map(lightness: Tensor, unit: float) -> Tensor:
+    """How much is going on: about 1/3 where it is as much as is usual in this picture.
+
+    The usual is the squared mean of roots: a few hard edges do not make a soft face look empty.
+    """
+    busy = blur((lightness - blur(lightness, 3 * unit)).abs(), 2.5 * unit)
+    return busy / (3 * busy.clamp_min(0.0).sqrt().mean() ** 2 + 1e-3)
+
+
+def _uniform(shape: tuple[int, ...], rng: torch.Generator, device: torch.device) -> Tensor:
+    return torch.rand(shape, generator=rng).to(device)
+
+
+def _normal(shape: tuple[int, ...], rng: torch.Generator, device: torch.device) -> Tensor:
+    return torch.randn(shape, generator=rng).to(device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Placing:
+    """The jittered grid of one layer, in picture and in map coordinates."""
+
+    x: Tensor
+    y: Tensor
+    map_x: Tensor
+    map_y: Tensor
+
+    @classmethod
+    def of(cls, frame: Frame, spacing: float, pad: int, rng: torch.Generator) -> _Placing:
+        rows = math.ceil(frame.height / spacing) + 2 * pad
+        cols = math.ceil(frame.width / spacing) + 2 * pad
+        shift = (_uniform((2, rows, cols), rng, frame.device) - 0.5) * spacing
+        y = (torch.arange(rows, device=frame.device).unsqueeze(1) - pad + 0.5) * spacing + shift[0]
+        x = (torch.arange(cols, device=frame.device) - pad + 0.5) * spacing + shift[1]
+        return cls(x, y, frame.map_cols(x), frame.map_rows(y))
+
+
+def _angles(layer: Layer, maps: Maps, place: _Placing, map_unit: float, turn: Tensor) -> tuple[Tensor, Tensor]:
+    """Unit direction (x, y) of every stroke and its curvature in 1/map pixels."""
+    direction = blur(maps.direction, 0.4 * layer.width * map_unit)
+    heading = tangent(sample_points(direction, place.map_y, place.map_x))
+    reach = 0.35 * layer.length * map_unit
+    ends: list[Tensor] = []
+    for sign in (-1.0, 1.0):
+        y, x = place.map_y + sign * reach * heading[1], place.map_x + sign * reach * heading[0]
+        ends.append(normalized(sample_points(direction, y, x)))
+    # Difference of the doubled angles, halved: the turn between the stroke's two ends.
+    sine = ends[1][1] * ends[0][0] - ends[1][0] * ends[0][1]
+    cosine = ends[1][0] * ends[0][0] + ends[1][1] * ends[0][1]
+    curvature = 0.5 * torch.atan2(sine, cosine) / (2 * reach)
+    cos, sin = torch.cos(turn), torch.sin(turn)
+    turned = torch.stack((heading[0] * cos - heading[1] * sin, heading[1] * cos + heading[0] * sin))
+    return turned, curvature
+
+
+def plan_layer(layer: Layer, frame: Frame, maps: Maps, rng: torch.Generator) -> PlannedLayer | None:
+    """Plan every stroke of a layer; None where the strokes would be finer than pixels."""
+    spacing = layer.spacing * frame.unit
+    if spacing < _SHORTEST_SPACING and layer.threshold is not None:
+        return None
+    spacing = max(spacing, _SHORTEST_SPACING)
+    length, width = layer.length * frame.unit, layer.width * frame.unit
+    group = math.ceil((1.3 * max(length, width) + spacing) / spacing)
+    place = _Placing.of(frame, spacing, group, rng)
+    cells, device = tuple(place.x.shape), frame.device
+
+    turn = layer.angle_jitter * _normal(cells, rng, device)
+    heading, curvature = _angles(layer, maps, place, frame.map_unit, turn)
+    curvature = (curvature * frame.map_unit / frame.unit).clamp(-1 / length, 1 / length)
+    half_length = length / 2 * (0.75 + 0.4 * _uniform(cells, rng, device))
+    half_width = width / 2 * (0.8 + 0.4 * _uniform(cells, rng, device))
+
+    jitter = torch.tensor((layer.light_jitter, layer.color_jitter, layer.color_jitter), device=device)
+    color = sample_points(blur(maps.target, 0.35 * layer.width * frame.map_unit), place.map_y, place.map_x)
+    color = color + jitter.reshape(3, 1, 1) * _normal((3, *cells), rng, device)
+    phase = _uniform((1, *cells), rng, device)
+    chance = 0.25 * (_uniform(cells, rng, device) - 0.5)
+    x = place.x
+    if layer.threshold is not None:
+        wanted = sample_points(maps.detail, place.map_y, place.map_x)[0] + chance > layer.threshold
+        x = torch.where(wanted, x, torch.full_like(x, _FAR))
+    order = torch.randperm(group * group, generator=rng).tolist()
+    return PlannedLayer(
+        spacing=spacing,
+        group=group,
+        pad=group,
+        cosets=tuple((index // group, index % group) for index in order),
+        shape=torch.stack((x, place.y, heading[0], heading[1], curvature / 2, 1 / half_length, 1 / half_width)),
+        paint=torch.cat((color, phase)),
+        opacity=layer.opacity,
+        bristle=layer.bristle,
+        edge=layer.edge,
+        body=layer.body,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Dab:
+    """What strokes leave at some pixels: coverage of colour and of height 0..1, height, OKLab."""
+
+    alpha: Tensor
+    build: Tensor
+    height: Tensor
+    color: Tensor
+
+
+def dab(u: Tensor, v: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:
+    """Shade pixels at (u, v) along and across their stroke, both -1..1 inside it."""
+    # Two triangle waves across the stroke: the hairs of the brush.
+    coarse = ((1.35 * v + paint[3]).frac().abs() * 2 - 1).abs()
+    fine = ((2.9 * v + 1.7 * paint[3]).frac().abs() * 2 - 1).abs()
+    hairs = 0.6 * coarse + 0.4 * fine
+    across, along = v * v, u * u
+    # |x|**2.5 by multiplication and sqrt, which round alike wherever a tile ends.
+    edge = along * u.abs().sqrt() + across * v.abs().sqrt()
+    tail = u.clamp_min(0.0)
+    edge = edge + 0.7 * layer.bristle * tail * tail * (1 - hairs)
+    soft = layer.edge
+    alpha = layer.opacity * smoothstep(0.0, 1.0, (1 + soft - edge) / (2 * soft))
+    height = (1 - 0.6 * across) * (0.45 + 0.55 * hairs) * (0.8 + 0.2 * u)
+    color = paint[:3].clone()
+    color[0] += 0.07 * layer.bristle * (hairs - 0.5)
+    return Dab(alpha, layer.body * alpha, height.clamp(0.0, 1.0), color)
