@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ..jobs.errors import Conflict, ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Claim, Ending, JobError, JobStatus
@@ -24,6 +25,7 @@ from .verdict import RunReport, judge
 
 log = logging.getLogger("expeditor.dispatch")
 Clock = Callable[[], float]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Dispatcher:
         self._claims: dict[str, Claim] = {}
         self._unsettled: list[_Unsettled] = []
         self._free_since_s: float | None = None
+        self._asked: Future[Claim | None] | None = None
 
     def recover(self) -> Recovered:
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``."""
@@ -73,7 +76,7 @@ class Dispatcher:
     def claim(self) -> Claim | None:
         """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away."""
         self._settle_leftovers()
-        claim = self._wait(self._store.claim())
+        claim = self._next()
         if claim is None:
             self._free_since_s = None
             return None
@@ -83,8 +86,11 @@ class Dispatcher:
         self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json))
         return claim
 
-    def finish(self, job_id: str, report: RunReport) -> None:
+    def finish(
+        self, job_id: str, succeeded: bool, messages: Sequence[tuple[str, Mapping[str, Any]]], outputs: Mapping[str, Any]
+    ) -> None:
         """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim."""
+        report = RunReport(succeeded=succeeded, messages=messages, outputs=outputs)
         facts = self._runs.end(job_id, self._clock())
         ending = judge(report, facts)
         sized = tuple(
@@ -103,6 +109,16 @@ class Dispatcher:
         """Settle a claimed job that was cancelled before it began. Never raises."""
         facts = self._runs.end(job_id, self._clock())
         self._settle(job_id, Ending(JobStatus.CANCELED, facts.finished_at_s, 0.0, cause=Cause.CANCELED))
+
+    def _next(self) -> Claim | None:
+        # A claim that was asked for and timed out may still be granted: it is waited for again, never asked twice.
+        asked = self._asked or self._store.claim()
+        self._asked = asked
+        try:
+            return self._wait(asked)
+        finally:
+            if asked.done():
+                self._asked = None
 
     def _settle(self, job_id: str, ending: Ending) -> None:
         claim = self._claims.pop(job_id, None)
@@ -142,7 +158,7 @@ class Dispatcher:
         except ExpeditorError as refused:
             log.warning("Could not fail a job without its key: %s", refused.message, extra={"job_id": job_id})
 
-    def _wait(self, future: Any) -> Any:
+    def _wait(self, future: Future[_T]) -> _T:
         try:
             return future.result(self._deadline_s)
         except FutureTimeoutError as error:

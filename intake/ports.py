@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..jobs.model import Job, Principal, Progress, Source
+from ..jobs.entry import CoreVerdict, Entry
+from ..jobs.model import Job, Progress
 
 
-@dataclass(frozen=True, slots=True)
-class CoreVerdict:
-    """Core's own validation: ``error`` and ``node_errors`` as core's server would answer them."""
-
-    valid: bool
-    error: dict[str, Any] | None
-    outputs_to_execute: tuple[str, ...]
-    node_errors: dict[str, Any]
+__all__ = ["CoreValidator", "CoreVerdict", "Entry", "QueueDoor", "Runs"]
 
 
 class CoreValidator(Protocol):
@@ -24,22 +17,6 @@ class CoreValidator(Protocol):
     async def validate(self, prompt_id: str, prompt: dict[str, Any], targets: list[str] | None) -> CoreVerdict:
         """Core's verdict on ``prompt``; never raises for what a client can send."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """An admitted job on its way into ComfyUI's queue. ``extra_data`` may hold partner keys: memory only."""
-
-    prompt_id: str
-    prompt: dict[str, Any]
-    extra_data: dict[str, Any]
-    outputs_to_execute: tuple[str, ...]
-    priority: int
-    principal: Principal
-    source: Source
-    front: bool
-    number: float | None
-    metadata: dict[str, Any]
 
 
 class QueueDoor(Protocol):

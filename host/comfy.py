@@ -1,0 +1,50 @@
+"""Finds the running ComfyUI: its server object, its folders, its version. Reads only."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import folder_paths
+from server import PromptServer
+
+log = logging.getLogger("expeditor.host")
+
+
+def prompt_server() -> Any | None:
+    """The one ``PromptServer``, or None outside a server (for example while another tool imports the pack)."""
+    return getattr(PromptServer, "instance", None)
+
+
+def version() -> str:
+    """ComfyUI's version, or ``unknown``."""
+    try:
+        from comfyui_version import __version__  # nested: the module is absent in some builds
+    except ImportError:
+        return "unknown"
+    return str(__version__)
+
+
+def private_folder() -> Path:
+    """The folder that ComfyUI's routes never serve: where the database belongs. It need not exist yet."""
+    finder = getattr(folder_paths, "get_system_user_directory", None)
+    if callable(finder):
+        return Path(str(finder("expeditor")))
+    return Path(folder_paths.get_user_directory()) / "__expeditor"
+
+
+class ComfyFiles:
+    """Fits ``dispatch.ports.OutputFiles``."""
+
+    def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
+        """The size of one of ComfyUI's files, or None when it is not there or outside ComfyUI's folders."""
+        base = folder_paths.get_directory_by_type(folder)
+        if base is None:
+            return None
+        root = Path(base).resolve()
+        try:
+            path = (root / subfolder / name).resolve()
+            return path.stat().st_size if path.is_relative_to(root) else None
+        except (OSError, ValueError):
+            return None

@@ -1,0 +1,36 @@
+"""What one request to submit carries along, from the middleware or our own route to ComfyUI's ``put``.
+
+A ``ContextVar`` is the only way through core's handler, whose signature is not ours. Nothing is kept between requests.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..jobs.model import PRIORITY_DEFAULT, Job, JsonObject, Principal, Source
+
+
+@dataclass(slots=True)
+class Submission:
+    """One request's facts (in) and the commits that its answer must wait for (out, filled by ``put`` and deletes)."""
+
+    principal: Principal
+    source: Source
+    priority: int = PRIORITY_DEFAULT
+    front: bool = False
+    body: JsonObject | None = None
+    metadata: JsonObject = field(default_factory=lambda: {})
+    commits: list[Future[Job]] = field(default_factory=lambda: [])
+
+
+SUBMISSION: ContextVar[Submission | None] = ContextVar("expeditor_submission", default=None)
+
+
+def remember_commit(commit: Future[Any]) -> None:
+    """Let the request that caused this write wait for its commit; without a request nobody waits."""
+    submission = SUBMISSION.get()
+    if submission is not None:
+        submission.commits.append(commit)

@@ -1,0 +1,79 @@
+"""Our own way into ComfyUI's queue: the same ``put`` that ``/prompt`` uses, then the commit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import execution
+
+from ..jobs.entry import Entry
+from ..jobs.errors import StoreUnavailable
+from ..jobs.model import Job
+from .context import SUBMISSION, Submission
+from .queue import ExpeditorQueue
+
+_DEFAULT_SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
+
+
+class Door:
+    """Fits ``intake.ports.QueueDoor``."""
+
+    def __init__(self, server: Any, deadline_s: float) -> None:
+        """``server`` is ComfyUI's ``PromptServer``; ``deadline_s`` bounds the wait for a commit."""
+        self._server = server
+        self._deadline_s = deadline_s
+
+    async def enter(self, entry: Entry) -> Job:
+        """Put the job into the one queue and wait for its commit. Raises ``StoreUnavailable`` or ``Conflict``."""
+        queue = self._queue()
+        extra = dict(entry.extra_data)
+        keys = getattr(execution, "SENSITIVE_EXTRA_DATA_KEYS", _DEFAULT_SECRETS)
+        sensitive = {key: extra.pop(key) for key in keys if key in extra}
+        extra["create_time"] = int(time.time() * 1000)
+        submission = Submission(
+            principal=entry.principal,
+            source=entry.source,
+            priority=entry.priority,
+            front=entry.front,
+            metadata=entry.metadata,
+        )
+        item = (self._number(entry), entry.prompt_id, entry.prompt, extra, list(entry.outputs_to_execute), sensitive)
+        token = SUBMISSION.set(submission)
+        try:
+            queue.put(item)
+        finally:
+            SUBMISSION.reset(token)
+        commit = asyncio.wrap_future(submission.commits[0])
+        try:
+            return await asyncio.wait_for(asyncio.shield(commit), self._deadline_s)
+        except asyncio.TimeoutError as error:
+            raise StoreUnavailable(
+                f"The store did not commit within {self._deadline_s:g} s; ask for job {entry.prompt_id} before you submit it again."
+            ) from error
+
+    def remove(self, job_id: str) -> None:
+        """Take a cancelled job off ComfyUI's list of waiting prompts."""
+        self._queue().remove(job_id)
+
+    def wake(self) -> None:
+        """Have the worker look again: the order or the set of waiting jobs changed."""
+        self._queue().wake()
+
+    def _queue(self) -> ExpeditorQueue:
+        queue = self._server.prompt_queue
+        if not isinstance(queue, ExpeditorQueue) or queue.expeditor.stood_down:
+            raise StoreUnavailable(
+                "Expeditor does not own ComfyUI's queue, so it cannot take jobs; /expeditor/health says why. Stock /prompt works.",
+                retry_after_s=60,
+            )
+        return queue
+
+    def _number(self, entry: Entry) -> float:
+        # As core does: an explicit number is used as it is, else the server's growing counter, negative for the front.
+        if entry.number is not None:
+            return entry.number
+        number = self._server.number
+        self._server.number += 1
+        return -number if entry.front else number

@@ -1,0 +1,80 @@
+"""Two guards that keep one bad prompt from stopping the server.
+
+* ``send``: an exception other than a lost connection in ``PromptServer.send`` ends ComfyUI's process (its publish loop has
+  no handler); the wrapper logs and swallows it.
+* ``execute``: a ``BaseException`` that leaves ``PromptExecutor.execute`` kills the worker thread, after which nothing ever runs
+  again; the wrapper turns it into a failed run.
+
+Both call the original first and pass everything through unchanged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+log = logging.getLogger("expeditor.host")
+
+
+def guard_send(server: Any) -> None:
+    """Wrap ``server.send`` on the instance."""
+    original: Callable[..., Awaitable[Any]] = server.send
+
+    @functools.wraps(original)
+    async def send(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await original(*args, **kwargs)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:  # noqa: BLE001 - one message that cannot be sent must not end the process
+            event = args[0] if args else kwargs.get("event")
+            log.warning("A socket message could not be sent and was dropped: %s: %s", event, error, extra={"event": "send.dropped"})
+            return None
+
+    server.send = send
+
+
+def guard_execute(executor_class: Any) -> None:
+    """Wrap ``PromptExecutor.execute`` on the class; the worker thread makes its executor later."""
+    original: Callable[..., Any] = executor_class.execute
+
+    @functools.wraps(original)
+    def execute(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return original(executor, *args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 - SystemExit of a node must not end the worker thread either
+            prompt_id = args[1] if len(args) > 1 else kwargs.get("prompt_id")
+            _fail(executor, str(prompt_id), error)
+            return None
+
+    executor_class.execute = execute
+
+
+def _fail(executor: Any, prompt_id: str, error: BaseException) -> None:
+    log.warning(
+        "A run ended outside its nodes: %s: %s", type(error).__name__, error, extra={"event": "execute.guarded", "job_id": prompt_id}
+    )
+    fields = {
+        "prompt_id": prompt_id,
+        "node_id": None,
+        "node_type": None,
+        "executed": [],
+        "exception_message": f"{error or type(error).__name__}",
+        "exception_type": type(error).__name__,
+        "traceback": traceback.format_tb(error.__traceback__),
+        "current_inputs": {},
+        "current_outputs": [],
+        "timestamp": int(time.time() * 1000),
+    }
+    executor.success = False
+    executor.history_result = {"outputs": {}, "meta": {}}
+    messages = [message for message in getattr(executor, "status_messages", []) if message[0] != "execution_success"]
+    executor.status_messages = [*messages, ("execution_error", fields)]
+    client_id = getattr(executor.server, "client_id", None)
+    if client_id is not None:
+        executor.server.send_sync("execution_error", fields, client_id)

@@ -1,0 +1,140 @@
+"""The outermost middleware: stock routes are protected, ``/prompt`` answers only after its commit, every request is counted.
+
+Owns the walk of one request; judges nothing itself (``StockGate``) and renders nothing itself (``ErrorRenderer``). Inserted in
+``on_startup``; aiohttp passes its arguments by keyword, so their names are fixed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from ..jobs.errors import ExpeditorError, InvalidPrompt, LimitExceeded, StoreUnavailable
+from ..jobs.model import Source
+from ..jobs.principals import ANONYMOUS
+from .context import SUBMISSION, Submission
+from .ports import ErrorRenderer, RequestLog, StockGate
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CHECKED = frozenset({"/queue", "/history", "/interrupt", "/free"})
+API = "/api"
+QUIET_PREFIXES = ("/extensions", "/view", "/ws", "/assets", "/scripts", "/templates", "/i18n", "/userdata", "/settings")
+"""Files and page state: not part of the API, so neither counted nor logged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What the middleware works with."""
+
+    gate: StockGate
+    render: ErrorRenderer
+    requests: RequestLog
+    deadline_s: float
+
+
+def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    """The middleware for ``app.middlewares``."""
+
+    @web.middleware
+    async def expeditor_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        path = request.path
+        bare = path[len(API) :] if path.startswith(API + "/") else path
+        if request.method == "OPTIONS" or bare == "/" or bare.startswith(QUIET_PREFIXES):
+            return await handler(request)
+        started_s = time.perf_counter()
+        status, code = 500, None
+        try:
+            response = await _walk(edge, request, handler, bare)
+            status, code = response.status, response.headers.get("X-Expeditor-Code")
+            return response
+        except web.HTTPException as answer:
+            status = answer.status
+            raise
+        except asyncio.CancelledError:
+            status = 499
+            raise
+        finally:
+            edge.requests.request(
+                method=request.method,
+                route=_route(request, bare),
+                path=path,
+                status=status,
+                duration_s=time.perf_counter() - started_s,
+                client_id=request.get("client_id") or request.headers.get("Client-Id") or request.query.get("clientId"),
+                code=code,
+            )
+
+    return expeditor_middleware
+
+
+async def _walk(edge: Edge, request: web.Request, handler: Handler, bare: str) -> web.StreamResponse:
+    if request.method == "POST" and bare == "/prompt":
+        return await _submit(edge, request, handler)
+    if bare in CHECKED or bare.startswith("/history/"):
+        return await _checked(edge, request, handler, bare)
+    return await handler(request)
+
+
+async def _submit(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        raw = await _read(request)
+        prepared = edge.gate.prompt(raw, request.remote, request.headers)
+        client_id = prepared.body.get("client_id")
+        request["client_id"] = client_id if isinstance(client_id, str) else None
+        submission = Submission(
+            principal=prepared.principal,
+            source=Source.PROMPT,
+            priority=prepared.priority,
+            front=bool(prepared.body.get("front")),
+            body=prepared.body,
+        )
+        return await _commit_before_answer(edge, request, handler, submission)
+    except ExpeditorError as error:
+        return edge.render(error)
+
+
+async def _checked(edge: Edge, request: web.Request, handler: Handler, bare: str) -> web.StreamResponse:
+    try:
+        raw = await _read(request) if request.method == "POST" else b""
+        edge.gate.check(request.method, bare, raw, request.query)
+        submission = Submission(principal=ANONYMOUS, source=Source.PROMPT)
+        return await _commit_before_answer(edge, request, handler, submission)
+    except ExpeditorError as error:
+        return edge.render(error)
+
+
+async def _commit_before_answer(
+    edge: Edge, request: web.Request, handler: Handler, submission: Submission
+) -> web.StreamResponse:
+    token = SUBMISSION.set(submission)
+    try:
+        response = await handler(request)
+    finally:
+        SUBMISSION.reset(token)
+    for commit in submission.commits:
+        try:
+            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(commit)), edge.deadline_s)
+        except asyncio.TimeoutError as error:
+            raise StoreUnavailable(f"The store did not commit within {edge.deadline_s:g} s; ask for the job before you submit it again.") from error
+    return response
+
+
+async def _read(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge as error:
+        raise LimitExceeded("The body is larger than this ComfyUI accepts (--max-upload-size).", too_large=True) from error
+    except (ConnectionError, ValueError) as error:
+        raise InvalidPrompt("The body could not be read.") from error
+
+
+def _route(request: web.Request, bare: str) -> str:
+    resource = request.match_info.route.resource
+    canonical = resource.canonical if resource is not None else None
+    if canonical is None:
+        return "unmatched"
+    return canonical[len(API) :] if canonical.startswith(API + "/") else canonical

@@ -1,0 +1,78 @@
+"""Between ComfyUI's queue tuple and our job record, both ways. Pure.
+
+The tuple is ``(number, prompt_id, prompt, extra_data, outputs_to_execute, sensitive)``; the sixth element (partner keys) is
+never stored: a job only remembers that it had one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from ..jobs.estimate import signature
+from ..jobs.model import PRIORITY_DEFAULT, Job, JsonObject, NewJob, Payload, Principal, Source
+from ..jobs.principals import ANONYMOUS
+from .context import Submission
+
+NativeItem = tuple[Any, ...]
+SYNTHETIC_PREFIX = "expeditor-"
+"""Client ids that we gave to jobs without one; nobody listens on them."""
+
+
+def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> NewJob:
+    """The job that a queue tuple stands for. Never raises for what in-process code may have put into it."""
+    number, prompt_id, prompt, extra_data, outputs = item[:5]
+    sensitive = item[5] if len(item) > 5 else {}
+    prompt_json = to_json(prompt)
+    client_id = extra_data.get("client_id") if isinstance(extra_data, dict) else None
+    client = client_id if isinstance(client_id, str) and client_id else None
+    principal = submission.principal if submission else Principal(client) if client else ANONYMOUS
+    number = float(number) if isinstance(number, (int, float)) and math.isfinite(number) else 0.0
+    return NewJob(
+        id=str(prompt_id),
+        principal=principal,
+        priority=submission.priority if submission else PRIORITY_DEFAULT,
+        source=submission.source if submission else Source.IN_PROCESS,
+        created_at_s=now_s,
+        number=number,
+        payload=Payload(prompt_json=prompt_json, extra_json=to_json(extra_data), outputs_json=to_json(list(outputs))),
+        front=bool(submission and submission.front) or number < 0,
+        client_id=client,
+        metadata=dict(submission.metadata) if submission else {},
+        signature=signature(prompt) if isinstance(prompt, dict) else "",
+        node_count=len(prompt) if isinstance(prompt, dict) else 0,
+        prompt_length=len(prompt_json),
+        needs_secret=bool(sensitive),
+    )
+
+
+def native_item(job: Job, payload: Payload) -> NativeItem:
+    """The queue tuple of a job recovered from the store; without partner keys."""
+    extra: JsonObject = json.loads(payload.extra_json)
+    return (job.number, job.id, json.loads(payload.prompt_json), extra, json.loads(payload.outputs_json), {})
+
+
+def with_client_id(item: NativeItem) -> NativeItem:
+    """The item as it is run: jobs without a client get a synthetic id.
+
+    ComfyUI before 0.19 loses the outputs of fully cached runs that have no client; the item that lists and history
+    show stays as it was.
+    """
+    extra = item[3]
+    if not isinstance(extra, dict) or extra.get("client_id") is not None:
+        return item
+    return (*item[:3], {**extra, "client_id": f"{SYNTHETIC_PREFIX}{item[1]}"}, *item[4:])
+
+
+def is_synthetic(client_id: object) -> bool:
+    """Whether a socket id is one of those that nobody listens on."""
+    return isinstance(client_id, str) and client_id.startswith(SYNTHETIC_PREFIX)
+
+
+def to_json(value: Any) -> str:
+    """JSON text of anything: what JSON cannot say becomes its text, what cannot be walked becomes null."""
+    try:
+        return json.dumps(value, default=repr)
+    except (RecursionError, ValueError, TypeError):
+        return "null"

@@ -1,0 +1,46 @@
+"""Our events on ComfyUI's socket: one event type, ``expeditor.event``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..jobs.events import OUTPUT, JobEvent
+from ..jobs.model import JsonObject
+from .native import is_synthetic
+
+log = logging.getLogger("expeditor.host")
+
+EVENT = "expeditor.event"
+
+
+class Notifier:
+    """Sends to the page; also a subscriber of the event bus. Any thread; never raises."""
+
+    def __init__(self, server: Any) -> None:
+        """``server`` is ComfyUI's ``PromptServer``."""
+        self._server = server
+
+    def send(self, event: JsonObject, client_id: str | None) -> None:
+        """Tell one client, or everybody when ``client_id`` is None. ``event`` must be JSON and have a ``type``."""
+        try:
+            self._server.send_sync(EVENT, event, client_id)
+        except Exception:  # noqa: BLE001 - a socket message must never fail a job
+            log.warning("An event could not be sent", exc_info=True, extra={"event": "notify.failed"})
+
+    def publish(self, events: tuple[JobEvent, ...]) -> None:
+        """Tell each job's own client what happened to it."""
+        for event in events:
+            client_id = event.job.client_id
+            if client_id is None or is_synthetic(client_id) or event.type == OUTPUT or client_id not in self._server.sockets:
+                continue
+            job = event.job
+            fields: JsonObject = {
+                "type": event.type,
+                "job_id": job.id,
+                "status": job.status.value,
+                "priority": job.priority,
+                "attempt": job.attempt,
+                "cause": job.cause.value if job.cause else None,
+            }
+            self.send(fields, client_id)

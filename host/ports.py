@@ -1,0 +1,96 @@
+"""What host needs from our other rooms, by shape; ``runtime`` joins them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from ..jobs.errors import ExpeditorError
+from ..jobs.model import Cause, Claim, Job, JsonObject, NewJob, Principal
+
+
+class Line(Protocol):
+    """The durable queue as ComfyUI's queue needs it; ``store`` fits."""
+
+    def enqueue(self, job: NewJob) -> Future[Job]:
+        """Store a job; done when committed."""
+        ...
+
+    def cancel(self, job_id: str, cause: Cause = Cause.CANCELED) -> Future[Job]:
+        """Cancel a job; done when committed."""
+        ...
+
+
+class Dispatch(Protocol):
+    """Claim and settle, called on ComfyUI's worker thread; ``dispatch.dispatcher`` fits."""
+
+    def claim(self) -> Claim | None:
+        """The next job, or None. May raise ``StoreUnavailable``."""
+        ...
+
+    def finish(self, job_id: str, succeeded: bool, messages: list[Any], outputs: Mapping[str, Any]) -> None:
+        """Settle a run; never raises."""
+        ...
+
+    def refuse(self, job_id: str, message: str) -> None:
+        """Settle a claimed job that could not be started; never raises."""
+        ...
+
+    def withdraw(self, job_id: str) -> None:
+        """Settle a claimed job that was cancelled before it began; never raises."""
+        ...
+
+
+class Signals(Protocol):
+    """Who hears ComfyUI's socket messages about runs; ``dispatch.runs`` fits. Must be quick and never raise."""
+
+    def signal(self, event: str, fields: Mapping[str, Any]) -> None:
+        """One message."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """A body that may go on to core: without priorities in it, and what was lifted out."""
+
+    body: JsonObject
+    priority: int
+    principal: Principal
+
+
+class StockGate(Protocol):
+    """Judges bodies of stock routes; ``intake.gate`` fits."""
+
+    def prompt(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
+        """Check a body of ``POST /prompt``. Raises ``ExpeditorError``."""
+        ...
+
+    def lift(self, body: Any) -> Any:
+        """Take priorities out of a parsed body, whatever it is; never raises."""
+        ...
+
+    def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:
+        """Check a body of another stock route. Raises ``ExpeditorError``."""
+        ...
+
+
+class ErrorRenderer(Protocol):
+    """Core's shape for our errors; ``routes.errors`` fits."""
+
+    def __call__(self, error: ExpeditorError) -> web.Response:
+        """The answer for a stock route."""
+        ...
+
+
+class RequestLog(Protocol):
+    """Counts and logs requests; ``telemetry`` fits."""
+
+    def request(
+        self, *, method: str, route: str, path: str, status: int, duration_s: float, client_id: str | None, code: str | None
+    ) -> None:
+        """One request was answered."""
+        ...

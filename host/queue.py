@@ -1,0 +1,255 @@
+"""ComfyUI's queue with our order in it: the class that is swapped into the one ``PromptQueue`` object of a server.
+
+Owns the in-memory list that ComfyUI's own routes read, kept in step with the store: an item is listed from ``put`` on,
+claimable once its row is committed, and chosen by the store's order inside ``get``. No I/O happens under the mutex. ``get``
+returns None on timeout and when a flag was set, as core's worker needs. Does not own order, durability or verdicts.
+
+After ``stand_down`` every method is core's again, on the same list.
+"""
+
+from __future__ import annotations
+
+import copy
+import heapq
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import Any
+
+import execution
+import nodes
+
+from ..jobs.errors import ExpeditorError, StoreUnavailable
+from ..jobs.model import Claim, Job
+from .context import SUBMISSION, remember_commit
+from .native import NativeItem, new_job, with_client_id
+from .ports import Dispatch, Line
+from .sanitise import json_safe
+
+log = logging.getLogger("expeditor.host")
+
+STORE_RETRY_S = 1.0
+"""How long the worker waits before it asks an unavailable store again."""
+
+
+class QueueWiring:
+    """What our queue class needs beside core's own attributes; one object on the swapped instance."""
+
+    def __init__(self, *, line: Line, dispatch: Dispatch, clock: Callable[[], float]) -> None:
+        """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started."""
+        self.line = line
+        self.dispatch = dispatch
+        self.clock = clock
+        self.open = False
+        self.stood_down = False
+        self.uncommitted: list[NativeItem] = []
+        self.worker: threading.Thread | None = None
+
+
+class ExpeditorQueue(execution.PromptQueue):
+    """See the module's docstring. Made by ``swap``, never by a constructor call."""
+
+    expeditor: QueueWiring
+
+    def put(self, item: NativeItem) -> None:
+        """List the item and have it stored; it can be claimed once its row is committed. Never blocks on disk."""
+        wiring = self.expeditor
+        if wiring.stood_down:
+            super().put(item)
+            return
+        job = new_job(item, SUBMISSION.get(), wiring.clock())
+        with self.mutex:
+            self.queue.append(item)
+            wiring.uncommitted.append(item)
+            self.server.queue_updated()
+        commit = wiring.line.enqueue(job)
+        commit.add_done_callback(partial(self._committed, item))
+        remember_commit(commit)
+
+    def get(self, timeout: float | None = None) -> tuple[NativeItem, int] | None:
+        """The item to run now with its counter, or None on timeout or when a flag was set."""
+        wiring = self.expeditor
+        wiring.worker = threading.current_thread()
+        while True:
+            with self.not_empty:
+                if wiring.stood_down:
+                    break
+                if not self._claimable():
+                    self.not_empty.wait(timeout=timeout)
+                if wiring.stood_down:
+                    break
+                if not self._claimable():
+                    return None
+            try:
+                claim = wiring.dispatch.claim()
+            except StoreUnavailable as error:
+                return self._wait_for_store(error)
+            if claim is None:
+                # What is listed is not claimable (held, or taken away meanwhile): wait as for an empty queue.
+                with self.not_empty:
+                    self.not_empty.wait(timeout=STORE_RETRY_S)
+                return None
+            taken = self._take(claim)
+            if taken is not None:
+                return taken
+        return super().get(timeout=timeout)
+
+    def task_done(self, item_id: int, history_result: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+        """Settle the run in the store, then let core write its history. Never raises into the worker thread for our part."""
+        wiring = self.expeditor
+        status = kwargs.get("status", args[0] if args else None)
+        with self.mutex:
+            running = self.currently_running.get(item_id)
+        safe = json_safe(history_result)
+        if running is not None and not wiring.stood_down:
+            wiring.dispatch.finish(
+                running[1],
+                bool(getattr(status, "completed", False)),
+                list(getattr(status, "messages", ())),
+                safe.get("outputs") or {},
+            )
+        super().task_done(item_id, safe, *args, **kwargs)
+
+    def wipe_queue(self) -> None:
+        """Cancel all waiting jobs."""
+        with self.mutex:
+            waiting = list(self.queue)
+            super().wipe_queue()
+        self._cancel(waiting)
+
+    def delete_queue_item(self, function: Callable[[NativeItem], bool]) -> bool:
+        """Cancel the first waiting job that ``function`` picks; says whether there was one."""
+        if self.expeditor.stood_down:
+            return super().delete_queue_item(function)
+        with self.mutex:
+            picked = next((item for item in self.queue if function(item)), None)
+            if picked is None:
+                return False
+            self._drop(picked)
+        self._cancel([picked])
+        return True
+
+    # --- ours -------------------------------------------------------------------------------------------------------
+
+    def restore(self, items: list[NativeItem]) -> None:
+        """List jobs that the store recovered; they are committed already."""
+        with self.mutex:
+            self.queue.extend(items)
+            self.server.queue_updated()
+
+    def open_claims(self) -> None:
+        """Let the worker thread claim."""
+        with self.mutex:
+            self.expeditor.open = True
+            self.not_empty.notify_all()
+
+    def stand_down(self) -> None:
+        """Become core's queue again, on the same list."""
+        with self.mutex:
+            self.expeditor.stood_down = True
+            heapq.heapify(self.queue)
+            self.not_empty.notify_all()
+
+    def remove(self, job_id: str) -> None:
+        """Take a job that was cancelled in the store off the list."""
+        with self.mutex:
+            for item in [item for item in self.queue if item[1] == job_id]:
+                self._drop(item)
+
+    def wake(self) -> None:
+        """Have the worker thread look at the queue again."""
+        with self.mutex:
+            self.not_empty.notify_all()
+
+    def interrupt(self, job_id: str) -> bool:
+        """Interrupt the job if it is the one that runs; says whether it was."""
+        with self.mutex:
+            if all(item[1] != job_id for item in self.currently_running.values()):
+                return False
+            nodes.interrupt_processing()
+            return True
+
+    def _claimable(self) -> bool:
+        return self.expeditor.open and len(self.queue) > len(self.expeditor.uncommitted)
+
+    def _wait_for_store(self, error: ExpeditorError) -> None:
+        log.warning("No job can be claimed: %s", error.message, extra={"event": "claim.unavailable", "code": error.code})
+        with self.not_empty:
+            self.not_empty.wait(timeout=STORE_RETRY_S)
+
+    def _take(self, claim: Claim) -> tuple[NativeItem, int] | None:
+        job_id = claim.job.id
+        with self.mutex:
+            item = next((item for item in self.queue if item[1] == job_id), None)
+            if item is not None:
+                self._drop(item, tell=False)
+                counter = self.task_counter
+                try:
+                    self.currently_running[counter] = copy.deepcopy(item)
+                except Exception as error:  # noqa: BLE001 - a prompt that cannot be copied must not kill the worker thread
+                    fault = f"ComfyUI could not copy the prompt ({type(error).__name__}); it is nested too deeply."
+                else:
+                    self.task_counter += 1
+                    self.server.queue_updated()
+                    return (with_client_id(item), counter)
+        if item is None:
+            self.expeditor.dispatch.withdraw(job_id)
+        else:
+            self.expeditor.dispatch.refuse(job_id, fault)
+            self._write_refusal(item, fault)
+        return None
+
+    def _write_refusal(self, item: NativeItem, message: str) -> None:
+        messages = [("execution_error", {"prompt_id": item[1], "exception_message": message, "timestamp": int(time.time() * 1000)})]
+        with self.mutex:
+            self.history[item[1]] = {
+                "prompt": (item[0], item[1], {}, {}, []),
+                "outputs": {},
+                "status": {"status_str": "error", "completed": False, "messages": messages},
+            }
+            self.server.queue_updated()
+
+    def _committed(self, item: NativeItem, commit: Future[Job]) -> None:
+        error = commit.exception()
+        with self.mutex:
+            self._forget(self.expeditor.uncommitted, item)
+            if error is None:
+                self.not_empty.notify()
+                return
+            self._drop(item)
+        log.warning(
+            "A prompt was not accepted because it could not be stored: %s", error, extra={"event": "put.refused", "job_id": item[1]}
+        )
+
+    def _cancel(self, items: list[NativeItem]) -> None:
+        wiring = self.expeditor
+        if wiring.stood_down:
+            return
+        for item in items:
+            remember_commit(wiring.line.cancel(item[1]))
+
+    def _drop(self, item: NativeItem, *, tell: bool = True) -> None:
+        self._forget(self.queue, item)
+        if tell:
+            self.server.queue_updated()
+
+    @staticmethod
+    def _forget(items: list[NativeItem], item: NativeItem) -> None:
+        # By identity: two items may be equal, and comparing prompts is slow.
+        for index, other in enumerate(items):
+            if other is item:
+                del items[index]
+                return
+
+
+def swap(queue: execution.PromptQueue, wiring: QueueWiring) -> ExpeditorQueue:
+    """Make ``queue`` ours by swapping its class, so that packs that already hold the object keep a working one."""
+    queue.__class__ = ExpeditorQueue
+    assert isinstance(queue, ExpeditorQueue)
+    queue.expeditor = wiring
+    with queue.mutex:
+        queue.queue = list(queue.queue)
+    return queue

@@ -1,0 +1,33 @@
+"""The records with which ``intake`` and ``host`` talk about a prompt that wants to enter ComfyUI's queue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import JsonObject, Principal, Source
+
+
+@dataclass(frozen=True, slots=True)
+class CoreVerdict:
+    """Core's own validation: ``error`` and ``node_errors`` as core's server would answer them."""
+
+    valid: bool
+    error: JsonObject | None
+    outputs_to_execute: tuple[str, ...]
+    node_errors: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An admitted job on its way into ComfyUI's queue. ``extra_data`` may hold partner keys: memory only."""
+
+    prompt_id: str
+    prompt: JsonObject
+    extra_data: JsonObject
+    outputs_to_execute: tuple[str, ...]
+    priority: int
+    principal: Principal
+    source: Source
+    front: bool
+    number: float | None
+    metadata: JsonObject
