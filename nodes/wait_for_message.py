@@ -69,10 +69,11 @@ class WaitForMessage(io.ComfyNode):
         try:
             # To every page, not only the submitter's: whoever watches may answer, also for a job that came over HTTP.
             services.notifier.send({"type": "message.waiting", **facts}, None)
-            message = await _answer(wait)
+            await _until_over(wait)
         finally:
             services.mailbox.close(wait.token)
             services.notifier.send({"type": "message.closed", **facts}, None)
+        message = wait.poll(0)  # after the close: an answer accepted in the last instant counts
         if message is None and on_timeout == "fail":
             raise NoAnswer(f"Nobody answered '{label}' within {timeout_s:g} s.")
         return io.NodeOutput(default_message if message is None else message)
@@ -105,15 +106,12 @@ def _where_we_run(unique_id: Any) -> tuple[str, str]:
     return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id)
 
 
-async def _answer(wait: Wait) -> str | None:
-    """The message, or None at the deadline; raises core's interruption.
+async def _until_over(wait: Wait) -> None:
+    """Until the answer or the deadline; raises core's interruption.
 
     Core's own check clears the flag as it raises, and then a sister wait of the same node would not see it: so only read it.
     """
-    while (message := wait.poll(0)) is None:
+    while not wait.answered and not wait.expired:
         if comfy.model_management.processing_interrupted():
             raise comfy.model_management.InterruptProcessingException
-        if wait.expired:
-            return None
         await asyncio.sleep(LOOK_INTERVAL_S)
-    return message
