@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+
 from tests.host.stock_walk import Call, Pair, stock_and_expeditor, walk
 from tests.support.comfy_server import RealComfyUI
 
