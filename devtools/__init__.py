@@ -1,0 +1,1 @@
+"""What `dev.py` does: set up a development ComfyUI, serve it, run the tests. Standard library only, not part of the pack."""
