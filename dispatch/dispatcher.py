@@ -83,7 +83,7 @@ class Dispatcher:
         if self._free_since_s is not None and claim.job.queued_at_s < self._clock():
             self._observer.gap(self._monotonic() - self._free_since_s)
         self._claims[claim.job.id] = claim
-        self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json))
+        self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json), claim.job.estimated_s)
         return claim
 
     def finish(

@@ -22,6 +22,7 @@ Clock = Callable[[], float]
 class _Run:
     classes: Mapping[str, str]
     started_s: float
+    estimated_s: float = 0.0
     cancel_wanted: bool = False
     executed: int = 0
     node_id: str | None = None
@@ -41,10 +42,10 @@ class RunTable:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
 
-    def begin(self, job_id: str, classes: Mapping[str, str]) -> None:
+    def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float) -> None:
         """A job was claimed; ``classes`` maps its node ids to class types."""
         with self._lock:
-            self._runs[job_id] = _Run(classes=classes, started_s=self._monotonic())
+            self._runs[job_id] = _Run(classes=classes, started_s=self._monotonic(), estimated_s=estimated_s)
         self._observer.busy(True)
 
     def end(self, job_id: str, finished_at_s: float) -> RunFacts:
@@ -101,6 +102,12 @@ class RunTable:
         with self._lock:
             run = self._runs.get(job_id)
             return None if run is None else self._monotonic() - run.started_s
+
+    def worked_off_s(self) -> float:
+        """How much of the estimated work of the jobs that run now is done already."""
+        with self._lock:
+            now_s = self._monotonic()
+            return sum(min(now_s - run.started_s, run.estimated_s) for run in self._runs.values())
 
     def _node_begins(self, run: _Run, fields: Mapping[str, Any]) -> None:
         now_s = self._monotonic()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from ..jobs.errors import ExpeditorError
-from ..jobs.model import Cause, Claim, Job, JsonObject, NewJob, Principal
+from ..jobs.model import Cause, Claim, Job, NewJob
+from ..jobs.prepared import PreparedPrompt
 
 
 class Line(Protocol):
@@ -53,15 +53,6 @@ class Signals(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedPrompt:
-    """A body that may go on to core: without priorities in it, and what was lifted out."""
-
-    body: JsonObject
-    priority: int
-    principal: Principal
-
-
 class StockGate(Protocol):
     """Judges bodies of stock routes; ``intake.gate`` fits."""
 
@@ -69,8 +60,8 @@ class StockGate(Protocol):
         """Check a body of ``POST /prompt``. Raises ``ExpeditorError``."""
         ...
 
-    def lift(self, body: Any) -> Any:
-        """Take priorities out of a parsed body, whatever it is; never raises."""
+    def lift(self, body: Any) -> tuple[Any, int | None]:
+        """Take priorities out of a parsed body, whatever it is, and the one found; never raises."""
         ...
 
     def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:

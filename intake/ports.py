@@ -30,6 +30,10 @@ class QueueDoor(Protocol):
         """Drop a cancelled job from ComfyUI's list of waiting prompts; nothing happens if it is not there."""
         ...
 
+    def wake(self) -> None:
+        """Have the worker look again: the order of the waiting jobs changed."""
+        ...
+
 
 class Runs(Protocol):
     """What ``dispatch`` knows of the jobs that run now."""
@@ -40,6 +44,10 @@ class Runs(Protocol):
 
     def running_for_s(self, job_id: str) -> float | None:
         """Seconds since the run began, or None when the job does not run here."""
+        ...
+
+    def worked_off_s(self) -> float:
+        """How much of the estimated work of the jobs that run now is done already."""
         ...
 
     def interrupt(self, job_id: str) -> None:

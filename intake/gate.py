@@ -1,0 +1,78 @@
+"""What stands in front of ComfyUI's stock routes: only what core refuses, or what would hurt the server, is refused.
+
+Fits ``host.ports.StockGate``. Owns the order of steps for a stock body; the rules are ``lift``, ``validation.protect`` and
+``stock_bodies``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, cast
+
+from ..jobs.errors import ExpeditorError, Fault, InvalidPrompt
+from ..jobs.model import JsonObject
+from ..jobs.prepared import PreparedPrompt
+from ..jobs.principals import PrincipalRules, principal_of
+from .lift import lift
+from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
+from .validation import parse_body
+
+
+class Protection(Protocol):
+    """The stages of ``intake.validation`` that protect the server."""
+
+    def protect(self, body: JsonObject) -> None:
+        """Raises a ``Refused`` for what core refuses or what would hurt the server."""
+        ...
+
+
+class StockGate:
+    """See the module's docstring."""
+
+    def __init__(self, *, validation: Protection, principals: PrincipalRules, max_bytes: int, max_depth: int) -> None:
+        """``max_bytes`` and ``max_depth`` bound a body before it is looked at."""
+        self._validation = validation
+        self._principals = principals
+        self._max_bytes = max_bytes
+        self._max_depth = max_depth
+
+    def prompt(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
+        """Check a body of ``POST /prompt``. Raises ``ExpeditorError``."""
+        body = parse_body(raw, self._max_bytes, self._max_depth)
+        if not isinstance(body, dict):
+            raise InvalidPrompt("The body must be a JSON object with a prompt in it.", faults=(_NO_PROMPT,))
+        lifted = lift(cast("JsonObject", body))
+        prompt = lifted.body
+        if prompt.get("prompt_id", "") is None:
+            # Core would make the text "None" of it, one id for all such clients.
+            prompt.pop("prompt_id")
+        self._validation.protect(prompt)
+        user = headers.get(self._principals.user_header) if self._principals.user_header else None
+        principal = principal_of(self._principals, remote, user, prompt.get("client_id"))
+        return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal)
+
+    def lift(self, body: Any) -> tuple[Any, int | None]:
+        """Take priorities out of a parsed body, whatever it is; a wrong priority counts as none. Never raises."""
+        if not isinstance(body, dict):
+            return body, None
+        try:
+            lifted = lift(cast("JsonObject", body))
+        except ExpeditorError:
+            return body, None
+        return lifted.body, lifted.priority
+
+    def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:
+        """Check a body of ``/queue``, ``/history``, ``/interrupt`` or ``/free``, and the query of ``GET /history``."""
+        if method == "GET":
+            if path == "/history" or path.startswith("/history/"):
+                for name in ("max_items", "offset"):
+                    if name in query:
+                        check_max_items(query[name])
+        elif method == "POST" and path == "/interrupt":
+            check_interrupt(raw)
+        elif method == "POST" and path in _CHECKS:
+            _CHECKS[path](parse_body(raw, self._max_bytes, self._max_depth))
+
+
+_NO_PROMPT = Fault("", InvalidPrompt.code, "No prompt provided", core_type="no_prompt", core_details="No prompt provided")
+_CHECKS = {"/queue": check_queue, "/history": check_history, "/free": check_free}

@@ -1,0 +1,206 @@
+"""The use cases: submit, validate, get, list, cancel, reprioritise, look at the queue.
+
+Owns their order of steps. Rules live beside it (``submission``, ``validation``), storage in ``store``, the way into
+ComfyUI behind ``QueueDoor``. Nothing here blocks the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from ..jobs.entry import Entry
+from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavailable
+from ..jobs.estimate import signature
+from ..jobs.model import Job, JobStatus, JsonObject, Principal, Source
+from ..jobs.principals import PrincipalRules, principal_of
+from ..jobs.transitions import is_terminal
+from ..store.base import JobQuery, JobStore, QueueSummary, Reprioritise
+from .core_faults import faults_of
+from .ports import CoreValidator, QueueDoor, Runs
+from .submission import SubmitRequest, parse_submission
+from .validation import Checked
+from .views import DepthView, JobListing, JobView, QueueView, Verdict
+
+_T = TypeVar("_T")
+
+
+class Validation(Protocol):
+    """The stages of ``intake.validation`` that the service uses."""
+
+    def submit(self, prompt: object) -> Checked:
+        """All stages; raises a ``Refused`` with every fault."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks, as the edge saw it: the peer's address and what it wrote into the trusted user header."""
+
+    remote: str | None
+    user: str | None = None
+
+
+class JobService:
+    """See the module's docstring. One object per server; safe to use from one event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        validation: Validation,
+        core: CoreValidator,
+        door: QueueDoor,
+        runs: Runs,
+        principals: PrincipalRules,
+        clock: Callable[[], float],
+        new_id: Callable[[], str],
+        deadline_s: float,
+        drain_rate: Callable[[], float],
+    ) -> None:
+        """``deadline_s`` bounds every wait for the store; ``new_id`` makes canonical UUIDs."""
+        self._store = store
+        self._validation = validation
+        self._core = core
+        self._door = door
+        self._runs = runs
+        self._principals = principals
+        self._clock = clock
+        self._new_id = new_id
+        self._deadline_s = deadline_s
+        self._drain_rate = drain_rate
+
+    async def submit(self, fields: JsonObject, caller: Caller) -> JobView:
+        """Validate, admit and enqueue; the job is committed when this returns. Raises ``Refused`` or ``Busy``."""
+        request = parse_submission(fields)
+        prompt_id = request.prompt_id or self._new_id()
+        if request.prompt_id is not None and await self._wait(self._store.get(prompt_id)) is not None:
+            raise Conflict(f"Job {prompt_id} is known already.", details={"job_id": prompt_id})
+        prompt, outputs = await self._judge(prompt_id, request)
+        entry = Entry(
+            prompt_id=prompt_id,
+            prompt=prompt,
+            extra_data=_extra_data(request),
+            outputs_to_execute=outputs,
+            priority=request.priority,
+            principal=self._principal(caller, request.client_id),
+            source=Source.SUBMIT,
+            front=request.front,
+            number=request.number,
+            metadata=request.metadata,
+        )
+        return await self._view(await self._door.enter(entry))
+
+    async def validate(self, fields: JsonObject) -> Verdict:
+        """A dry run of submit that changes nothing. Raises what submit would raise."""
+        request = parse_submission(fields)
+        prompt, outputs = await self._judge(request.prompt_id or self._new_id(), request)
+        estimated_s = await self._wait(self._store.estimate(signature(prompt)))
+        return Verdict(priority=request.priority, nodes=len(prompt), outputs=outputs, estimated_s=estimated_s)
+
+    async def get(self, job_id: str) -> JobView:
+        """One job. Raises ``NotFound``."""
+        return await self._view(await self._known(job_id))
+
+    async def list(self, query: JobQuery) -> JobListing:
+        """Jobs by filter, newest first. Raises ``InputInvalid`` for a cursor that is not ours."""
+        page = await self._wait(self._store.page(query))
+        views = [await self._view(job) for job in page.jobs]
+        return JobListing(jobs=tuple(views), next_cursor=page.next_cursor)
+
+    async def cancel(self, job_id: str) -> JobView:
+        """Cancel a job; idempotent. A running one is interrupted, now or at its first sign of life."""
+        job = await self._wait(self._store.cancel(job_id))
+        if job.status is JobStatus.CANCELING:
+            self._runs.interrupt(job_id)
+        else:
+            self._door.remove(job_id)
+        return await self._view(job)
+
+    async def reprioritise(self, job_id: str, change: Reprioritise) -> JobView:
+        """Give a waiting job another place. Raises ``NotFound``, or ``Conflict`` when it does not wait."""
+        job = await self._wait(self._store.reprioritise(job_id, change))
+        self._door.wake()
+        return await self._view(job)
+
+    async def queue(self) -> QueueView:
+        """Depth by priority and principal, and the work in it."""
+        summary = await self._wait(self._store.summary())
+        return _queue_view(summary, self._clock(), self._runs.worked_off_s(), self._drain_rate())
+
+    async def _judge(self, prompt_id: str, request: SubmitRequest) -> tuple[JsonObject, tuple[str, ...]]:
+        checked = self._validation.submit(request.prompt)
+        verdict = await self._core.validate(prompt_id, checked.prompt, request.targets)
+        if not verdict.valid or verdict.node_errors:
+            raise _refusal(verdict.error, verdict.node_errors)
+        return checked.prompt, verdict.outputs_to_execute
+
+    def _principal(self, caller: Caller, client_id: str | None) -> Principal:
+        return principal_of(self._principals, caller.remote, caller.user, client_id)
+
+    async def _known(self, job_id: str) -> Job:
+        job = await self._wait(self._store.get(job_id))
+        if job is None:
+            raise NotFound(f"There is no job {job_id[:80]}.", details={"job_id": job_id[:80]})
+        return job
+
+    async def _view(self, job: Job) -> JobView:
+        if is_terminal(job.status):
+            return JobView(job=job)
+        if job.status is JobStatus.QUEUED:
+            place = await self._wait(self._store.place(job.id))
+            if place is None:
+                return JobView(job=job)
+            ahead_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0)
+            return JobView(job=job, position=place.position, eta_s=ahead_s + job.estimated_s)
+        ran_s = self._runs.running_for_s(job.id) or 0.0
+        return JobView(job=job, eta_s=max(job.estimated_s - ran_s, 0.0), progress=self._runs.progress(job.id))
+
+    async def _wait(self, future: Future[_T]) -> _T:
+        try:
+            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), self._deadline_s)
+        except asyncio.TimeoutError as error:
+            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.") from error
+
+
+def _extra_data(request: SubmitRequest) -> JsonObject:
+    extra = dict(request.extra_data)
+    if request.client_id is not None:
+        extra["client_id"] = request.client_id
+    return extra
+
+
+def _refusal(error: JsonObject | None, node_errors: JsonObject) -> Refused:
+    faults = faults_of(error, node_errors)
+    message = faults[0].message if faults else "ComfyUI does not accept this prompt."
+    return InputInvalid(message, faults=faults)
+
+
+def _queue_view(summary: QueueSummary, now_s: float, worked_off_s: float, drain_rate: float) -> QueueView:
+    waiting = [row for row in summary.rows if row.status is JobStatus.QUEUED]
+    running = [row for row in summary.rows if row.status is not JobStatus.QUEUED]
+    work_s = sum(row.work_s for row in summary.rows) - worked_off_s
+    oldest = summary.oldest_queued_at_s
+    return QueueView(
+        waiting=sum(row.jobs for row in waiting),
+        running=sum(row.jobs for row in running),
+        work_s=max(work_s, 0.0),
+        by_priority=_grouped((row.priority, row.jobs, row.work_s) for row in waiting),
+        by_principal=_grouped((row.principal, row.jobs, row.work_s) for row in waiting),
+        oldest_wait_s=None if oldest is None else max(now_s - oldest, 0.0),
+        drain_rate_jobs_per_s=drain_rate,
+    )
+
+
+_K = TypeVar("_K", int, str)
+
+
+def _grouped(rows: Iterable[tuple[_K, int, float]]) -> dict[_K, DepthView]:
+    groups: dict[_K, DepthView] = {}
+    for key, jobs, work_s in rows:
+        before: Any = groups.get(key, DepthView(0, 0.0))
+        groups[key] = DepthView(before.jobs + jobs, before.work_s + work_s)
+    return dict(sorted(groups.items()))

@@ -1,0 +1,124 @@
+"""What a client may ask for on our own submit route, parsed from plain fields. Pure; knows nothing of HTTP or storage.
+
+Fields of DESIGN 7 whose feature is not there yet are refused by name rather than ignored: a client must not believe
+that its job expires or calls a webhook when it does not.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..jobs.errors import Fault, InputInvalid, InvalidPromptId
+from ..jobs.model import JsonObject
+from .lift import lift
+
+FIELDS = frozenset(
+    {"prompt", "prompt_id", "priority", "_priority", "client_id", "extra_data", "metadata", "front", "number", "partial_execution_targets"}
+)
+LATER_FIELDS = frozenset({"not_before", "expires_in_s", "webhook", "pool", "max_attempts"})
+MAX_METADATA_PAIRS = 16
+MAX_METADATA_LENGTH = 256
+CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitRequest:
+    """A well-formed request; ``prompt`` itself is not judged yet. ``prompt_id`` None: the server makes one."""
+
+    prompt: Any
+    priority: int
+    prompt_id: str | None = None
+    client_id: str | None = None
+    extra_data: JsonObject = field(default_factory=lambda: {})
+    metadata: JsonObject = field(default_factory=lambda: {})
+    front: bool = False
+    number: float | None = None
+    targets: list[str] | None = None
+
+
+def parse_submission(fields: JsonObject) -> SubmitRequest:
+    """Check the fields around the prompt; all faults at once. Raises ``InputInvalid`` or ``InvalidPromptId``."""
+    lifted = lift(fields, own_route=True)
+    body = lifted.body
+    faults = [*_unknown(body), *_types(body)]
+    if faults:
+        raise InputInvalid(faults[0].message, faults=tuple(faults))
+    prompt_id = body.get("prompt_id")
+    if prompt_id is not None and not (isinstance(prompt_id, str) and CANONICAL_UUID.fullmatch(prompt_id)):
+        fault = Fault("/prompt_id", InvalidPromptId.code, (InvalidPromptId.__doc__ or "").strip())
+        raise InvalidPromptId(faults=(fault,))
+    number = body.get("number")
+    return SubmitRequest(
+        prompt=body.get("prompt"),
+        priority=lifted.effective,
+        prompt_id=prompt_id,
+        client_id=body.get("client_id"),
+        extra_data=dict(body.get("extra_data") or {}),
+        metadata=dict(body.get("metadata") or {}),
+        front=bool(body.get("front", False)) or (number is not None and number < 0),
+        number=None if number is None else float(number),
+        targets=body.get("partial_execution_targets"),
+    )
+
+
+def _unknown(body: JsonObject) -> list[Fault]:
+    faults: list[Fault] = []
+    for name in body:
+        if name in LATER_FIELDS:
+            faults.append(_fault(name, f"{name} is not supported by this version.", "Leave it out."))
+        elif name not in FIELDS:
+            near = difflib.get_close_matches(name, FIELDS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(FIELDS))}."
+            faults.append(_fault(name, f"Unknown field {name[:80]}.", hint))
+    return faults
+
+
+def _types(body: JsonObject) -> list[Fault]:
+    faults: list[Fault] = []
+    if "prompt" not in body:
+        faults.append(_fault("prompt", "prompt is missing.", "Send ComfyUI's API-format graph as prompt."))
+    if not isinstance(body.get("client_id"), (str, type(None))):
+        faults.append(_fault("client_id", "client_id must be text."))
+    if not isinstance(body.get("front", False), bool):
+        faults.append(_fault("front", "front must be true or false."))
+    for name in ("extra_data", "metadata"):
+        if not isinstance(body.get(name), (dict, type(None))):
+            faults.append(_fault(name, f"{name} must be an object."))
+    number = body.get("number")
+    if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float)) or not _finite(number)):
+        faults.append(_fault("number", "number must be a finite number."))
+    targets = body.get("partial_execution_targets")
+    if targets is not None and not (
+        isinstance(targets, list) and all(isinstance(target, str) for target in cast("list[Any]", targets))
+    ):
+        faults.append(_fault("partial_execution_targets", "partial_execution_targets must be a list of node ids."))
+    return [*faults, *_metadata(body.get("metadata"))]
+
+
+def _metadata(metadata: Any) -> list[Fault]:
+    if not isinstance(metadata, dict):
+        return []
+    pairs = cast("dict[str, Any]", metadata)
+    faults: list[Fault] = []
+    if len(pairs) > MAX_METADATA_PAIRS:
+        faults.append(_fault("metadata", f"metadata may have at most {MAX_METADATA_PAIRS} pairs."))
+    for key, value in list(pairs.items())[:MAX_METADATA_PAIRS]:
+        if not isinstance(value, str) or len(value) > MAX_METADATA_LENGTH or len(key) > MAX_METADATA_LENGTH:
+            pointer = f"metadata/{key[:80].replace('~', '~0').replace('/', '~1')}"
+            faults.append(_fault(pointer, f"metadata values must be texts of at most {MAX_METADATA_LENGTH} characters."))
+    return faults
+
+
+def _finite(number: float) -> bool:
+    try:
+        return math.isfinite(float(number))
+    except OverflowError:
+        return False
+
+
+def _fault(name: str, message: str, hint: str | None = None) -> Fault:
+    return Fault(pointer=f"/{name}", code=InputInvalid.code, message=message, hint=hint, input_name=name)

@@ -1,0 +1,111 @@
+"""The one mapping from our errors to HTTP, and the one envelope.
+
+Own routes: ``{"error": {"code", "message", "details", "errors": [{"pointer", "code", "message", "hint"}]}}``. Stock routes: core's
+own shape. The code also stands in the HTTP reason phrase and in the header ``X-Expeditor-Code``. An unknown exception is
+logged once with its traceback under an id; the answer has the id and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from aiohttp import web
+
+from ..intake.core_shape import core_error
+from ..jobs.errors import Busy, ExpeditorError, Fault, Internal, LimitExceeded
+
+log = logging.getLogger("expeditor.routes")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+CODE_HEADER = "X-Expeditor-Code"
+
+STATUS_BY_CODE: dict[str, int] = {
+    "INVALID_JSON": 400,
+    "INVALID_PROMPT": 400,
+    "INVALID_PROMPT_ID": 400,
+    "UNKNOWN_NODE": 422,
+    "NODE_NOT_ALLOWED": 403,
+    "INPUT_INVALID": 422,
+    "LINK_INVALID": 422,
+    "CYCLE": 422,
+    "NO_OUTPUT": 422,
+    "LIMIT_EXCEEDED": 422,
+    "UNAUTHENTICATED": 401,
+    "FORBIDDEN": 403,
+    "PRIORITY_NOT_ALLOWED": 403,
+    "NOT_FOUND": 404,
+    "CONFLICT": 409,
+    "GONE": 410,
+    "QUEUE_FULL": 429,
+    "QUOTA_EXCEEDED": 429,
+    "RATE_LIMITED": 429,
+    "DRAINING": 503,
+    "STORE_UNAVAILABLE": 503,
+    "INTERNAL": 500,
+}
+
+
+def status_of(error: ExpeditorError) -> int:
+    """The HTTP status of an error on our own routes."""
+    if isinstance(error, LimitExceeded) and error.too_large:
+        return 413
+    return STATUS_BY_CODE[error.code]
+
+
+def render_error(error: ExpeditorError) -> web.Response:
+    """Our envelope."""
+    body = {
+        "error": {
+            "code": error.code,
+            "message": error.message,
+            "details": error.details,
+            "errors": [_fault(fault) for fault in error.faults],
+        }
+    }
+    return _response(error, status_of(error), body)
+
+
+def render_core_error(error: ExpeditorError) -> web.Response:
+    """Core's shape, for stock routes: validation faults are 400 there, so that ComfyUI's page marks the nodes."""
+    status = status_of(error)
+    return _response(error, 400 if status == 422 else status, core_error(error))
+
+
+def boundary(handler: Handler) -> Handler:
+    """The handler with errors rendered; the only place where an unknown exception becomes an answer."""
+
+    @wraps(handler)
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except ExpeditorError as error:
+            return render_error(error)
+        except web.HTTPException:
+            raise
+        except Exception:  # noqa: BLE001 - the HTTP boundary: a bug of ours is a 500 with an id, never a traceback
+            return render_error(_internal(request))
+
+    return guarded
+
+
+def _internal(request: web.Request) -> Internal:
+    error_id = uuid.uuid4().hex[:12]
+    log.error("Unexpected failure %s in %s %s", error_id, request.method, request.path, exc_info=True, extra={"event": "internal"})
+    return Internal(f"An unexpected error; the server's log has it under {error_id}.", details={"id": error_id})
+
+
+def _fault(fault: Fault) -> dict[str, Any]:
+    return {"pointer": fault.pointer, "code": fault.code, "message": fault.message, "hint": fault.hint}
+
+
+def _response(error: ExpeditorError, status: int, body: dict[str, Any]) -> web.Response:
+    headers = {CODE_HEADER: error.code}
+    if isinstance(error, Busy):
+        headers["Retry-After"] = str(error.retry_after_s)
+    # Lone surrogates and the like come from the client: ASCII escapes keep the answer encodable.
+    text = json.dumps(body, ensure_ascii=True, default=str)
+    return web.Response(text=text, status=status, reason=error.code, headers=headers, content_type="application/json")

@@ -1,0 +1,94 @@
+"""Submit, validate, schemas, and the jobs API: parse, one service call, render."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from ..intake.service import Caller, JobService
+from ..jobs.errors import NotFound
+from ..jobs.model import JsonObject
+from .fields import read_fields
+from .queries import list_query, no_query, priority_change
+from .render import job_json, listing_json, verdict_json
+
+JSON_FIELDS = ("prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets")
+
+
+class Schemas(Protocol):
+    """JSON Schemas of the nodes on this server; ``intake.validation`` fits."""
+
+    def schema(self, class_type: str) -> JsonObject | None:
+        """The schema of one class, or None."""
+        ...
+
+    def schemas(self) -> JsonObject:
+        """The schema of whole prompts."""
+        ...
+
+
+class JobRoutes:
+    """The handlers; errors are raised and rendered by the boundary."""
+
+    def __init__(self, service: JobService, schemas: Schemas, *, max_bytes: int, user_header: str | None) -> None:
+        """``max_bytes`` bounds a body; ``user_header`` is the header that a trusted proxy sets, if any."""
+        self._service = service
+        self._schemas = schemas
+        self._max_bytes = max_bytes
+        self._user_header = user_header
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/submit`` → 201 job. Committed before the answer."""
+        no_query(request.query)
+        fields = await self._fields(request)
+        view = await self._service.submit(fields, self._caller(request))
+        location = f"/expeditor/jobs/{view.job.id}"
+        return web.json_response(job_json(view, _origin(request)), status=201, headers={"Location": location})
+
+    async def validate(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/validate`` → 200, or what submit would answer. Changes nothing."""
+        return web.json_response(verdict_json(await self._service.validate(await self._fields(request))))
+
+    async def schema(self, request: web.Request) -> web.Response:
+        """``GET /expeditor/schema`` → JSON Schema of prompts on this server."""
+        return web.json_response(self._schemas.schemas(), content_type="application/schema+json")
+
+    async def node_schema(self, request: web.Request) -> web.Response:
+        """``GET /expeditor/schema/{class_type}`` → JSON Schema of one node class."""
+        class_type = request.match_info["class_type"]
+        schema = self._schemas.schema(class_type)
+        if schema is None:
+            raise NotFound(f"This server has no node class {class_type[:80]}.")
+        return web.json_response(schema, content_type="application/schema+json")
+
+    async def list(self, request: web.Request) -> web.Response:
+        """``GET /expeditor/jobs?status=&principal=&limit=&cursor=`` → ``{jobs, next_cursor}``, newest first."""
+        return web.json_response(listing_json(await self._service.list(list_query(request.query)), _origin(request)))
+
+    async def get(self, request: web.Request) -> web.Response:
+        """``GET /expeditor/jobs/{id}`` → the job."""
+        return web.json_response(job_json(await self._service.get(request.match_info["job_id"]), _origin(request)))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/jobs/{id}/cancel`` → the job; idempotent."""
+        return web.json_response(job_json(await self._service.cancel(request.match_info["job_id"]), _origin(request)))
+
+    async def priority(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/jobs/{id}/priority`` with ``{priority}`` or ``{front: true}`` → the job."""
+        change = priority_change(await self._fields(request))
+        view = await self._service.reprioritise(request.match_info["job_id"], change)
+        return web.json_response(job_json(view, _origin(request)))
+
+    async def _fields(self, request: web.Request) -> dict[str, Any]:
+        fields = await read_fields(request, max_bytes=self._max_bytes, json_fields=JSON_FIELDS)
+        request["client_id"] = fields.get("client_id") if isinstance(fields.get("client_id"), str) else None
+        return fields
+
+    def _caller(self, request: web.Request) -> Caller:
+        user = request.headers.get(self._user_header) if self._user_header else None
+        return Caller(remote=request.remote, user=user)
+
+
+def _origin(request: web.Request) -> str:
+    return str(request.url.origin())

@@ -1,0 +1,72 @@
+"""Query strings and small bodies as the records that services take. Pure."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any
+
+from ..intake.lift import KEY, RULE, check
+from ..jobs.errors import Fault, InputInvalid
+from ..jobs.model import JobStatus
+from ..store.base import JobQuery, Reprioritise
+
+LIST_PARAMETERS = ("status", "principal", "limit", "cursor")
+MAX_LIMIT = 1000
+
+
+def no_query(query: Mapping[str, str]) -> None:
+    """Refuse query parameters where there are none: a client must not believe that they do something."""
+    faults = tuple(_fault(name, f"Unknown query parameter {name[:80]}.", "This route takes none yet.") for name in query)
+    if faults:
+        raise InputInvalid(faults[0].message, faults=faults)
+
+
+def list_query(query: Mapping[str, str]) -> JobQuery:
+    """``status`` may name several, separated by commas; ``limit`` 1..1000, default 50."""
+    faults: list[Fault] = []
+    for name in query:
+        if name not in LIST_PARAMETERS:
+            near = difflib.get_close_matches(name, LIST_PARAMETERS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(LIST_PARAMETERS)}."
+            faults.append(_fault(name, f"Unknown query parameter {name[:80]}.", hint))
+    statuses = tuple(word for word in query.get("status", "").split(",") if word)
+    known = [status.value for status in JobStatus]
+    for word in statuses:
+        if word not in known:
+            faults.append(_fault("status", f"Unknown status {word[:80]}.", f"One of {', '.join(known)}."))
+    limit = query.get("limit", "50")
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= MAX_LIMIT):
+        faults.append(_fault("limit", f"limit must be a whole number from 1 to {MAX_LIMIT}."))
+    if faults:
+        raise InputInvalid(faults[0].message, faults=tuple(faults))
+    return JobQuery(
+        statuses=tuple(JobStatus(word) for word in statuses),
+        principal=query.get("principal"),
+        cursor=query.get("cursor"),
+        limit=int(limit),
+    )
+
+
+def priority_change(fields: dict[str, Any]) -> Reprioritise:
+    """``{priority}`` or ``{front: true}``, not both; form fields come as text."""
+    names = [name for name in ("priority", KEY, "front") if fields.get(name) is not None]
+    unknown = [name for name in fields if name not in ("priority", KEY, "front", "client_id")]
+    if unknown:
+        raise InputInvalid(faults=(_fault(unknown[0], f"Unknown field {unknown[0][:80]}.", "Send priority, or front."),))
+    if len(names) != 1:
+        message = f"Send either priority or front: true. {RULE[0].upper()}{RULE[1:]}."
+        raise InputInvalid(message, faults=(_fault("priority", message),))
+    value = fields[names[0]]
+    if names[0] == "front":
+        if value is not True:
+            raise InputInvalid("front must be true.", faults=(_fault("front", "front must be true."),))
+        return Reprioritise(front=True)
+    faults = check(value, f"/{names[0]}")
+    if faults:
+        raise InputInvalid(faults[0].message, faults=faults)
+    return Reprioritise(priority=value)
+
+
+def _fault(name: str, message: str, hint: str | None = None) -> Fault:
+    return Fault(pointer=f"/{name}", code=InputInvalid.code, message=message, hint=hint, input_name=name)

@@ -1,0 +1,136 @@
+"""Our records as wire JSON (DESIGN 7). Pure but for reading the request's origin."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import urlencode
+
+from ..intake.views import DepthView, JobListing, JobView, QueueView, Verdict
+from ..jobs.model import Attempt, Job, JobError, Output, Progress
+
+
+def rfc3339(at_s: float | None) -> str | None:
+    """RFC 3339 with ``Z`` and milliseconds."""
+    if at_s is None:
+        return None
+    return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def job_json(view: JobView, origin: str) -> dict[str, Any]:
+    """One job. ``origin`` is the scheme and host that the client used; output URLs are absolute."""
+    job = view.job
+    return {
+        "id": job.id,
+        "status": job.status.value,
+        "priority": job.priority,
+        "principal": job.principal.name,
+        "position": view.position,
+        "eta_s": None if view.eta_s is None else round(view.eta_s, 3),
+        "attempt": job.attempt,
+        "attempts": [_attempt(attempt) for attempt in job.attempts],
+        "created_at": rfc3339(job.created_at_s),
+        "queued_at": rfc3339(job.queued_at_s),
+        "started_at": rfc3339(job.started_at_s),
+        "finished_at": rfc3339(job.finished_at_s),
+        "progress": None if view.progress is None else progress_json(view.progress),
+        "outputs": [_output(job, output, number, origin) for number, output in enumerate(job.outputs)],
+        "cause": job.cause.value if job.cause else None,
+        "error": None if job.error is None else _error(job.error),
+        "metadata": job.metadata,
+        "held": job.held,
+        "cached": job.cached,
+        "links": _links(job.id),
+    }
+
+
+def listing_json(listing: JobListing, origin: str) -> dict[str, Any]:
+    """One page of jobs."""
+    return {"jobs": [job_json(view, origin) for view in listing.jobs], "next_cursor": listing.next_cursor}
+
+
+def queue_json(view: QueueView) -> dict[str, Any]:
+    """The queue at a glance."""
+    return {
+        "waiting": view.waiting,
+        "running": view.running,
+        "eta_s": round(view.work_s, 3),
+        "by_priority": {str(priority): _depth(depth) for priority, depth in view.by_priority.items()},
+        "by_principal": {name: _depth(depth) for name, depth in view.by_principal.items()},
+        "oldest_wait_s": None if view.oldest_wait_s is None else round(view.oldest_wait_s, 3),
+        "drain_rate_jobs_per_second": view.drain_rate_jobs_per_s,
+        "paused": view.paused,
+    }
+
+
+def verdict_json(verdict: Verdict) -> dict[str, Any]:
+    """A dry run without faults."""
+    return {
+        "valid": True,
+        "priority": verdict.priority,
+        "nodes": verdict.nodes,
+        "outputs": list(verdict.outputs),
+        "estimated_s": round(verdict.estimated_s, 3),
+        "errors": [],
+    }
+
+
+def progress_json(progress: Progress) -> dict[str, Any]:
+    """A snapshot of a running job."""
+    return {
+        "value": round(progress.value, 4),
+        "nodes_done": progress.nodes_done,
+        "nodes_total": progress.nodes_total,
+        "current_node": progress.current_node,
+        "current_node_class": progress.current_node_class,
+        "step": progress.step,
+        "steps": progress.steps,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "started_at": rfc3339(attempt.started_at_s),
+        "finished_at": rfc3339(attempt.finished_at_s),
+        "outcome": attempt.outcome.value if attempt.outcome else None,
+        "cause": attempt.cause.value if attempt.cause else None,
+        "last_node": attempt.last_node_id,
+    }
+
+
+def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
+    query = urlencode({"filename": output.name, "subfolder": output.subfolder, "type": output.folder})
+    return {
+        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"expeditor:{job.id}:{number}")),
+        "job_id": job.id,
+        "node_id": output.node_id,
+        "name": output.name,
+        "type": output.kind,
+        "content_type": output.content_type,
+        "size_bytes": output.size_bytes,
+        "hash": None,
+        "url": f"{origin}/view?{query}",
+        "url_expires_at": None,
+    }
+
+
+def _error(error: JobError) -> dict[str, Any]:
+    # The node's traceback stays in the log: it names files of the server.
+    return {
+        "code": error.code,
+        "message": error.message,
+        "node_id": error.node_id,
+        "class_type": error.class_type,
+        "exception_type": error.exception_type,
+    }
+
+
+def _depth(depth: DepthView) -> dict[str, Any]:
+    return {"jobs": depth.jobs, "work_s": round(depth.work_s, 3)}
+
+
+def _links(job_id: str) -> dict[str, str]:
+    base = f"/expeditor/jobs/{job_id}"
+    return {"self": base, "cancel": f"{base}/cancel", "priority": f"{base}/priority"}

@@ -1,0 +1,34 @@
+"""Every route of ours, in one list. Registered without ``/api``: ComfyUI doubles each under that prefix."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from .errors import Handler, boundary
+from .jobs import JobRoutes
+from .messages import MessageRoutes
+from .metrics import MetricsRoutes
+from .status import StatusRoutes
+
+
+def route_table(
+    jobs: JobRoutes, status: StatusRoutes, messages: MessageRoutes, metrics: MetricsRoutes
+) -> tuple[web.RouteDef, ...]:
+    """Method, path and handler of every route, each behind the error boundary."""
+    rows: tuple[tuple[str, str, Handler], ...] = (
+        ("POST", "/expeditor/submit", jobs.submit),
+        ("POST", "/expeditor/validate", jobs.validate),
+        ("GET", "/expeditor/schema", jobs.schema),
+        ("GET", "/expeditor/schema/{class_type}", jobs.node_schema),
+        ("GET", "/expeditor/jobs", jobs.list),
+        ("GET", "/expeditor/jobs/{job_id}", jobs.get),
+        ("POST", "/expeditor/jobs/{job_id}/cancel", jobs.cancel),
+        ("POST", "/expeditor/jobs/{job_id}/priority", jobs.priority),
+        ("GET", "/expeditor/queue", status.queue),
+        ("GET", "/expeditor/health", status.health),
+        ("GET", "/expeditor/ready", status.ready),
+        ("POST", "/expeditor/messages", messages.post),
+        ("GET", "/expeditor/messages/pending", messages.pending),
+        ("GET", "/expeditor/metrics", metrics.exposition),
+    )
+    return tuple(web.route(method, path, boundary(handler)) for method, path, handler in rows)
