@@ -56,9 +56,8 @@ def _styled(picture: Tensor, preset: Preset, options: Options, watch: Watch) -> 
     return torch.cat((done.mean(-1, keepdim=True), picture[..., 1:]), dim=-1)
 
 
-def apply_style(
-    image: Tensor, style: str, intensity: float, options: Options, watch: Watch | None = None
-) -> Tensor:
+@torch.no_grad()
+def apply_style(image: Tensor, style: str, intensity: float, options: Options, watch: Watch | None = None) -> Tensor:
     """Paint a `[B, H, W, C]` image of 0..1 in a style; same shape and dtype comes back.
 
     Intensity 0 (or NaN) returns `image` itself; between, the result is the straight blend of input

@@ -49,8 +49,11 @@ def blur(x: Tensor, sigma: float) -> Tensor:
         return _gaussian(x, sigma)
     height, width = x.shape[-2:]
     factor = 2 ** int(math.log2(sigma / 3))
-    small = resize(x, max(1, -(-height // factor)), max(1, -(-width // factor)))
-    return resize(_gaussian(small, sigma / factor), height, width)
+    whole = F.pad(x.unsqueeze(1), (0, -width % factor, 0, -height % factor), mode="replicate")
+    small = F.avg_pool2d(whole, factor)[:, 0]
+    # The averaging has blurred already, by the deviation of a box and of the tent that enlarges it.
+    rest = math.sqrt(sigma**2 - (factor**2 - 1) / 4) / factor
+    return resize(_gaussian(small, rest), *whole.shape[-2:])[:, :height, :width]
 
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -58,11 +58,8 @@ class Frame:
 
     @property
     def map_unit(self) -> float:
+        """`unit` in pixels of the map grid."""
         return self.unit * self.map_height / self.height
-
-    @property
-    def whole(self) -> Rect:
-        return Rect(0, 0, self.height, self.width)
 
     def map_rows(self, y: Tensor) -> Tensor:
         """Map-grid row coordinate of picture row coordinates (both count pixel centres from 0)."""

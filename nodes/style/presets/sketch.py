@@ -105,9 +105,7 @@ def _plan(job: Render) -> _Plan:
         value_noise(*size, 60 * unit, 1, rng, device),
     )
     pressure = value_noise(*size, 40 * unit, 2, rng, device)
-    hatches = tuple(
-        stretched_noise(h.angle, h.length * unit, max(1.2, h.width * unit), rng, device) for h in _HATCHES
-    )
+    hatches = tuple(stretched_noise(h.angle, h.length * unit, max(1.2, h.width * unit), rng, device) for h in _HATCHES)
     return _Plan(torch.cat((soft, *lines)), hatches, wobble, pressure, job.seed)
 
 

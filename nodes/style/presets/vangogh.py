@@ -73,9 +73,7 @@ def _maps(job: Render) -> Maps:
 
 def _render(job: Render) -> Tensor:
     maps = _maps(job)
-    planned = [
-        plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i)) for i, layer in enumerate(_LAYERS)
-    ]
+    planned = [plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i)) for i, layer in enumerate(_LAYERS)]
     ground = blur(maps.target, 3 * job.frame.map_unit)
     job.watch.tick()
     layers = [layer for layer in planned if layer is not None]

@@ -1,0 +1,74 @@
+"""What the styles look like, in numbers: form kept, palette reached, strokes along edges. No golden pictures."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from expeditor.nodes.style.apply import Options, apply_style
+from expeditor.nodes.style.color import rgb_to_oklab
+from expeditor.nodes.style.noise import generator
+from expeditor.nodes.style.palette import palette_distance
+from expeditor.nodes.style.presets.vangogh import palette_cloud
+from tests.host.style.measures import (
+    PHOTOS,
+    edge_correlation,
+    fine_contrast,
+    full_strength,
+    mean_chroma,
+    orientation_agreement,
+    photo,
+    planes,
+    rms,
+)
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+@pytest.mark.parametrize(("style", "floor"), [("vangogh", 0.74), ("sketch", 0.60)])
+def test_edges_of_the_picture_are_kept(name: str, style: str, floor: float) -> None:
+    assert edge_correlation(photo(name), full_strength(name, style)) > floor
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_brush_strokes_follow_the_form(name: str) -> None:
+    assert orientation_agreement(photo(name), full_strength(name, "vangogh")) > 0.7
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_more_intensity_comes_closer_to_the_palette(name: str) -> None:
+    cloud = palette_cloud()
+    distances = []
+    for share in (0.0, 0.25, 0.5, 0.75, 1.0):
+        mixed = torch.lerp(photo(name), full_strength(name, "vangogh"), share)
+        distances.append(palette_distance(rgb_to_oklab(planes(mixed)), cloud, generator(0, 7)))
+    assert all(later < earlier for earlier, later in zip(distances, distances[1:], strict=False)), distances
+
+
+@pytest.mark.parametrize("name", PHOTOS)
+def test_sketch_is_almost_without_colour_and_full_of_fine_marks(name: str) -> None:
+    before, after = photo(name), full_strength(name, "sketch")
+    assert mean_chroma(after) < 0.2 * mean_chroma(before)
+    assert fine_contrast(after) > 1.5 * fine_contrast(before)
+
+
+def test_sketch_keeps_light_light_and_dark_dark() -> None:
+    shades = torch.linspace(0, 1, 5).reshape(1, 1, 5, 1).repeat_interleave(80, 2).expand(1, 120, 400, 3)
+    drawn = apply_style(shades.contiguous(), "sketch", 1.0, Options())
+    means = [float(drawn[:, :, i * 80 + 20 : i * 80 + 60].mean()) for i in range(5)]
+    assert means == sorted(means)
+    assert means[-1] > 0.9
+    assert means[0] < 0.45
+
+
+def test_swirling_strokes_turn_in_a_flat_sky() -> None:
+    flat = torch.full((1, 256, 256, 3), 0.5)
+    painted = apply_style(flat, "vangogh", 1.0, Options())
+    grey = painted[0].mean(-1)
+    assert float(grey.std()) > 0.02
+    vertical, horizontal = grey.diff(dim=0).abs().mean(), grey.diff(dim=1).abs().mean()
+    assert 0.5 < float(vertical / horizontal) < 2.0, "strokes of a flat picture must not all lie one way"
+
+
+def test_styles_differ_from_each_other_and_from_the_input() -> None:
+    picture, painted, drawn = photo("coffee"), full_strength("coffee", "vangogh"), full_strength("coffee", "sketch")
+    assert min(rms(picture, painted), rms(picture, drawn), rms(painted, drawn)) > 0.08
