@@ -1,0 +1,67 @@
+// @ts-check
+/**
+ * The page's client of our routes. Owns requests and the reading of answers; a refusal is thrown as `Refusal`.
+ */
+
+import { refusalOf } from "./refusal.js";
+
+/** @typedef {import("./state.js").OpenWait} OpenWait */
+/** @typedef {{id: string, status: string, priority: number, position?: number | null, eta_s?: number | null}} Job */
+/** @typedef {{message: string, node_id: string, token?: string, prompt_id?: string}} Message */
+
+export class ExpeditorClient {
+  /** @param {Pick<ComfyApi, "fetchApi" | "clientId">} api ComfyUI's `api` object */
+  constructor(api) {
+    this._api = api;
+  }
+
+  /**
+   * Answers a waiting node, as FormData.
+   * @param {Message} message
+   * @returns {Promise<{delivered: boolean, token: string, node_id: string, prompt_id: string}>}
+   */
+  async send(message) {
+    const form = new FormData();
+    for (const [name, value] of Object.entries(message)) {
+      if (value !== undefined) form.append(name, value);
+    }
+    return this._ask("/expeditor/messages", { method: "POST", body: form });
+  }
+
+  /** @returns {Promise<OpenWait[]>} every wait that can be answered now, oldest first */
+  async pendingWaits() {
+    return (await this._ask("/expeditor/messages/pending", {})).pending;
+  }
+
+  /**
+   * Submits a workflow; the answer comes after the job is stored.
+   * @param {{output: object, workflow: object}} graph what `app.graphToPrompt()` gave
+   * @param {number} priority 1 to 10, 10 is most urgent
+   * @returns {Promise<Job>}
+   */
+  async submit(graph, priority) {
+    const body = {
+      prompt: graph.output,
+      priority,
+      client_id: this._api.clientId,
+      extra_data: { extra_pnginfo: { workflow: graph.workflow } },
+    };
+    return this._ask("/expeditor/submit", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  }
+
+  /**
+   * @param {string} route
+   * @param {RequestInit} options
+   * @returns {Promise<any>}
+   */
+  async _ask(route, options) {
+    const response = await this._api.fetchApi(route, options);
+    const body = await response.json().catch(() => null);
+    if (!response.ok) throw refusalOf(response.status, body);
+    return body;
+  }
+}

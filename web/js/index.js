@@ -1,0 +1,78 @@
+// @ts-check
+/**
+ * The page's doorway: the only file that knows ComfyUI's `app` and `api`. Makes the parts and hangs them on the page's
+ * extension points; decides nothing itself.
+ */
+
+import { app } from "../../../scripts/app.js";
+import { api } from "../../../scripts/api.js";
+import { ExpeditorClient } from "./api.js";
+import { NodeMarks } from "./node_marks.js";
+import { PriorityRun } from "./run.js";
+import { askPriority, PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN } from "./run_dialog.js";
+import { Toaster } from "./toast.js";
+import { WaitingNodes } from "./waiting_nodes.js";
+
+const DEFAULT_PRIORITY = "Expeditor.DefaultPriority";
+const RUN = "Expeditor.RunWithPriority";
+
+const client = new ExpeditorClient(api);
+const marks = new NodeMarks(() => app.canvas?.setDirty(true, true));
+const waiting = new WaitingNodes(client, () => app.rootGraph);
+const run = new PriorityRun({
+  app,
+  client,
+  marks,
+  toaster: new Toaster(() => app.extensionManager.toast),
+  askPriority: () => askPriority(app.extensionManager.setting.get(DEFAULT_PRIORITY)),
+});
+
+// At the top of the module: an event that comes before its listener is lost, and the page complains of an unknown type.
+api.addEventListener("expeditor.event", (event) => waiting.hear(event.detail));
+api.addEventListener("reconnected", () => void waiting.resync());
+api.addEventListener("execution_start", () => marks.clear());
+
+const style = document.createElement("link");
+style.rel = "stylesheet";
+style.href = new URL("../css/expeditor.css", import.meta.url).href;
+document.head.append(style);
+
+app.registerExtension({
+  name: "Expeditor",
+  commands: [
+    {
+      id: RUN,
+      label: "Run with priority…",
+      icon: "pi pi-sort-amount-up",
+      tooltip: "Run the open workflow with a priority (10 is most urgent)",
+      function: () => run.start(),
+    },
+  ],
+  keybindings: [{ combo: { key: "p", ctrl: true, alt: true }, commandId: RUN }],
+  menuCommands: [{ path: ["Extensions", "Expeditor"], commands: [RUN] }],
+  actionBarButtons: [
+    {
+      icon: "pi pi-sort-amount-up",
+      label: "Priority",
+      tooltip: "Run with priority… (Ctrl+Alt+P)",
+      onClick: () => void run.start(),
+    },
+  ],
+  settings: [
+    {
+      id: DEFAULT_PRIORITY,
+      name: "Priority offered by “Run with priority…”",
+      tooltip: "1 to 10, 10 is most urgent",
+      type: "slider",
+      attrs: { min: PRIORITY_MIN, max: PRIORITY_MAX, step: 1 },
+      defaultValue: PRIORITY_DEFAULT,
+      category: ["Expeditor", "Queue", "Default priority"],
+    },
+  ],
+  nodeCreated(/** @type {any} */ node) {
+    if (node.comfyClass === "WaitForMessage") waiting.adopt(node);
+  },
+  afterConfigureGraph() {
+    void waiting.resync();
+  },
+});
