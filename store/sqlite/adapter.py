@@ -1,0 +1,160 @@
+"""``JobStore`` on one SQLite file: a thread that writes, a thread that reads, a lock against other processes.
+
+Owns opening, closing and who runs where. Group commit is ``transactions``' own, rows are ``ledger``'s, and what a verb
+means stands in ``store.verbs``.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ...jobs.errors import StoreUnavailable
+from ...jobs.events import Publisher
+from ...jobs.ordering import OrderPolicy
+from ..base import Clock, StoreObserver, StoreState
+from ..lockfile import LockFile
+from ..reading import Reading
+from ..threaded import ThreadedStore
+from ..verbs import Done, Verb, Verbs
+from ..worker import BatchWorker, Outcome, outcome_of
+from .database import connect_reader, connect_writer
+from .ledger import SqliteLedger
+from .statements import load_statements
+from .transactions import Transactions
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """What is there between ``open`` and ``close``."""
+
+    statements: Mapping[str, str]
+    reader: sqlite3.Connection
+    verbs: Verbs
+    reading: Reading
+    transactions: Transactions
+    resources: ExitStack
+
+
+class SqliteStore(ThreadedStore):
+    """The durable queue of one process.
+
+    ``path`` is the database file; its folder is made if missing. ``commit_delay_s`` is added to every commit, for
+    benchmarks of slow disks. ``busy_timeout_s`` bounds the wait for another program that has the file locked.
+    """
+
+    def __init__(
+        self,
+        *,
+        path: Path,
+        policy: OrderPolicy,
+        clock: Clock,
+        boot_id: str,
+        publisher: Publisher,
+        observer: StoreObserver,
+        commit_delay_s: float = 0.0,
+        busy_timeout_s: float = 2.0,
+    ) -> None:
+        """Closed at first; touches no file."""
+        self._path = path
+        self._policy = policy
+        self._clock = clock
+        self._boot_id = boot_id
+        self._publisher = publisher
+        self._observer = observer
+        self._commit_delay_s = commit_delay_s
+        self._busy_timeout_s = busy_timeout_s
+        self._session: _Session | None = None
+        self._writer = BatchWorker("expeditor-store-write", self._run_writes)
+        self._reader = BatchWorker("expeditor-store-read", self._run_reads)
+
+    def open(self) -> None:
+        """See ``JobStore.open``. Scores are computed anew when the policy is not that of the last time."""
+        if self._session is not None:
+            return
+        with ExitStack() as undo:
+            try:
+                self._session = self._opened(undo)
+            except (sqlite3.Error, OSError) as fault:
+                raise StoreUnavailable(f"{self._path} cannot be opened: {fault}.") from fault
+        self._writer.start()
+        self._reader.start()
+
+    def close(self) -> None:
+        """See ``JobStore.close``. Reads end first: they may wait for writes."""
+        self._reader.stop()
+        self._writer.stop()
+        session, self._session = self._session, None
+        if session is not None:
+            session.resources.close()
+
+    def state(self) -> StoreState:
+        """See ``JobStore.state``."""
+        session = self._session
+        return StoreState(
+            kind="sqlite",
+            open=self._writer.running,
+            error=None if session is None else session.transactions.error,
+            pending_writes=self._writer.pending,
+        )
+
+    def _opened(self, undo: ExitStack) -> _Session:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        statements = load_statements()
+        undo.callback(LockFile(self._path.with_name(self._path.name + ".lock")).release)
+        writer = connect_writer(self._path, statements, self._busy_timeout_s)
+        undo.callback(writer.close)
+        reader = connect_reader(self._path, statements, self._busy_timeout_s)
+        undo.callback(reader.close)
+        ledger = SqliteLedger(writer, statements)
+        verbs = Verbs(ledger, self._policy, self._clock, self._boot_id)
+        if ledger.policy() != self._policy.signature:
+            writer.execute(statements["begin_write"])
+            verbs.rescore()
+            ledger.set_policy(self._policy.signature)
+            writer.execute(statements["commit"])
+        return _Session(
+            statements=statements,
+            reader=reader,
+            verbs=verbs,
+            reading=Reading(SqliteLedger(reader, statements)),
+            transactions=Transactions(writer, statements, self._publisher, self._observer, self._commit_delay_s),
+            resources=undo.pop_all(),
+        )
+
+    def _write(self, verb: Callable[[Verbs], Done[T]]) -> Future[T]:
+        return self._writer.submit(lambda: verb(self._now_open().verbs))
+
+    def _read(self, verb: Callable[[Reading], Done[T]]) -> Future[T]:
+        ticket = self._writer.ticket()
+        return self._reader.submit(lambda: self._in_snapshot(ticket, verb))
+
+    def _in_snapshot(self, ticket: int, verb: Callable[[Reading], Done[T]]) -> Done[T]:
+        """One consistent look at the rows, after the commit of all writes asked before."""
+        self._writer.wait_for(ticket)
+        session = self._now_open()
+        try:
+            session.reader.execute(session.statements["begin_read"])
+            try:
+                return verb(session.reading)
+            finally:
+                session.reader.execute(session.statements["rollback"])
+        except sqlite3.Error as fault:
+            raise StoreUnavailable(f"The queue's storage cannot be read: {fault}.") from fault
+
+    def _run_writes(self, batch: Sequence[Verb]) -> Sequence[Outcome]:
+        return self._now_open().transactions.run(batch)
+
+    def _run_reads(self, batch: Sequence[Verb]) -> Sequence[Outcome]:
+        return [outcome_of(verb) for verb in batch]
+
+    def _now_open(self) -> _Session:
+        assert self._session is not None, "the threads run only while the store is open"
+        return self._session

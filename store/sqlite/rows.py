@@ -1,0 +1,139 @@
+"""Between rows and records: how a job, its attempts and its JSON columns are written and read.
+
+Owns the column format alone. Text that UTF-8 cannot hold (half a surrogate pair, as JSON can spell one) is escaped:
+inside the JSON columns without loss, in ``last_node_id`` for people to read.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from ...jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Payload, Principal, Source
+from ..base import DepthRow
+
+Values = Mapping[str, Any]
+
+_OUTPUT_FIELDS = tuple(field.name for field in fields(Output))
+_ERROR_FIELDS = tuple(field.name for field in fields(JobError))
+
+
+def job_values(job: Job) -> Values:
+    """The columns of ``jobs``, attempts left out."""
+    return {
+        "seq": job.seq,
+        "id": job.id,
+        "principal": job.principal.name,
+        "trusted": job.principal.trusted,
+        "priority": job.priority,
+        "source": job.source.value,
+        "status": job.status.value,
+        "created_at_s": job.created_at_s,
+        "queued_at_s": job.queued_at_s,
+        "number": job.number,
+        "start_tag": job.start_tag,
+        "score": job.score,
+        "estimated_s": job.estimated_s,
+        "signature": job.signature,
+        "client_id": job.client_id,
+        "metadata": json.dumps(job.metadata),
+        "node_count": job.node_count,
+        "prompt_length": job.prompt_length,
+        "needs_secret": job.needs_secret,
+        "held": job.held,
+        "cached": job.cached,
+        "started_at_s": job.started_at_s,
+        "finished_at_s": job.finished_at_s,
+        "outputs": json.dumps([_plain(output, _OUTPUT_FIELDS) for output in job.outputs]),
+        "cause": _word(job.cause),
+        "error": None if job.error is None else json.dumps(_plain(job.error, _ERROR_FIELDS)),
+    }
+
+
+def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
+    """The job of a row of ``jobs`` and its rows of ``attempts`` by number."""
+    return Job(
+        id=row["id"],
+        principal=Principal(row["principal"], bool(row["trusted"])),
+        priority=row["priority"],
+        source=Source(row["source"]),
+        status=JobStatus(row["status"]),
+        created_at_s=row["created_at_s"],
+        queued_at_s=row["queued_at_s"],
+        number=row["number"],
+        seq=row["seq"],
+        start_tag=row["start_tag"],
+        score=row["score"],
+        estimated_s=row["estimated_s"],
+        signature=row["signature"],
+        client_id=row["client_id"],
+        metadata=json.loads(row["metadata"]),
+        node_count=row["node_count"],
+        prompt_length=row["prompt_length"],
+        needs_secret=bool(row["needs_secret"]),
+        held=bool(row["held"]),
+        cached=bool(row["cached"]),
+        started_at_s=row["started_at_s"],
+        finished_at_s=row["finished_at_s"],
+        attempts=tuple(_attempt_of(attempt) for attempt in attempts),
+        outputs=tuple(Output(**output) for output in json.loads(row["outputs"])),
+        cause=_cause(row["cause"]),
+        error=None if row["error"] is None else JobError(**json.loads(row["error"])),
+    )
+
+
+def payload_values(seq: int, payload: Payload) -> Values:
+    """The columns of ``payloads``."""
+    return {
+        "job_seq": seq,
+        "prompt_json": payload.prompt_json,
+        "extra_json": payload.extra_json,
+        "outputs_json": payload.outputs_json,
+    }
+
+
+def attempt_values(seq: int, attempt: Attempt) -> Values:
+    """The columns of ``attempts``."""
+    node_id = attempt.last_node_id
+    return {
+        "job_seq": seq,
+        "number": attempt.number,
+        "started_at_s": attempt.started_at_s,
+        "boot_id": attempt.boot_id,
+        "finished_at_s": attempt.finished_at_s,
+        "outcome": _word(attempt.outcome),
+        "cause": _word(attempt.cause),
+        "last_node_id": None if node_id is None else node_id.encode("utf-8", "backslashreplace").decode("utf-8"),
+    }
+
+
+def depth_row_of(row: sqlite3.Row) -> DepthRow:
+    """The record of a row of the statement ``depth``."""
+    return DepthRow(row["principal"], row["priority"], JobStatus(row["status"]), row["jobs"], row["work_s"])
+
+
+def _attempt_of(row: sqlite3.Row) -> Attempt:
+    return Attempt(
+        number=row["number"],
+        started_at_s=row["started_at_s"],
+        boot_id=row["boot_id"],
+        finished_at_s=row["finished_at_s"],
+        outcome=None if row["outcome"] is None else JobStatus(row["outcome"]),
+        cause=_cause(row["cause"]),
+        last_node_id=row["last_node_id"],
+    )
+
+
+def _plain(record: Output | JobError, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in names}
+
+
+def _word(word: JobStatus | Cause | None) -> str | None:
+    return None if word is None else word.value
+
+
+def _cause(word: str | None) -> Cause | None:
+    return None if word is None else Cause(word)

@@ -1,0 +1,150 @@
+"""One thread that runs what is asked of it in the order asked, in batches: the engine room of our stores.
+
+Owns the hand-over between callers and the thread, and the futures. Does not know what a verb does, nor what makes a
+batch durable: that is the ``run`` function it is given.
+
+A future is marked running when it is made, so nobody can cancel it: a client that goes away (``asyncio.wrap_future``
+passes its cancellation on) never undoes what was asked. Futures are completed while no lock is held.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+from ..jobs.errors import ExpeditorError, Internal, StoreUnavailable
+from ..jobs.events import Publisher
+from .verbs import Done, Verb
+
+T = TypeVar("T")
+
+Outcome = Done[Any] | ExpeditorError
+"""What became of one verb of a batch."""
+
+BATCH_MAX = 256
+"""The most verbs of one batch, so that the first caller does not wait for an endless one."""
+
+_log = logging.getLogger("expeditor.store")
+
+
+class BatchWorker:
+    """A thread around ``run``, which takes a batch of verbs and gives back one outcome for each, and never raises."""
+
+    def __init__(self, name: str, run: Callable[[Sequence[Verb]], Sequence[Outcome]]) -> None:
+        """Not started yet: until ``start``, everything asked is refused."""
+        self._name = name
+        self._run = run
+        self._changed = threading.Condition()
+        self._asked: deque[tuple[Verb, Future[Any]]] = deque()
+        self._thread: threading.Thread | None = None
+        self._accepting = False
+        self._submitted = 0
+        self._settled = 0
+
+    def start(self) -> None:
+        """Accept verbs from now on."""
+        self._accepting = True
+        self._thread = threading.Thread(target=self._serve, name=self._name, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Accept nothing more, do what was asked, end the thread. Blocks; idempotent."""
+        with self._changed:
+            self._accepting = False
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    @property
+    def running(self) -> bool:
+        """Whether verbs are accepted."""
+        return self._accepting
+
+    @property
+    def pending(self) -> int:
+        """How many verbs were asked and are not settled."""
+        return self._submitted - self._settled
+
+    def submit(self, verb: Callable[[], Done[T]]) -> Future[T]:
+        """Ask for a verb; never blocks on it. The future fails with ``StoreUnavailable`` when the store is not open."""
+        future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
+        with self._changed:
+            if accepted := self._accepting:
+                self._asked.append((verb, future))
+                self._submitted += 1
+                self._changed.notify_all()
+        if not accepted:
+            future.set_exception(StoreUnavailable("The queue's storage is not open."))
+        return future
+
+    def ticket(self) -> int:
+        """Stands for all that was asked so far; see ``wait_for``."""
+        return self._submitted
+
+    def wait_for(self, ticket: int) -> None:
+        """Block until all that the ticket stands for is settled."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._settled >= ticket)
+
+    def _serve(self) -> None:
+        while batch := self._next_batch():
+            outcomes = self._outcomes([verb for verb, _ in batch])
+            with self._changed:
+                self._settled += len(batch)
+                self._changed.notify_all()
+            for (_, future), outcome in zip(batch, outcomes, strict=True):
+                _complete(future, outcome)
+
+    def _next_batch(self) -> list[tuple[Verb, Future[Any]]]:
+        """What is asked now, waited for; empty at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._asked or not self._accepting)
+            return [self._asked.popleft() for _ in range(min(BATCH_MAX, len(self._asked)))]
+
+    def _outcomes(self, verbs: Sequence[Verb]) -> Sequence[Outcome]:
+        try:
+            return self._run(verbs)
+        except Exception:  # noqa: BLE001 - a fault of ours must not end the thread that everybody waits for
+            return [unexpected() for _ in verbs]
+
+
+def outcome_of(verb: Verb) -> Outcome:
+    """Run one verb; whatever it raises is its own outcome."""
+    try:
+        return verb()
+    except ExpeditorError as refusal:
+        return refusal
+    except Exception:  # noqa: BLE001 - a fault of ours in one verb is no fault of the others in its batch
+        return unexpected()
+
+
+def unexpected() -> Internal:
+    """The outcome of a verb that failed by a fault of ours; the log gets the exception being handled."""
+    _log.exception("a verb of the store failed unexpectedly")
+    return Internal("The queue's storage failed; the log says why.")
+
+
+def tell(publisher: Publisher, outcomes: Sequence[Outcome]) -> int:
+    """Publish a committed batch's events in order. Returns how many; a publisher that raises is logged and passed over."""
+    events = tuple(event for outcome in outcomes if isinstance(outcome, Done) for event in outcome.events)
+    if events:
+        try:
+            publisher.publish(events)
+        except Exception:  # noqa: BLE001 - the batch is committed, and its callers must hear so
+            _log.exception("a listener of the store failed")
+    return len(events)
+
+
+def _complete(future: Future[Any], outcome: Outcome) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Done):
+        future.set_result(outcome.value)
+    else:
+        future.set_exception(outcome)
