@@ -1,0 +1,29 @@
+"""How long it takes to read all of Expeditor's modules where ComfyUI's own are already in memory; seconds, on standard output.
+
+Run with ComfyUI's folder as the working directory. Installs no hook: what `install()` costs is part of the start-up time.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+import time
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[1]
+ENTRANCES = ("expeditor.runtime.install", "expeditor.nodes")
+
+sys.path[0] = str(Path.cwd())
+logging.disable(logging.CRITICAL)
+for comfyui_module in ("execution", "server", "nodes"):
+    importlib.import_module(comfyui_module)
+
+package = ModuleType("expeditor")
+package.__path__ = [str(ROOT)]
+sys.modules["expeditor"] = package
+start = time.perf_counter()
+for entrance in ENTRANCES:
+    importlib.import_module(entrance)
+sys.stdout.write(f"\n{time.perf_counter() - start:.4f}\n")
