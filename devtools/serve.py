@@ -29,6 +29,10 @@ ANSWER_POLL_S = 0.5
 # With one of these ComfyUI has been told where to compute.
 DEVICE_ARGUMENTS = ("--cpu", "--directml", "--cuda-device", "--gpu-only", "--highvram")
 
+NOT_LOADED = """
+ComfyUI is up at {url}, but Expeditor did not load: look for "expeditor" in what stands above.
+"""
+
 NEXT = """
 ComfyUI with Expeditor is up:  {url}
     its page            {url}/
@@ -120,6 +124,8 @@ def _command(setup: Setup, options: ServeOptions, data: Path) -> list[str]:
         str(options.port),
     ]
     command += ["--base-directory", str(data)]
+    if setup.tree.from_wheel:
+        say("    (this ComfyUI will say that torchaudio is missing: its audio nodes are left out, nothing else)")
     if not any(word.split("=")[0] in DEVICE_ARGUMENTS for word in options.extra) and not has_accelerator(setup.python):
         say("    torch sees no GPU: serving on the CPU (--cpu)")
         command.append("--cpu")
@@ -150,8 +156,9 @@ class _Child:
                 code = self.process.wait(None if answered else ANSWER_POLL_S)
                 break
             except subprocess.TimeoutExpired:
-                if answered := self._answers():
-                    say(NEXT.format(url=self.url, data=self.data))
+                if answered := answers(f"{self.url}/system_stats"):
+                    loaded = answers(f"{self.url}/expeditor/health")
+                    say((NEXT if loaded else NOT_LOADED).format(url=self.url, data=self.data))
         if not answered and self.waiting_signal is None:
             say(f"ComfyUI ended before it served (exit {code}); what it said stands above.")
         return 128 - code if code < 0 else code
@@ -161,9 +168,14 @@ class _Child:
         if self.process is not None and os.name == "posix":
             self.process.send_signal(number)
 
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.url}/system_stats", timeout=5):  # noqa: S310 - our own http address
-                return True
-        except (urllib.error.URLError, OSError, ValueError):
-            return False
+
+def answers(url: str) -> bool:
+    """Whether something there knows this path; a refusal other than "not found" counts (health may be 503)."""
+    try:
+        with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own http address
+            return True
+    except urllib.error.HTTPError as refusal:
+        refusal.close()
+        return refusal.code not in {404, 405}
+    except (OSError, ValueError):
+        return False
