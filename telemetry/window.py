@@ -24,20 +24,17 @@ class SlidingSum:
 
     def add(self, at_s: float, amount: float) -> None:
         """Count ``amount`` at ``at_s``; what is older than the window is forgotten."""
-        slot = int(at_s // self._width_s)
-        self._amounts[slot] = self._amounts.get(slot, 0.0) + amount
-        if len(self._amounts) > self._slots:
-            self._forget(max(self._amounts))
+        self._add(int(at_s // self._width_s), amount)
 
     def add_span(self, from_s: float, to_s: float) -> None:
         """Count the seconds between two times, each in the slot in which it passed."""
         from_s = max(from_s, to_s - self._width_s * self._slots)
+        slot = int(from_s // self._width_s)
         while from_s < to_s:
-            step_s = min(to_s, (from_s // self._width_s + 1) * self._width_s)
-            if step_s <= from_s:  # the clock's last bit: the next slot begins no later than here
-                return
-            self.add(from_s, step_s - from_s)
-            from_s = step_s
+            slot += 1
+            until_s = min(to_s, slot * self._width_s)
+            self._add(slot - 1, max(0.0, until_s - from_s))  # a slot's border may round to just before from_s
+            from_s = max(from_s, until_s)
 
     def total(self, now_s: float) -> float:
         """The sum over the window that ends at ``now_s``."""
@@ -49,6 +46,11 @@ class SlidingSum:
         """How many seconds ``total`` speaks for; at most the window, at least a millisecond."""
         oldest_s = (now_s // self._width_s - self._slots + 1) * self._width_s
         return max(now_s - max(oldest_s, self._started_at_s), 0.001)
+
+    def _add(self, slot: int, amount: float) -> None:
+        self._amounts[slot] = self._amounts.get(slot, 0.0) + amount
+        if len(self._amounts) > self._slots:
+            self._forget(max(self._amounts))
 
     def _forget(self, newest: int) -> None:
         for slot in [slot for slot in self._amounts if slot <= newest - self._slots]:
