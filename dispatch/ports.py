@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ..jobs.model import Output
-
 
 class Interrupter(Protocol):
     """ComfyUI's one interruption flag, aimed at one job."""
@@ -36,8 +34,4 @@ class RunObserver(Protocol):
 
     def gap(self, duration_s: float) -> None:
         """Time between the end of one job and the claim of the next, when the next one was waiting."""
-        ...
-
-    def busy(self, running: bool) -> None:
-        """The machine took up a job, or put one down."""
         ...

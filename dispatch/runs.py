@@ -46,13 +46,11 @@ class RunTable:
         """A job was claimed; ``classes`` maps its node ids to class types."""
         with self._lock:
             self._runs[job_id] = _Run(classes=classes, started_s=self._monotonic(), estimated_s=estimated_s)
-        self._observer.busy(True)
 
     def end(self, job_id: str, finished_at_s: float) -> RunFacts:
         """The run is over: its facts. An unknown job gives empty facts."""
         with self._lock:
             run = self._runs.pop(job_id, None)
-        self._observer.busy(False)
         if run is None:
             return RunFacts(finished_at_s=finished_at_s, run_s=0.0, nodes_executed=0, last_node_id=None)
         now_s = self._monotonic()

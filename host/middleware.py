@@ -60,7 +60,7 @@ def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.Str
         finally:
             edge.requests.request(
                 method=request.method,
-                route=_route(request, bare),
+                route=_route(request),
                 path=path,
                 status=status,
                 duration_s=time.perf_counter() - started_s,
@@ -119,7 +119,8 @@ async def _commit_before_answer(
         try:
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(commit)), edge.deadline_s)
         except asyncio.TimeoutError as error:
-            raise StoreUnavailable(f"The store did not commit within {edge.deadline_s:g} s; ask for the job before you submit it again.") from error
+            message = f"The store did not commit within {edge.deadline_s:g} s; ask for the job before you submit it again."
+            raise StoreUnavailable(message) from error
     return response
 
 
@@ -132,7 +133,7 @@ async def _read(request: web.Request) -> bytes:
         raise InvalidPrompt("The body could not be read.") from error
 
 
-def _route(request: web.Request, bare: str) -> str:
+def _route(request: web.Request) -> str:
     resource = request.match_info.route.resource
     canonical = resource.canonical if resource is not None else None
     if canonical is None:

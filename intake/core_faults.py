@@ -21,8 +21,9 @@ def faults_of(error: JsonObject | None, node_errors: JsonObject) -> tuple[Fault,
     faults: list[Fault] = []
     for node_id, report in node_errors.items():
         fields = cast("JsonObject", report) if isinstance(report, dict) else {}
-        for entry in cast("list[JsonObject]", fields.get("errors") or []):
-            faults.append(_node_fault(str(node_id), str(fields.get("class_type", "")), entry))
+        class_type = str(fields.get("class_type", ""))
+        errors = cast("list[JsonObject]", fields.get("errors") or [])
+        faults.extend(_node_fault(str(node_id), class_type, entry) for entry in errors)
     if not faults and error is not None:
         core_type = str(error.get("type", ""))
         message = ": ".join(part for part in (str(error.get("message", "")), str(error.get("details", ""))) if part)

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from ..jobs.entry import CoreVerdict, Entry
 from ..jobs.model import Job, Progress
 
-
 __all__ = ["CoreValidator", "CoreVerdict", "Entry", "QueueDoor", "Runs"]
 
 

@@ -85,9 +85,11 @@ def _types(body: JsonObject) -> list[Fault]:
         faults.append(_fault("client_id", "client_id must be text."))
     if not isinstance(body.get("front", False), bool):
         faults.append(_fault("front", "front must be true or false."))
-    for name in ("extra_data", "metadata"):
-        if not isinstance(body.get(name), (dict, type(None))):
-            faults.append(_fault(name, f"{name} must be an object."))
+    faults.extend(
+        _fault(name, f"{name} must be an object.")
+        for name in ("extra_data", "metadata")
+        if not isinstance(body.get(name), (dict, type(None)))
+    )
     number = body.get("number")
     if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float)) or not _finite(number)):
         faults.append(_fault("number", "number must be a finite number."))

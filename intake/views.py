@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..jobs.model import Job, Progress
+from ..store.base import JobQuery, Reprioritise
+
+__all__ = ["DepthView", "JobListing", "JobQuery", "JobView", "QueueView", "Reprioritise", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True)

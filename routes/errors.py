@@ -87,15 +87,13 @@ def boundary(handler: Handler) -> Handler:
         except web.HTTPException:
             raise
         except Exception:  # noqa: BLE001 - the HTTP boundary: a bug of ours is a 500 with an id, never a traceback
-            return render_error(_internal(request))
+            error_id = uuid.uuid4().hex[:12]
+            place = f"{request.method} {request.path}"
+            log.exception("Unexpected failure %s in %s", error_id, place, extra={"event": "internal"})
+            message = f"An unexpected error; the server's log has it under {error_id}."
+            return render_error(Internal(message, details={"id": error_id}))
 
     return guarded
-
-
-def _internal(request: web.Request) -> Internal:
-    error_id = uuid.uuid4().hex[:12]
-    log.error("Unexpected failure %s in %s %s", error_id, request.method, request.path, exc_info=True, extra={"event": "internal"})
-    return Internal(f"An unexpected error; the server's log has it under {error_id}.", details={"id": error_id})
 
 
 def _fault(fault: Fault) -> dict[str, Any]:

@@ -7,14 +7,19 @@ fields mean: each route asks for its own with ``text_field`` or hands the fields
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Collection
 from typing import Any, NoReturn, cast
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..jobs.errors import Fault, InputInvalid, InvalidJson, LimitExceeded
 
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
+
+# What aiohttp's form parser lets through of broken parts, headers, encodings and compression.
+_BROKEN_FORM = (ValueError, AssertionError, LookupError, RuntimeError, zlib.error, HttpProcessingError)
 
 
 async def read_fields(
@@ -34,6 +39,8 @@ async def read_fields(
         return parse_object(await request.read())
     except web.HTTPRequestEntityTooLarge:
         _too_large(max_bytes)
+    except web.RequestPayloadError as error:
+        raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
 
 
 def text_field(fields: dict[str, Any], name: str) -> str | None:
@@ -92,8 +99,8 @@ def _too_large(max_bytes: int | None) -> NoReturn:
 async def _form_fields(request: web.Request) -> dict[str, str]:
     try:
         form = await request.post()
-    except (ValueError, AssertionError, LookupError, RuntimeError) as error:  # what aiohttp raises for broken forms
-        raise InputInvalid("The form cannot be read.", faults=(_fault("", f"Malformed form: {error}."),)) from error
+    except _BROKEN_FORM as error:
+        raise InputInvalid("The form cannot be read.", faults=(_fault("", "The form is malformed."),)) from error
     fields: dict[str, str] = {}
     for name, value in form.items():
         if name in fields:

@@ -50,7 +50,7 @@ class JobRoutes:
         """``POST /expeditor/validate`` → 200, or what submit would answer. Changes nothing."""
         return web.json_response(verdict_json(await self._service.validate(await self._fields(request))))
 
-    async def schema(self, request: web.Request) -> web.Response:
+    async def schema(self, _request: web.Request) -> web.Response:
         """``GET /expeditor/schema`` → JSON Schema of prompts on this server."""
         return web.json_response(self._schemas.schemas(), content_type="application/schema+json")
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..intake.lift import KEY, RULE, check
+from ..intake.views import JobQuery, Reprioritise
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import JobStatus
-from ..store.base import JobQuery, Reprioritise
 
 LIST_PARAMETERS = ("status", "principal", "limit", "cursor")
 MAX_LIMIT = 1000
@@ -32,9 +32,8 @@ def list_query(query: Mapping[str, str]) -> JobQuery:
             faults.append(_fault(name, f"Unknown query parameter {name[:80]}.", hint))
     statuses = tuple(word for word in query.get("status", "").split(",") if word)
     known = [status.value for status in JobStatus]
-    for word in statuses:
-        if word not in known:
-            faults.append(_fault("status", f"Unknown status {word[:80]}.", f"One of {', '.join(known)}."))
+    one_of = f"One of {', '.join(known)}."
+    faults.extend(_fault("status", f"Unknown status {word[:80]}.", one_of) for word in statuses if word not in known)
     limit = query.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= MAX_LIMIT):
         faults.append(_fault("limit", f"limit must be a whole number from 1 to {MAX_LIMIT}."))

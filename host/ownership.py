@@ -1,0 +1,38 @@
+"""Who owns ComfyUI's queue. Reads, and swaps the class when nobody else has been there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import execution
+
+from .queue import ExpeditorQueue, QueueWiring, swap
+
+PATCHABLE = frozenset({"put", "get", "task_done", "delete_queue_item", "wipe_queue", "get_current_queue"})
+NEEDED = ("mutex", "not_empty", "queue", "currently_running", "history", "task_counter", "server")
+
+
+def foreign_owner(queue: Any) -> str | None:
+    """None when the queue is core's or ours and unpatched; else a sentence that says who changed what."""
+    if type(queue) not in (execution.PromptQueue, ExpeditorQueue):
+        return f"another pack owns the queue ({type(queue).__module__}.{type(queue).__qualname__})"
+    patched = sorted(PATCHABLE & set(vars(queue)))
+    if patched:
+        modules = sorted({str(getattr(vars(queue)[name], "__module__", "unknown")) for name in patched})
+        return f"another pack ({', '.join(modules)}) replaced {', '.join(patched)} of the queue"
+    if type(queue) is execution.PromptQueue:
+        changed = sorted(name for name in PATCHABLE if getattr(execution.PromptQueue, name).__module__ != "execution")
+        if changed:
+            return f"another pack replaced {', '.join(changed)} of ComfyUI's queue class"
+    missing = [name for name in NEEDED if not hasattr(queue, name)]
+    return f"ComfyUI's queue has no {', '.join(missing)}" if missing else None
+
+
+def swap_queue(queue: Any, wiring: QueueWiring) -> ExpeditorQueue:
+    """Make the queue ours."""
+    return swap(queue, wiring)
+
+
+def core_executor() -> Any:
+    """ComfyUI's ``PromptExecutor`` class."""
+    return execution.PromptExecutor

@@ -1,0 +1,79 @@
+"""The facts of ``/expeditor/health`` and ``/expeditor/ready``, gathered without I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ..host.board import HookBoard
+from ..store.base import JobStore
+
+VERSION = "0.1.0"
+LAG_INTERVAL_S = 1.0
+SLOW_LOOP_S = 5.0
+
+
+class LoopLag:
+    """How late the event loop is: the largest delay of a timer in the last few seconds."""
+
+    def __init__(self) -> None:
+        """Zero until the first measurement."""
+        self._recent: list[float] = []
+
+    async def watch(self) -> None:
+        """Measure until cancelled."""
+        while True:
+            before_s = time.monotonic()
+            await asyncio.sleep(LAG_INTERVAL_S)
+            self._recent = [*self._recent[-9:], max(time.monotonic() - before_s - LAG_INTERVAL_S, 0.0)]
+
+    @property
+    def seconds(self) -> float:
+        """The largest lag of the last ten measurements."""
+        return max(self._recent, default=0.0)
+
+
+class Health:
+    """What the server knows of itself."""
+
+    def __init__(
+        self, *, board: HookBoard, store: JobStore, lag: LoopLag, comfyui_version: str, worker_alive: Callable[[], bool | None]
+    ) -> None:
+        """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time."""
+        self._board = board
+        self._store = store
+        self._lag = lag
+        self._comfyui_version = comfyui_version
+        self._worker_alive = worker_alive
+        self._started_s = time.monotonic()
+
+    def facts(self) -> dict[str, Any]:
+        """For ``/expeditor/health``."""
+        state = self._store.state()
+        return {
+            "status": "ok" if self.not_ready() is None else "degraded",
+            "version": VERSION,
+            "comfyui_version": self._comfyui_version,
+            "pid": os.getpid(),
+            "uptime_s": round(time.monotonic() - self._started_s, 3),
+            "worker_alive": self._worker_alive(),
+            "loop_lag_s": round(self._lag.seconds, 4),
+            "hooks": self._board.states(),
+            "store": {"kind": state.kind, "open": state.open, "error": state.error, "pending_writes": state.pending_writes},
+        }
+
+    def not_ready(self) -> str | None:
+        """Why this server should get no work now, or None."""
+        state = self._store.state()
+        if not self._board.is_on("queue"):
+            return f"queue: {self._board.states().get('queue', 'not installed')}"
+        if not state.open or state.error is not None:
+            return f"store: {state.error or 'not open'}"
+        if self._worker_alive() is False:
+            return "ComfyUI's worker thread has died; restart the server"
+        if self._lag.seconds > SLOW_LOOP_S:
+            return f"the event loop is {self._lag.seconds:.1f} s late"
+        return None

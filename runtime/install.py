@@ -1,0 +1,71 @@
+"""``install()``: settings, services, hooks, routes, start-up. Called once by the pack's doorway; never raises.
+
+With anything missing (no server, wrong settings) it stands down with one clear log line and ComfyUI goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..host.comfy import private_folder, prompt_server
+from ..routes.jobs import JobRoutes
+from ..routes.messages import MessageRoutes
+from ..routes.metrics import MetricsRoutes
+from ..routes.status import StatusRoutes
+from ..routes.table import route_table
+from ..telemetry.logs import configure
+from .hooks import install_hooks
+from .lifespan import Lifespan
+from .services import Services, build, set_current
+from .settings import Settings, SettingsError, load
+
+log = logging.getLogger("expeditor.runtime")
+
+
+def install() -> None:
+    """Put Expeditor into the running ComfyUI."""
+    server = prompt_server()
+    if server is None:
+        log.warning("Expeditor stands down: there is no ComfyUI server in this process.")
+        return
+    data_dir = Path(os.environ.get("EXPEDITOR_DATA_DIR") or private_folder())
+    try:
+        settings = load(data_dir)
+    except SettingsError as error:
+        log.warning("Expeditor stands down, ComfyUI goes on without it: %s", error)
+        return
+    if not settings.enabled:
+        log.info("Expeditor is switched off by its settings.")
+        return
+    _configure_logs(settings)
+    services = build(settings, server, data_dir)
+    set_current(services)
+    install_hooks(services)
+    _register(services, server)
+    log.info("Expeditor is installed", extra={"event": "install.done", "settings": settings.redacted()})
+
+
+def _register(services: Services, server: Any) -> None:
+    metrics = MetricsRoutes(services.metrics, services.summary)
+    jobs = JobRoutes(
+        services.jobs,
+        services.validation,
+        max_bytes=services.settings.max_body_bytes,
+        user_header=services.settings.trusted_user_header,
+    )
+    status = StatusRoutes(services.jobs, services.health.facts, services.health.not_ready)
+    for route in route_table(jobs, status, MessageRoutes(services.mailbox), metrics):
+        server.routes.route(route.method, route.path)(route.handler)
+    server.app.on_startup.append(Lifespan(services, metrics).start)
+
+
+def _configure_logs(settings: Settings) -> None:
+    path = Path(settings.log_file) if settings.log_file else None
+    try:
+        configure(sys.stderr, settings.log_level, settings.log_format, path)
+    except OSError as error:
+        log.warning("The log file cannot be opened, so lines go to standard error alone: %s", error)

@@ -1,0 +1,94 @@
+"""What happens when ComfyUI has loaded all packs and is about to listen: ``on_startup``, in order. Never raises.
+
+ComfyUI runs nothing of ours at shutdown; the store is crash-only. A signal handler is not needed for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from aiohttp import web
+
+from ..host.capabilities import CapabilitySampler, comfy_memory, nvml_reader
+from ..host.native import native_item
+from ..host.queue import ExpeditorQueue
+from ..jobs.errors import ExpeditorError, StoreUnavailable
+from ..routes.errors import boundary
+from ..routes.metrics import MetricsRoutes
+from .hooks import check_ownership, install_middleware, stand_down
+from .services import Services
+
+log = logging.getLogger("expeditor.runtime")
+
+
+class Lifespan:
+    """Start-up of one server."""
+
+    def __init__(self, services: Services, metrics_routes: MetricsRoutes) -> None:
+        """``metrics_routes`` answers ``/metrics`` when nobody else does."""
+        self._services = services
+        self._metrics_routes = metrics_routes
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self, app: web.Application) -> None:
+        """For ``app.on_startup``: an exception here would stop ComfyUI, so whatever goes wrong is logged."""
+        try:
+            await self._start(app)
+        except Exception:  # noqa: BLE001 - ComfyUI must start also when we cannot
+            log.warning("Expeditor could not start; ComfyUI goes on without it", exc_info=True, extra={"event": "start.failed"})
+            stand_down(self._services, "Expeditor could not start; the log says why")
+
+    async def _start(self, app: web.Application) -> None:
+        services = self._services
+        install_middleware(services)
+        self._offer_metrics(app)
+        if check_ownership(services):
+            await self._open_queue()
+        reader = await asyncio.to_thread(_gpu_reader)
+        CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
+        self._background.append(asyncio.get_running_loop().create_task(services.lag.watch()))
+        log.info(
+            "Expeditor is ready: %s",
+            services.health.not_ready() or "accepting jobs",
+            extra={"event": "start.done", "hooks": services.board.states()},
+        )
+
+    async def _open_queue(self) -> None:
+        services = self._services
+        try:
+            await asyncio.to_thread(services.store.open)
+            recovered = await asyncio.to_thread(services.dispatcher.recover)
+        except StoreUnavailable as error:
+            stand_down(services, f"the store cannot be used: {error.message}")
+            return
+        queue: Any = services.server.prompt_queue
+        if not isinstance(queue, ExpeditorQueue):
+            return
+        items = [native_item(job, payload) for job, payload in recovered.waiting]
+        queue.restore(items)
+        # ComfyUI's page drops history rows whose number is not above those it has seen: go on counting, do not start at 0.
+        highest = max((abs(item[0]) for item in items), default=-1.0)
+        services.server.number = max(services.server.number, int(highest) + 1)
+        queue.open_claims()
+        if items or recovered.failed:
+            log.info(
+                "Recovered %d waiting jobs (%d were running when the server stopped)",
+                len(items),
+                recovered.requeued,
+                extra={"event": "store.recovered"},
+            )
+
+    def _offer_metrics(self, app: web.Application) -> None:
+        taken = any(getattr(route.resource, "canonical", "") == "/metrics" for route in app.router.routes())
+        if not taken:
+            app.router.add_get("/metrics", boundary(self._metrics_routes.exposition))
+
+
+def _gpu_reader() -> Any:
+    try:
+        return nvml_reader()
+    except (ExpeditorError, RuntimeError, ImportError, OSError) as error:
+        log.info("GPU utilisation is not sampled: %s", error, extra={"event": "nvml.absent"})
+        return None

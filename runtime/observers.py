@@ -1,0 +1,45 @@
+"""Fits telemetry to the ports of the other rooms. No rules here."""
+
+from __future__ import annotations
+
+from ..telemetry.logs import log_access
+from ..telemetry.metrics import Metrics
+
+
+class RunMetrics:
+    """Fits ``dispatch.ports.RunObserver``."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """Count into ``metrics``."""
+        self._metrics = metrics
+
+    def node_ran(self, class_type: str, duration_s: float) -> None:
+        """One node ran."""
+        self._metrics.node_run(class_type, duration_s)
+
+    def nodes_cached(self, hits: int, misses: int) -> None:
+        """Cache hits and misses of one run."""
+        self._metrics.node_cache(hits, misses)
+
+    def gap(self, duration_s: float) -> None:
+        """Time between two jobs."""
+        self._metrics.dispatch_gap(duration_s)
+
+
+class RequestMetrics:
+    """Fits ``host.ports.RequestLog``."""
+
+    def __init__(self, metrics: Metrics, *, access_log: bool) -> None:
+        """Count into ``metrics``; ``access_log`` also writes one line per request."""
+        self._metrics = metrics
+        self._access_log = access_log
+
+    def request(
+        self, *, method: str, route: str, path: str, status: int, duration_s: float, client_id: str | None, code: str | None
+    ) -> None:
+        """One request was answered."""
+        self._metrics.request(route, method, status, duration_s)
+        if code is not None:
+            self._metrics.request_error(code)
+        if self._access_log:
+            log_access(method=method, route=route, path=path, status=status, client_id=client_id, duration_s=duration_s)

@@ -1,0 +1,189 @@
+"""The only place where objects are made and joined. Building does no I/O and starts nothing.
+
+``current()`` is the one deliberate accessor of the project: ComfyUI makes node objects itself, so a node finds the live
+services here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+
+from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.runs import RunTable
+from ..events.bus import Bus
+from ..events.mailbox import Mailbox
+from ..host.board import HookBoard
+from ..host.comfy import ComfyFiles, version
+from ..host.definitions import LiveDefinitions
+from ..host.door import Door
+from ..host.notifier import Notifier
+from ..host.queue import ExpeditorQueue, QueueWiring
+from ..host.validator import ComfyValidator
+from ..intake.gate import StockGate
+from ..intake.service import JobService
+from ..intake.validation import PromptValidation, ValidationRules
+from ..jobs.events import Publisher
+from ..jobs.ordering import OrderPolicy
+from ..jobs.principals import PrincipalRules
+from ..store.base import JobStore, QueueSummary
+from ..store.memory import MemoryStore
+from ..store.sqlite import SqliteStore
+from ..telemetry.listener import TelemetryListener
+from ..telemetry.metrics import Metrics
+from .health import VERSION, Health, LoopLag
+from .observers import RequestMetrics, RunMetrics
+from .settings import Settings
+
+DATABASE_NAME = "expeditor.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that lives as long as the server."""
+
+    settings: Settings
+    server: Any
+    board: HookBoard
+    metrics: Metrics
+    requests: RequestMetrics
+    mailbox: Mailbox
+    notifier: Notifier
+    store: JobStore
+    runs: RunTable
+    dispatcher: Dispatcher
+    wiring: QueueWiring
+    validation: PromptValidation
+    gate: StockGate
+    jobs: JobService
+    health: Health
+    lag: LoopLag
+
+    async def summary(self) -> QueueSummary:
+        """The queue's depths, for a scrape."""
+        return await asyncio.wrap_future(self.store.summary())
+
+
+_CURRENT: list[Services] = []
+
+
+def current() -> Services:
+    """The live services, for nodes. ``RuntimeError`` when Expeditor is not running in this process."""
+    if not _CURRENT:
+        raise RuntimeError("Expeditor is not running in this ComfyUI; its log at start says why.")
+    return _CURRENT[-1]
+
+
+def set_current(services: Services) -> None:
+    """Make ``services`` the live ones; called once, by ``install``."""
+    _CURRENT[:] = [services]
+
+
+def build(settings: Settings, server: Any, data_dir: Path) -> Services:
+    """Make and join all objects for one server."""
+    board = HookBoard()
+    metrics = Metrics(CollectorRegistry())
+    metrics.build_info(version=VERSION, comfyui_version=version())
+    metrics.websocket_clients(lambda: len(server.sockets))
+    notifier = Notifier(server)
+    store = _store(settings, data_dir, Bus((TelemetryListener(metrics), notifier)), metrics)
+    runs = RunTable(interrupter=_Interrupter(server), observer=RunMetrics(metrics), monotonic=time.monotonic)
+    dispatcher = Dispatcher(
+        store=store,
+        runs=runs,
+        files=ComfyFiles(),
+        observer=RunMetrics(metrics),
+        clock=time.time,
+        monotonic=time.monotonic,
+        deadline_s=settings.store_deadline_s,
+    )
+    wiring = QueueWiring(line=store, dispatch=dispatcher, clock=time.time)
+    validation = PromptValidation(LiveDefinitions(), _rules(settings))
+    principals = PrincipalRules(
+        from_client_id=settings.principal_from_client_id,
+        user_header=settings.trusted_user_header,
+        proxies=tuple(settings.trusted_proxies),
+    )
+    lag = LoopLag()
+    return Services(
+        settings=settings,
+        server=server,
+        board=board,
+        metrics=metrics,
+        requests=RequestMetrics(metrics, access_log=settings.access_log),
+        mailbox=Mailbox(time.time, lambda: uuid.uuid4().hex),
+        notifier=notifier,
+        store=store,
+        runs=runs,
+        dispatcher=dispatcher,
+        wiring=wiring,
+        validation=validation,
+        gate=StockGate(
+            validation=validation, principals=principals, max_bytes=settings.max_body_bytes, max_depth=settings.max_depth
+        ),
+        jobs=JobService(
+            store=store,
+            validation=validation,
+            core=ComfyValidator(),
+            door=Door(server, settings.store_deadline_s),
+            runs=runs,
+            principals=principals,
+            clock=time.time,
+            new_id=lambda: str(uuid.uuid4()),
+            deadline_s=settings.store_deadline_s,
+            drain_rate=metrics.drain_rate,
+        ),
+        health=Health(board=board, store=store, lag=lag, comfyui_version=version(), worker_alive=lambda: _alive(wiring)),
+        lag=lag,
+    )
+
+
+class _Interrupter:
+    """Fits ``dispatch.ports.Interrupter`` over whatever queue the server has."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+
+    def interrupt(self, job_id: str) -> bool:
+        """Interrupt the job if it runs now."""
+        queue = self._server.prompt_queue
+        return isinstance(queue, ExpeditorQueue) and queue.interrupt(job_id)
+
+
+def _alive(wiring: QueueWiring) -> bool | None:
+    return None if wiring.worker is None else wiring.worker.is_alive()
+
+
+def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics) -> JobStore:
+    policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
+    boot_id = uuid.uuid4().hex
+    if settings.store == "memory":
+        return MemoryStore(policy=policy, clock=time.time, boot_id=boot_id, publisher=publisher, observer=metrics)
+    return SqliteStore(
+        path=data_dir / DATABASE_NAME,
+        policy=policy,
+        clock=time.time,
+        boot_id=boot_id,
+        publisher=publisher,
+        observer=metrics,
+        commit_delay_s=settings.store_commit_delay_s,
+    )
+
+
+def _rules(settings: Settings) -> ValidationRules:
+    return ValidationRules(
+        max_nodes=settings.max_nodes,
+        max_depth=settings.max_depth,
+        max_string_bytes=settings.max_string_bytes,
+        numeric_ids_only=settings.numeric_ids_only,
+        fill_defaults=settings.fill_defaults,
+        allow=tuple(settings.allow_nodes),
+        deny=tuple(settings.deny_nodes),
+        max_faults=settings.max_faults,
+    )
