@@ -38,7 +38,7 @@ class WaitForMessage(io.ComfyNode):
             "category": "Expeditor/Flow",
             "description": "Pauses until a message is sent to this node, from its own button or over HTTP.",
             "inputs": _inputs(),
-            "outputs": [io.String.Output("message", tooltip="The text that was sent.")],
+            "outputs": [io.String.Output("message", display_name="message", tooltip="The text that was sent.")],
             "hidden": [io.Hidden.unique_id],
             "not_idempotent": True,
         }
