@@ -83,7 +83,7 @@ DEEDS = {"os.mkdir", "os.rename", "os.remove", "socket.bind", "socket.connect", 
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.split(".")[0] in BLOCKED:
-            raise SystemExit(f"{name} was imported")
+            raise ModuleNotFoundError(f"{name} was imported")
 
 def watch(event, arguments):
     if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):

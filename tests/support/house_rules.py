@@ -32,22 +32,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 ROOMS = frozenset(room for room in MAY_IMPORT if room)
 
 COMFYUI = frozenset(
-    [
-        "app",
-        "comfy",
-        "comfy_api",
-        "comfy_api_nodes",
-        "comfy_config",
-        "comfy_execution",
-        "comfy_extras",
-        "comfyui_version",
-        "execution",
-        "folder_paths",
-        "latent_preview",
-        "node_helpers",
-        "nodes",
-        "server",
-    ]
+    "app comfy comfy_api comfy_api_nodes comfy_config comfy_execution comfy_extras comfyui_version execution folder_paths "
+    "latent_preview node_helpers nodes server".split()
 )
 
 # Library -> the places that may import it, as prefixes of the path. A library that is not here may be imported anywhere.
@@ -187,9 +173,9 @@ def loggers_have_fixed_names(files: Files) -> list[str]:
     faults: list[str] = []
     for path, text in pack_of(files).items():
         for node in ast.walk(_tree(text)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger"):
-                if not (node.args and _fixed_logger_name(node.args[0])):
-                    faults.append(f"{path}:{node.lineno} {ast.unparse(node)}")
+            makes_logger = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger")
+            if makes_logger and not (node.args and _fixed_logger_name(node.args[0])):
+                faults.append(f"{path}:{node.lineno} {ast.unparse(node)}")
     return faults
 
 
