@@ -7,6 +7,7 @@ counted (``listener`` for jobs, the HTTP edge for requests, ``host`` for nodes a
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Callable
 
@@ -58,11 +59,11 @@ class _Factory:
 class Metrics:
     """All counters, gauges and histograms of one server. Durations are seconds, times seconds since the epoch."""
 
-    def __init__(self, registry: CollectorRegistry, clock: Callable[[], float] = time.time) -> None:
-        """Register everything in ``registry``, which must be new: a second ``Metrics`` in it raises ``ValueError``."""
-        self._registry = registry
+    def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.time) -> None:
+        """Register everything in ``registry``, by default a new one; a second ``Metrics`` in the same one raises ``ValueError``."""
+        self._registry = registry if registry is not None else CollectorRegistry()
         self._clock = clock
-        make = _Factory(registry)
+        make = _Factory(self._registry)
         self._make_requests(make)
         self._make_jobs(make)
         self._make_store_and_nodes(make)
@@ -172,9 +173,10 @@ class Metrics:
         """Ask ``count`` at each scrape; to be called once."""
         _Factory(self._registry).reading("websocket_clients", "Open sockets of ComfyUI's /ws.", count)
 
-    def build_info(self, **versions: str) -> None:
-        """Name the versions that run here, such as ``version=``, ``comfyui=``, ``python=``."""
-        self._build.info(versions)
+    def build_info(self, *, version: str, comfyui_version: str) -> None:
+        """Name the versions that run here, Python's included."""
+        python_version = platform.python_version()
+        self._build.info({"version": version, "comfyui_version": comfyui_version, "python_version": python_version})
 
     # -- the scrape -------------------------------------------------------------------------------------------------
 

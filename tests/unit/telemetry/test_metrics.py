@@ -48,7 +48,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.vram("cuda:0", "free", 1e9)
     metrics.gpu_utilization("cuda:0", 0.5)
     metrics.websocket_clients(lambda: 2)
-    metrics.build_info(version="1", comfyui="2", python="3")
+    metrics.build_info(version="1", comfyui_version="2")
 
 
 def shown(metrics: Metrics) -> dict[str, tuple[str, frozenset[str]]]:
