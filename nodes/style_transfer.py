@@ -33,7 +33,7 @@ class StyleTransferNode(io.ComfyNode):
             "category": "Expeditor/Style",
             "description": "Paints pictures in a style, with brush or pencil. Needs no model files.",
             "inputs": _inputs(),
-            "outputs": [io.Image.Output("image", tooltip="The painted pictures, of the same size.")],
+            "outputs": [io.Image.Output("IMAGE", tooltip="The painted pictures, of the same size.")],
             "search_aliases": ["painting", "van gogh", "pencil", "sketch", "artistic"],
         }
         known = {field.name for field in dataclasses.fields(io.Schema)}
@@ -84,6 +84,8 @@ def _inputs() -> list[Any]:
             default=0,
             min=0,
             max=0xFFFFFFFFFFFFFFFF,
+            # A seed that changes by itself would paint every picture again on every run.
+            control_after_generate=False,
             optional=True,
             tooltip="Another seed lays the strokes elsewhere; the same seed paints the same picture again.",
         ),

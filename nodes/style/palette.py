@@ -11,11 +11,17 @@ import torch
 from torch import Tensor
 
 from .color import hex_to_rgb, rgb_to_oklab
-from .filters import guided_coefficients, resize
+from .filters import blur, guided_coefficients, resize, smoothstep
+from .noise import generator
 
 _THUMBNAIL = 256
 _QUANTILES = 1024
+_CLOUD_SIZE = 8192
 _MOST_SAMPLES = 16_384
+# Deviation of colours among neighbours: below the first an area is flat, above the second it is not.
+_FLAT, _TEXTURED = 0.0005, 0.004
+# How near a palette colour must be, in OKLab, to count as the near one.
+_NEAR = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +80,41 @@ def transport(points: Tensor, cloud: Tensor, rounds: int, rng: torch.Generator) 
     return moved
 
 
-def move_colors(lab: Tensor, cloud: Tensor, strength: tuple[float, float], rng: torch.Generator) -> Tensor:
-    """Move `lab` `[3, H, W]` towards `cloud`; `strength` is 0..1 for L and for a, b.
+def _nearest(lab: Tensor, palette: Palette) -> Tensor:
+    """Soft nearest colour of the palette for every colour of `[3, H, W]`; lightness counts half."""
+    colors = rgb_to_oklab(hex_to_rgb(palette.colors).T.contiguous()).to(lab.device)
+    metric = torch.tensor((0.5, 1.0, 1.0), device=lab.device).reshape(3, 1)
+    points = lab.reshape(3, -1)
+    apart = torch.cdist((points * metric).T.contiguous(), (colors * metric).T.contiguous())
+    share = torch.softmax(-((apart / _NEAR) ** 2), dim=1)
+    return (colors @ share.T).reshape(lab.shape)
 
-    The displacement is smoothed along the picture's own edges: no banding, no halos.
+
+def _displacement(small: Tensor, palette: Palette, cloud: Tensor, rng: torch.Generator) -> Tensor:
+    """Where the colours of a thumbnail are to go, relative to where they are.
+
+    Transport cannot tell equal colours apart: a large flat area would go to the mean of all colours
+    it takes up, which is grey. There the nearest palette colour decides instead.
+    """
+    moved = transport(small.reshape(3, -1), cloud, 16, rng).reshape(small.shape) - small
+    mean = blur(small, 2.5)
+    variance = (blur((small - mean) ** 2, 2.5)).sum(0, keepdim=True)
+    belief = smoothstep(_FLAT, _TEXTURED, variance.sqrt())
+    return torch.lerp(_nearest(small, palette) - small, moved, belief)
+
+
+def move_colors(lab: Tensor, palette: Palette, strength: tuple[float, float]) -> Tensor:
+    """Move `lab` `[3, H, W]` towards a palette; `strength` is 0..1 for L and for a, b.
+
+    The displacement is smoothed along the picture's own edges: no banding, no halos. The same
+    picture is always moved alike, whatever the seed.
     """
     height, width = lab.shape[-2:]
     scale = min(1.0, _THUMBNAIL / max(height, width))
     small = resize(lab, max(1, round(height * scale)), max(1, round(width * scale)))
-    moved = transport(small.reshape(3, -1), cloud.to(lab.device), 16, rng).reshape(small.shape)
-    a, b = guided_coefficients(small[:1], moved - small, sigma=2.5, eps=1e-3)
+    cloud = palette.cloud(_CLOUD_SIZE, generator(0, 100)).to(lab.device)
+    moved = _displacement(small, palette, cloud, generator(0, 101))
+    a, b = guided_coefficients(small[:1], moved, sigma=2.5, eps=1e-3)
     share = torch.tensor((strength[0], strength[1], strength[1]), device=lab.device).reshape(3, 1, 1)
     return lab + share * (resize(a, height, width) * lab[:1] + resize(b, height, width))
 

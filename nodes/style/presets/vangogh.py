@@ -20,7 +20,6 @@ PALETTE = Palette(
     (1.2, 1.6, 1.6, 1.3, 0.8, 0.8, 0.6, 1.1, 1.1, 0.9, 0.6, 0.6, 0.4),
 )
 _PALETTE_MOVE = (0.275, 0.55)
-_CLOUD_SIZE = 8192
 _CHROMA = 1.15
 
 # The finest layers are drawn only where there is detail: they are what saves faces.
@@ -34,13 +33,8 @@ _LAYERS = (
 )
 
 
-def palette_cloud() -> Tensor:
-    """The palette as OKLab points `[3, n]`, always the same ones."""
-    return PALETTE.cloud(_CLOUD_SIZE, generator(0, 100))
-
-
 def _target(lab: Tensor) -> Tensor:
-    moved = move_colors(lab, palette_cloud(), _PALETTE_MOVE, generator(0, 101))
+    moved = move_colors(lab, PALETTE, _PALETTE_MOVE)
     return moved * torch.tensor((1.0, _CHROMA, _CHROMA), device=lab.device).reshape(3, 1, 1)
 
 

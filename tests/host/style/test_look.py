@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import rgb_to_oklab
 from expeditor.nodes.style.noise import generator
 from expeditor.nodes.style.palette import palette_distance
-from expeditor.nodes.style.presets.vangogh import palette_cloud
+from expeditor.nodes.style.presets.vangogh import PALETTE
 from tests.host.style.measures import (
     PHOTOS,
     edge_correlation,
@@ -36,12 +38,12 @@ def test_brush_strokes_follow_the_form(name: str) -> None:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_more_intensity_comes_closer_to_the_palette(name: str) -> None:
-    cloud = palette_cloud()
+    cloud = PALETTE.cloud(8192, generator(0, 0))
     distances = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         mixed = torch.lerp(photo(name), full_strength(name, "vangogh"), share)
         distances.append(palette_distance(rgb_to_oklab(planes(mixed)), cloud, generator(0, 7)))
-    assert all(later < earlier for earlier, later in zip(distances, distances[1:], strict=False)), distances
+    assert all(later < earlier for earlier, later in pairwise(distances)), distances
 
 
 @pytest.mark.parametrize("name", PHOTOS)
@@ -72,3 +74,15 @@ def test_swirling_strokes_turn_in_a_flat_sky() -> None:
 def test_styles_differ_from_each_other_and_from_the_input() -> None:
     picture, painted, drawn = photo("coffee"), full_strength("coffee", "vangogh"), full_strength("coffee", "sketch")
     assert min(rms(picture, painted), rms(picture, drawn), rms(painted, drawn)) > 0.08
+
+
+def test_flat_areas_keep_their_hue() -> None:
+    """A poster of few colours must not be greyed by a palette that is spread evenly over it."""
+    poster = torch.tensor((0.18, 0.39, 0.72)).expand(1, 160, 200, 3).clone()
+    poster[:, 110:] = torch.tensor((0.36, 0.44, 0.16))
+    painted = apply_style(poster, "vangogh", 1.0, Options())
+    for rows in (slice(10, 90), slice(125, 150)):
+        before = rgb_to_oklab(planes(poster))[1:, rows].mean((1, 2))
+        after = rgb_to_oklab(planes(painted))[1:, rows].mean((1, 2))
+        assert float(torch.cosine_similarity(before, after, dim=0)) > 0.95
+        assert float(after.norm()) > 0.8 * float(before.norm())

@@ -15,7 +15,7 @@ from expeditor.nodes.style.frame import Frame, Rect, tiles
 from expeditor.nodes.style.noise import generator, grain, stretched_noise, value_noise
 from expeditor.nodes.style.painting import Wet
 from expeditor.nodes.style.palette import palette_distance, transport
-from expeditor.nodes.style.presets.vangogh import palette_cloud
+from expeditor.nodes.style.presets.vangogh import PALETTE
 from expeditor.nodes.style.sampling import sample_grid
 from expeditor.nodes.style.strokes import Layer, Maps, plan_layer
 from expeditor.nodes.style.watch import Watch
@@ -75,7 +75,7 @@ def test_smearing_along_stripes_keeps_them_and_across_removes_them() -> None:
 
 
 def test_transport_reaches_the_palette() -> None:
-    points, cloud = rgb_to_oklab(planes(photo("chelsea"))).reshape(3, -1), palette_cloud()
+    points, cloud = rgb_to_oklab(planes(photo("chelsea"))).reshape(3, -1), PALETTE.cloud(8192, generator(0, 0))
     moved = transport(points, cloud, 16, generator(0, 1))
     before = palette_distance(points, cloud, generator(0, 2))
     assert palette_distance(moved, cloud, generator(0, 2)) < 0.15 * before
