@@ -1,0 +1,86 @@
+"""How faults become one refusal: JSON pointers, display of values, choice of the error class, the cap.
+
+Owns nothing about what is faulty; the stages do. Everything here is linear in the number of faults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..jobs.errors import (
+    Cycle,
+    Fault,
+    InputInvalid,
+    InvalidPrompt,
+    InvalidPromptId,
+    LimitExceeded,
+    LinkInvalid,
+    NodeNotAllowed,
+    NoOutput,
+    Refused,
+    UnknownNode,
+)
+
+_SHOWN_CHARS = 80
+_CLASSES: dict[str, type[Refused]] = {
+    kind.code: kind
+    for kind in (
+        InvalidPrompt,
+        InvalidPromptId,
+        UnknownNode,
+        NodeNotAllowed,
+        InputInvalid,
+        LinkInvalid,
+        Cycle,
+        NoOutput,
+        LimitExceeded,
+    )
+}
+
+
+def pointer(*parts: object) -> str:
+    """The RFC 6901 JSON pointer to ``parts`` from the root of the body."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def shown(value: object) -> str:
+    """``value`` for a message: short whatever its size, and without walking all of it."""
+    if isinstance(value, str):
+        text = repr(value[:_SHOWN_CHARS])
+        return text if len(value) <= _SHOWN_CHARS else text + "…"
+    if isinstance(value, dict):
+        return f"an object with {len(value)} keys" if value else "{}"
+    if isinstance(value, list):
+        return _shown_list(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
+        return "an integer of more than 38 digits"
+    return {None: "null", True: "true", False: "false"}.get(value, repr(value)) if _is_word(value) else repr(value)
+
+
+def short(name: object) -> str:
+    """A name out of the request (node id, class, input), cut to what a message can bear."""
+    text = str(name)
+    return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
+
+
+def refusal(faults: Iterable[Fault], max_faults: int) -> Refused:
+    """The error for ``faults`` (at least one): its class is that of the first, it lists at most ``max_faults``."""
+    every = tuple(faults)
+    first, listed = every[0], every[:max_faults]
+    kind = _CLASSES.get(first.code, InvalidPrompt)
+    if len(every) == 1:
+        return kind(first.message, faults=every)
+    more = f" (the first of {len(every)} faults)"
+    if len(listed) < len(every):
+        more = f" (the first of {len(every)} faults; {len(listed)} are listed)"
+    return kind(first.message + more, details={"faults": len(every), "listed": len(listed)}, faults=listed)
+
+
+def _shown_list(value: list[object]) -> str:
+    if len(value) > 2 or any(isinstance(part, (list, dict)) for part in value):
+        return f"a list of {len(value)}"
+    return "[" + ", ".join(shown(part) for part in value) + "]"
+
+
+def _is_word(value: object) -> bool:
+    return value is None or isinstance(value, bool)
