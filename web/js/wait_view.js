@@ -18,6 +18,8 @@ export class WaitView {
     this._send = send;
     /** @type {readonly OpenWait[]} */
     this._waits = [];
+    /** Token of the wait that this view has answered: its end is told a moment later. */
+    this._answered = "";
     made += 1;
     const field = `expeditor-message-${made}`;
     this._label = element("label", { className: "expeditor-label", text: IDLE, attributes: { for: field } });
@@ -46,7 +48,8 @@ export class WaitView {
     this._waits = waits;
     this._choice.replaceChildren(...waits.map((wait) => new Option(`Job ${wait.prompt_id.slice(0, 8)}: ${wait.label}`, wait.token)));
     if (tokens.includes(picked)) this._choice.value = picked;
-    if (waits.length > 0) this._status.textContent = "";
+    const answeredHere = known.includes(this._answered) && !tokens.includes(this._answered);
+    if (waits.length === 0 && !answeredHere && known.length > 0) this._status.textContent = "No longer waits";
     this._draw();
   }
 
@@ -60,13 +63,14 @@ export class WaitView {
     this.element.classList.toggle("expeditor-asks", wait !== undefined);
     this._choice.hidden = this._waits.length < 2;
     this._label.textContent = wait ? wait.label || "Message" : IDLE;
-    this._button.disabled = wait === undefined;
-    if (wait) this._status.textContent = `Waits until ${clockTime(wait.deadline_at)}`;
+    this._button.disabled = wait === undefined || wait.token === this._answered;
+    if (wait && wait.token !== this._answered) this._status.textContent = `Waits until ${clockTime(wait.deadline_at)}`;
   }
 
   async _submit() {
     const wait = this._current();
     if (!wait) return;
+    this._answered = wait.token;
     this._button.disabled = true;
     this._status.textContent = "Sending…";
     try {
@@ -74,9 +78,9 @@ export class WaitView {
       this._text.value = "";
       this._status.textContent = "Sent";
     } catch (error) {
+      this._answered = "";
+      this._draw();
       this._status.textContent = reason(error);
-    } finally {
-      this._button.disabled = this._waits.length === 0;
     }
   }
 }
