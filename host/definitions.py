@@ -90,7 +90,7 @@ class LiveDefinitions:
         )
 
     def _input(self, name: str, info: Any, *, required: bool) -> InputDefinition:
-        pair = tuple(info) if isinstance(info, (tuple, list)) else ()
+        pair: tuple[Any, ...] = tuple(cast("list[Any]", info)) if isinstance(info, (tuple, list)) else ()
         kind = pair[0] if pair else _LEFT_TO_CORE
         given = pair[1] if len(pair) > 1 else None
         options = dict(cast("dict[str, Any]", given)) if isinstance(given, dict) else {}
@@ -148,7 +148,7 @@ def _output_type(kind: Any) -> str:
     # Type words stay the objects they are: packs override their comparison. A list of choices becomes its JSON.
     if isinstance(kind, str):
         return kind
-    return json.dumps(list(kind), default=str) if isinstance(kind, (list, tuple)) else _LEFT_TO_CORE
+    return json.dumps(cast("Any", kind), default=str) if isinstance(kind, (list, tuple)) else _LEFT_TO_CORE
 
 
 def _validation_arguments(node_class: Any) -> tuple[frozenset[str], bool]:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, cast
 
-from ..intake.ports import CoreVerdict
+from ..jobs.entry import CoreVerdict
 
 log = logging.getLogger("expeditor.host")
 

@@ -6,6 +6,7 @@ Owns nothing about what is faulty; the stages do. Everything here is linear in t
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from ..jobs.errors import (
     Cycle,
@@ -49,12 +50,14 @@ def shown(value: object) -> str:
         text = repr(value[:_SHOWN_CHARS])
         return text if len(value) <= _SHOWN_CHARS else text + "…"
     if isinstance(value, dict):
-        return f"an object with {len(value)} keys" if value else "{}"
+        return _shown_object(cast("dict[str, object]", value))
     if isinstance(value, list):
-        return _shown_list(value)
-    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 128:
+        return _shown_list(cast("list[object]", value))
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int) and value.bit_length() > 128:
         return "an integer of more than 38 digits"
-    return {None: "null", True: "true", False: "false"}.get(value, repr(value)) if _is_word(value) else repr(value)
+    return repr(value)
 
 
 def short(name: object) -> str:
@@ -82,5 +85,5 @@ def _shown_list(value: list[object]) -> str:
     return "[" + ", ".join(shown(part) for part in value) + "]"
 
 
-def _is_word(value: object) -> bool:
-    return value is None or isinstance(value, bool)
+def _shown_object(value: dict[str, object]) -> str:
+    return "{}" if not value else "an object with 1 key" if len(value) == 1 else f"an object with {len(value)} keys"

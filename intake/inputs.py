@@ -139,6 +139,7 @@ def _judge_link(
 ) -> Fault | None:
     node = prompt[node_id]
     value = cast("list[Any]", node["inputs"][declared.name])
+    received: str
     if len(value) != 2:
         return link_fault(node_id, node, declared.name, "must be a pair of node id and output index", value)
     if not is_link(value):

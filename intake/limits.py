@@ -129,7 +129,7 @@ def _excess(value: object, max_depth: int, max_string_bytes: int) -> str | None:
 
 
 def _parts(holder: Any) -> Any:
-    return holder.values() if isinstance(holder, dict) else holder
+    return cast("dict[str, Any]", holder).values() if isinstance(holder, dict) else holder
 
 
 def _too_long(text: str, max_string_bytes: int) -> str | None:

@@ -55,18 +55,21 @@ def read_links(prompt: dict[str, dict[str, Any]], output_types: OutputTypes) -> 
     odd: set[str] = set()
     counts: dict[str, int | None] = {}
     for node_id, node in prompt.items():
-        for name, value in node["inputs"].items():
-            if type(value) is not list or len(cast("list[Any]", value)) != 2:
+        inputs = cast("dict[str, Any]", node["inputs"])
+        for name, value in inputs.items():
+            if type(value) is not list:
                 continue
-            if not is_link(value):
-                odd.add(node_id)
+            pair = cast("list[Any]", value)
+            if not is_link(pair):
+                if len(pair) == 2:
+                    odd.add(node_id)
                 continue
-            source, index = cast("list[Any]", value)
+            source, index = pair
             why = _why_dangling(prompt, source, index, counts, output_types)
             if why is None:
                 edges.setdefault(node_id, []).append(Edge(name, source, int(index)))
             else:
-                dangling.append(link_fault(node_id, node, name, why, value))
+                dangling.append(link_fault(node_id, node, name, why, pair))
     return Links(edges, tuple(dangling), frozenset(odd))
 
 

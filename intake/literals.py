@@ -60,12 +60,17 @@ class Literal:
         canonical = self.canonical(value)
         self.validations += 1
         # One word suffices: core stops at its first too.
-        error = next(self.validator.iter_errors(cast("Any", _compact(canonical))), None)
-        if error is not None:
-            return (self._finding(str(cast("object", error.validator)), value, canonical),)
+        keyword = self._broken_keyword(_compact(canonical))
+        if keyword is not None:
+            return (self._finding(keyword, value, canonical),)
         if isinstance(canonical, float) and not math.isfinite(canonical) and self.declared.type == "FLOAT":
             return (Finding(f"must be a finite number, not {shown(value)}", None, ""),)
         return ()
+
+    def _broken_keyword(self, canonical: object) -> str | None:
+        check: Any = self.validator  # its types vary from version to version
+        error: Any = next(check.iter_errors(canonical), None)
+        return None if error is None else str(error.validator)
 
     def canonical(self, value: object) -> object:
         """What core makes of ``value`` before it judges; ``value`` itself where core would fail."""

@@ -21,7 +21,8 @@ def check_history(body: object) -> None:
     """As ``check_queue``; the ids to delete are looked up, so lists and objects among them fail."""
     for place, named in enumerate(_deletions(body)):
         if isinstance(named, (list, dict)):
-            raise _refused(f"delete must hold prompt ids, not {shown(named)}", "delete", str(place))
+            text = f"delete must hold prompt ids, not {shown(cast('object', named))}"
+            raise _refused(text, "delete", str(place))
 
 
 def check_interrupt(raw: bytes) -> None:
