@@ -34,7 +34,7 @@ async def read_fields(
     """
     request = _bounded(request, max_bytes)
     try:
-        if request.content_type in FORM_TYPES:
+        if request.content_type in FORM_TYPES and not await _is_mislabelled_json(request):
             return _decoded(await _form_fields(request), json_fields)
         return parse_object(await request.read())
     except web.HTTPRequestEntityTooLarge:
@@ -78,6 +78,13 @@ def parse_object(body: bytes | str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InvalidJson("The body must be a JSON object.")
     return cast("dict[str, Any]", value)
+
+
+async def _is_mislabelled_json(request: web.Request) -> bool:
+    # `curl -d '{...}'` labels its body a form; ComfyUI never looks at the label, so neither do we when it opens as an object.
+    if request.content_type != "application/x-www-form-urlencoded":
+        return False
+    return (await request.read()).lstrip().startswith(b"{")
 
 
 def _bounded(request: web.Request, max_bytes: int | None) -> web.Request:

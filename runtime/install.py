@@ -46,7 +46,7 @@ def install() -> None:
     set_current(services)
     install_hooks(services)
     _register(services, server)
-    log.info("Expeditor is installed", extra={"event": "install.done", "settings": settings.redacted()})
+    log.info("Expeditor is installed; settings %s", settings.redacted() or "as by default", extra={"event": "install.done"})
 
 
 def _register(services: Services, server: Any) -> None:

@@ -49,11 +49,8 @@ class Lifespan:
         reader = await asyncio.to_thread(_gpu_reader)
         CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
         self._background.append(asyncio.get_running_loop().create_task(services.lag.watch()))
-        log.info(
-            "Expeditor is ready: %s",
-            services.health.not_ready() or "accepting jobs",
-            extra={"event": "start.done", "hooks": services.board.states()},
-        )
+        hooks = " ".join(f"{name}={state}" for name, state in services.board.states().items())
+        log.info("Expeditor: %s; hooks %s", services.health.not_ready() or "ready", hooks, extra={"event": "start.done"})
 
     async def _open_queue(self) -> None:
         services = self._services

@@ -6,6 +6,14 @@ from ..telemetry.logs import log_access
 from ..telemetry.metrics import Metrics
 
 
+PROBES = frozenset({"/expeditor/health", "/expeditor/ready", "/expeditor/metrics", "/metrics"})
+
+
+def _worth_a_line(method: str, route: str) -> bool:
+    # What ComfyUI's page reads and what monitoring asks every few seconds is counted, but would drown the log.
+    return method != "GET" or (route.startswith("/expeditor") and route not in PROBES)
+
+
 class RunMetrics:
     """Fits ``dispatch.ports.RunObserver``."""
 
@@ -41,5 +49,5 @@ class RequestMetrics:
         self._metrics.request(route, method, status, duration_s)
         if code is not None:
             self._metrics.request_error(code)
-        if self._access_log:
+        if self._access_log and _worth_a_line(method, route):
             log_access(method=method, route=route, path=path, status=status, client_id=client_id, duration_s=duration_s)

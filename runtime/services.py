@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.runs import RunTable
 from ..events.bus import Bus
@@ -88,7 +86,7 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     board = HookBoard()
-    metrics = Metrics(CollectorRegistry())
+    metrics = Metrics()
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
     notifier = Notifier(server)
