@@ -20,7 +20,7 @@ from ..worker import Outcome, tell, unexpected
 _log = logging.getLogger("expeditor.store")
 
 # What SQLite raises for the verb's own values; every other error is the file's and ends the batch.
-_VERBS_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.NotSupportedError)
+_VERBS_OWN = (sqlite3.IntegrityError, sqlite3.DataError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
 
 
 class Transactions:
