@@ -139,7 +139,6 @@ def _judge_link(
 ) -> Fault | None:
     node = prompt[node_id]
     value = cast("list[Any]", node["inputs"][declared.name])
-    received: str
     if len(value) != 2:
         return link_fault(node_id, node, declared.name, "must be a pair of node id and output index", value)
     if not is_link(value):
@@ -149,8 +148,8 @@ def _judge_link(
     if giver is None or compiled.types_by_node:
         return None
     try:
-        received = giver.output_types[value[1]]
-    except (IndexError, TypeError):
+        received = giver.output_types[int(value[1])]
+    except (IndexError, ValueError, OverflowError):
         return None  # the links stage has told it
     return None if types_fit(received, declared) else _mismatch(node_id, node, declared, received, value)
 
