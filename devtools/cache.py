@@ -75,6 +75,8 @@ class Cache:
             file.truncate()
             file.write(str(os.getpid()))
             file.flush()
+            # An installer inherits the lock: if we are killed and it goes on, the next set-up waits for its end.
+            os.set_inheritable(file.fileno(), True)
             try:
                 yield
             finally:

@@ -193,7 +193,7 @@ def _install(folder: Path, lines: list[str], cache: Cache, label: str) -> None:
     pip = [str(venv_python(folder)), "-m", "pip", "--disable-pip-version-check", "install"]
     run_step(
         f"installing {label}",
-        [*pip, "--retries", "2", "-r", str(wanted)],
+        [*pip, "--progress-bar", "off", "--retries", "2", "-r", str(wanted)],
         cache.root / "logs" / f"pip-{folder.name}.log",
     )
     stamp.write()

@@ -60,6 +60,7 @@ def run_step(label: str, command: Sequence[str], log: Path, env: Mapping[str, st
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={**os.environ, **(env or {})},
+            close_fds=os.name != "posix",  # so that the lock of the set-up is inherited, see `cache.Cache.lock`
             text=True,
             encoding="utf-8",
             errors="replace",
@@ -85,11 +86,16 @@ def _wait(child: subprocess.Popen[str], progress: Progress, lines: list[str]) ->
             try:
                 return child.wait(POLL_S)
             except subprocess.TimeoutExpired:
-                progress.tell(lines[-1] if lines else "starting")
+                progress.tell(_latest(lines))
     except BaseException:  # Ctrl-C: do not leave an installer at work behind our back
         child.terminate()
         child.wait()
         raise
+
+
+def _latest(lines: list[str]) -> str:
+    telling = (line.strip() for line in reversed(lines[-20:]) if not line.startswith("WARNING"))
+    return next(telling, "at work")
 
 
 def _copy(output: IO[str], file: IO[str], lines: list[str]) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from expeditor.devtools.cache import Cache, Stamp, digest, user_cache_dir
 from expeditor.devtools.console import SetupError
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -74,3 +75,31 @@ def test_two_set_ups_take_turns_and_a_killed_one_lets_go(tmp_path: Path) -> None
             os.kill(first.pid, signal.SIGKILL)
             assert second.stdout.read() == "held\n"
             assert second.wait() == 0
+
+
+INSTALL_UNDER_THE_LOCK = textwrap.dedent("""
+    import sys, pathlib
+    sys.path.insert(0, sys.argv[1])
+    from devtools.cache import Cache
+    from devtools.process import run_step
+    root = pathlib.Path(sys.argv[2])
+    endless = "import os, threading; print(os.getpid(), flush=True); threading.Event().wait()"
+    with Cache(root).lock():
+        run_step("installing", [sys.executable, "-c", endless], root / "step.log")
+""")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
+def test_an_installer_that_outlives_its_set_up_keeps_the_lock(tmp_path: Path) -> None:
+    """Else a second set-up would write into the same environment at the same time."""
+    log = tmp_path / "step.log"
+    with subprocess.Popen([sys.executable, "-c", INSTALL_UNDER_THE_LOCK, str(ROOT), str(tmp_path)]) as first:
+        wait_until(lambda: log.exists() and log.read_text(encoding="utf-8").endswith("\n"), what="the installer")
+        first.kill()
+    installer = int(log.read_text(encoding="utf-8"))
+    command = [sys.executable, "-c", HOLD_THE_LOCK, str(ROOT), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+        assert second.stdout
+        assert "waiting" in second.stdout.readline()
+        os.kill(installer, signal.SIGKILL)
+        assert second.stdout.read() == "held\n"

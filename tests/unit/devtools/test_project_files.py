@@ -56,6 +56,22 @@ def test_every_package_folder_has_an_init() -> None:
     assert not missing
 
 
+def test_what_is_not_python_is_installed_too() -> None:
+    patterns = [
+        str(Path(*package.split(".")[1:]) / pattern)
+        for package, each in project()["tool"]["setuptools"]["package-data"].items()
+        for pattern in each
+    ]
+    installed = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    needed = {
+        path
+        for folder in (*house_rules.ROOMS, "web", "locales", "example_workflows")
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    assert needed <= installed, sorted(str(path.relative_to(ROOT)) for path in needed - installed)
+
+
 def test_the_registry_finds_what_it_demands() -> None:
     comfy, head = project()["tool"]["comfy"], project()["project"]
     assert {"PublisherId", "DisplayName", "requires-comfyui"} <= comfy.keys()
