@@ -170,11 +170,12 @@ def test_history_is_listed_in_parts_and_forgotten(pair: Pair, prefix: str):
 def test_free_drops_the_cache(pair: Pair, prefix: str):
     first, again, freed = (f"{name}{prefix}" for name in ("first", "again", "freed"))
     calls = [Call("POST", "/free", 200, {"json": {"unload_models": True, "free_memory": True}})]
+    # With a client: what this version does with cached outputs of a prompt without one is told in the next test.
     for name in (first, again):
-        assert walk(pair, [_post(name, image_prompt(0x777777))], prefix) == []
+        assert walk(pair, [_post(name, image_prompt(0x777777), client_id=CLIENT)], prefix) == []
         _history_of(pair, name)
     assert walk(pair, [*calls, Call("POST", "/free", 200, {"json": {}})], prefix) == []
-    assert walk(pair, [_post(freed, image_prompt(0x777777))], prefix) == []
+    assert walk(pair, [_post(freed, image_prompt(0x777777), client_id=CLIENT)], prefix) == []
     _history_of(pair, freed)
     assert walk(pair, [Call("GET", "/history")], prefix) == []
     messages = pair.ours.get("/history").json()
@@ -183,6 +184,18 @@ def test_free_drops_the_cache(pair: Pair, prefix: str):
         for name in (again, freed)
     }
     assert cached == {again: ["1", "2"], freed: []}
+
+
+def test_cached_outputs_without_a_client_are_in_the_history(pair: Pair):
+    """The one wanted difference: ComfyUI before 0.19 forgets such outputs, Expeditor lists them as later versions do."""
+    for server in pair.both:
+        for name in ("told first", "told again"):
+            prompt = image_prompt(0x555555)
+            assert server.post("/prompt", json={"prompt": prompt, "prompt_id": prompt_id(name)}).status_code == 200
+            ended(server, prompt_id(name))
+    entry = ended(pair.ours, prompt_id("told again"))[prompt_id("told again")]
+    assert dict(entry["status"]["messages"])["execution_cached"]["nodes"] == ["1", "2"]
+    assert [picture["type"] for picture in entry["outputs"]["2"]["images"]] == ["output"]
 
 
 # -- what core refuses -----------------------------------------------------------------------------------------------------
