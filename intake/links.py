@@ -117,7 +117,7 @@ def _outputs(count: int) -> str:
 def order_of(prompt: dict[str, Any], edges: dict[str, list[Edge]]) -> tuple[list[str], set[str]]:
     """The nodes in an order in which each follows its sources, and those that have none because they are in a cycle or
     read from one."""
-    waiting = {node_id: len(edges[node_id]) for node_id in edges}
+    waiting = {node_id: len(own) for node_id, own in edges.items() if own}
     readers: dict[str, list[str]] = {}
     for node_id, own in edges.items():
         for edge in own:
