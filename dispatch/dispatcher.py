@@ -2,8 +2,9 @@
 
 Runs on ComfyUI's worker thread. Owns when a claim is tried and that no ending is lost while the store is away: an ending
 that cannot be committed is kept and committed before the next claim, so nothing runs on top of an unsettled job (a crash
-in between means the job runs again: at least once, one finishing attempt). Does not own the order (``store``) nor how a
-run is judged (``verdict``).
+in between means the job runs again: at least once, one finishing attempt). A verb whose answer did not come in time may
+still take effect: its future is kept and waited for again, never asked twice. Does not own the order (``store``) nor how
+a run is judged (``verdict``).
 """
 
 from __future__ import annotations
@@ -11,13 +12,12 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
 from ..jobs.errors import Conflict, ExpeditorError, NotFound, StoreUnavailable
-from ..jobs.model import Cause, Claim, Ending, JobError, JobStatus
+from ..jobs.model import Cause, Claim, Ending, Job, JobError, JobStatus
 from ..store.base import JobStore, Recovered
 from .ports import OutputFiles, RunObserver
 from .runs import RunTable
@@ -28,11 +28,12 @@ Clock = Callable[[], float]
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Unsettled:
     job_id: str
     attempt: int
     ending: Ending
+    asked: Future[Job] | None = None
 
 
 class Dispatcher:
@@ -59,12 +60,12 @@ class Dispatcher:
         self._deadline_s = deadline_s
         self._claims: dict[str, Claim] = {}
         self._unsettled: list[_Unsettled] = []
-        self._free_since_s: float | None = None
+        self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
 
     def recover(self) -> Recovered:
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``."""
-        recovered = self._store.recover().result(self._deadline_s)
+        recovered = self._wait(self._store.recover())
         kept: list[Any] = []
         for job, payload in recovered.waiting:
             if job.needs_secret:
@@ -74,25 +75,32 @@ class Dispatcher:
         return replace(recovered, waiting=tuple(kept))
 
     def claim(self) -> Claim | None:
-        """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away."""
-        self._settle_leftovers()
-        claim = self._next()
+        """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away, else nothing."""
+        try:
+            self._settle_leftovers()
+            claim = self._next()
+        except StoreUnavailable:
+            raise
+        except ExpeditorError as error:
+            # Whatever else the store can fail with: the worker thread must live and ask again later.
+            raise StoreUnavailable(error.message) from error
         if claim is None:
-            self._free_since_s = None
             return None
-        if self._free_since_s is not None and claim.job.queued_at_s < self._clock():
-            self._observer.gap(self._monotonic() - self._free_since_s)
+        self._tell_gap(claim)
         self._claims[claim.job.id] = claim
         self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json), claim.job.estimated_s)
         return claim
 
     def finish(
-        self, job_id: str, succeeded: bool, messages: Sequence[tuple[str, Mapping[str, Any]]], outputs: Mapping[str, Any]
+        self,
+        job_id: str,
+        succeeded: bool,
+        messages: Sequence[tuple[str, Mapping[str, Any]]],
+        outputs: Mapping[str, Any],
     ) -> None:
         """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim."""
-        report = RunReport(succeeded=succeeded, messages=messages, outputs=outputs)
         facts = self._runs.end(job_id, self._clock())
-        ending = judge(report, facts)
+        ending = judge(RunReport(succeeded=succeeded, messages=messages, outputs=outputs), facts)
         sized = tuple(
             replace(output, size_bytes=self._files.size_bytes(output.folder, output.subfolder, output.name))
             for output in ending.outputs
@@ -110,22 +118,23 @@ class Dispatcher:
         facts = self._runs.end(job_id, self._clock())
         self._settle(job_id, Ending(JobStatus.CANCELED, facts.finished_at_s, 0.0, cause=Cause.CANCELED))
 
+    def _tell_gap(self, claim: Claim) -> None:
+        freed, self._freed = self._freed, None
+        if freed is not None and claim.job.queued_at_s <= freed[0]:
+            self._observer.gap(self._monotonic() - freed[1])
+
     def _next(self) -> Claim | None:
-        # A claim that was asked for and timed out may still be granted: it is waited for again, never asked twice.
-        asked = self._asked or self._store.claim()
-        self._asked = asked
-        try:
-            return self._wait(asked)
-        finally:
-            if asked.done():
-                self._asked = None
+        asked = self._asked = self._asked or self._store.claim()
+        self._await(asked)
+        self._asked = None
+        return asked.result()
 
     def _settle(self, job_id: str, ending: Ending) -> None:
         claim = self._claims.pop(job_id, None)
-        self._free_since_s = self._monotonic()
         if claim is None:
             log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
             return
+        self._freed = (self._clock(), self._monotonic())
         self._unsettled.append(_Unsettled(job_id, claim.attempt, ending))
         try:
             self._settle_leftovers()
@@ -139,11 +148,24 @@ class Dispatcher:
     def _settle_leftovers(self) -> None:
         while self._unsettled:
             left = self._unsettled[0]
-            try:
-                self._wait(self._store.finish(left.job_id, left.attempt, left.ending))
-            except (Conflict, NotFound) as error:
+            left.asked = left.asked or self._store.finish(left.job_id, left.attempt, left.ending)
+            self._await(left.asked)
+            asked, left.asked = left.asked, None
+            error = asked.exception()
+            if isinstance(error, StoreUnavailable):
+                raise error
+            if isinstance(error, (Conflict, NotFound)):
                 log.warning(
-                    "A late result was refused: %s", error.message, extra={"event": "result.refused", "job_id": left.job_id}
+                    "A late result was refused: %s",
+                    error.message,
+                    extra={"event": "result.refused", "job_id": left.job_id},
+                )
+            elif error is not None:
+                # Trying for ever would stop the queue; the start after this process recovers the job.
+                log.error(
+                    "The end of a job cannot be stored: %s",
+                    error,
+                    extra={"event": "result.lost", "job_id": left.job_id},
                 )
             self._unsettled.pop(0)
 
@@ -159,18 +181,26 @@ class Dispatcher:
             log.warning("Could not fail a job without its key: %s", refused.message, extra={"job_id": job_id})
 
     def _wait(self, future: Future[_T]) -> _T:
-        try:
-            return future.result(self._deadline_s)
-        except FutureTimeoutError as error:
-            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.") from error
+        self._await(future)
+        return future.result()
+
+    def _await(self, future: Future[Any]) -> None:
+        # Not ``result(timeout)``: whether *this* wait ran out must be told apart from a future that is done a moment later.
+        if not wait([future], self._deadline_s).done:
+            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.")
 
 
 def node_classes(prompt_json: str) -> dict[str, str]:
-    """Node ids to class types of a stored prompt."""
-    prompt = json.loads(prompt_json)
+    """Node ids to class types of a stored prompt; none of one that cannot be read."""
+    try:
+        prompt = json.loads(prompt_json)
+    except (ValueError, RecursionError):
+        return {}
     if not isinstance(prompt, dict):
         return {}
     nodes = cast("dict[str, Any]", prompt)
     return {
-        node_id: str(cast("dict[str, Any]", node).get("class_type")) for node_id, node in nodes.items() if isinstance(node, dict)
+        node_id: str(cast("dict[str, Any]", node).get("class_type"))
+        for node_id, node in nodes.items()
+        if isinstance(node, dict)
     }

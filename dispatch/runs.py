@@ -6,7 +6,9 @@ worker thread and others; reads come from the event loop: one lock, held for dic
 
 from __future__ import annotations
 
+import math
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -16,6 +18,8 @@ from .ports import Interrupter, RunObserver
 from .verdict import RunFacts
 
 Clock = Callable[[], float]
+EARLY_WISHES = 1_000
+"""How many cancels of jobs that have not begun here are remembered."""
 
 
 @dataclass(slots=True)
@@ -24,9 +28,10 @@ class _Run:
     started_s: float
     estimated_s: float = 0.0
     cancel_wanted: bool = False
-    executed: int = 0
+    heard: bool = False
+    executed: set[str] = field(default_factory=set[str])
     node_id: str | None = None
-    node_started_s: float = 0.0
+    node_started_s: float | None = None
     cached: frozenset[str] = frozenset()
     nodes: dict[str, tuple[float, float, str]] = field(default_factory=lambda: {})
 
@@ -41,25 +46,28 @@ class RunTable:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
+        self._early: deque[str] = deque(maxlen=EARLY_WISHES)
 
     def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float) -> None:
         """A job was claimed; ``classes`` maps its node ids to class types."""
         with self._lock:
-            self._runs[job_id] = _Run(classes=classes, started_s=self._monotonic(), estimated_s=estimated_s)
+            run = _Run(classes=classes, started_s=self._monotonic(), estimated_s=estimated_s)
+            run.cancel_wanted = job_id in self._early
+            self._runs[job_id] = run
 
     def end(self, job_id: str, finished_at_s: float) -> RunFacts:
         """The run is over: its facts. An unknown job gives empty facts."""
         with self._lock:
             run = self._runs.pop(job_id, None)
         if run is None:
-            return RunFacts(finished_at_s=finished_at_s, run_s=0.0, nodes_executed=0, last_node_id=None)
+            return RunFacts(finished_at_s=finished_at_s, run_s=0.0, nodes_executed=None, last_node_id=None)
         now_s = self._monotonic()
         self._close_node(run, now_s)
-        self._observer.nodes_cached(len(run.cached), run.executed)
+        self._observer.nodes_cached(len(run.cached), len(run.executed))
         return RunFacts(
             finished_at_s=finished_at_s,
             run_s=now_s - run.started_s,
-            nodes_executed=run.executed,
+            nodes_executed=len(run.executed) if run.heard else None,
             last_node_id=run.node_id,
         )
 
@@ -70,6 +78,7 @@ class RunTable:
             run = self._runs.get(job_id) if isinstance(job_id, str) else None
             if run is None:
                 return
+            run.heard = True
             cancel = run.cancel_wanted
             if event == "execution_cached":
                 run.cached = frozenset(str(node) for node in fields.get("nodes") or ())
@@ -81,10 +90,14 @@ class RunTable:
             self._interrupter.interrupt(str(job_id))
 
     def interrupt(self, job_id: str) -> None:
-        """Stop a run: now, and again at each of its signals until it ends (ComfyUI clears its flag at the start of a run)."""
+        """Stop a run: now, and again at each of its signals until it ends (ComfyUI clears its flag at the start of a run).
+
+        The wish may come between the store's claim and ``begin``: it is kept for a job that does not run here yet.
+        """
         with self._lock:
             run = self._runs.get(job_id)
             if run is None:
+                self._early.append(job_id)
                 return
             run.cancel_wanted = True
         self._interrupter.interrupt(job_id)
@@ -114,12 +127,12 @@ class RunTable:
         if node is None:
             return
         run.node_id, run.node_started_s = str(node), now_s
-        run.executed += 1
+        run.executed.add(str(node))
 
     def _close_node(self, run: _Run, now_s: float) -> None:
-        if run.node_id is not None and run.node_started_s:
+        if run.node_id is not None and run.node_started_s is not None:
             self._observer.node_ran(run.classes.get(run.node_id, "unknown"), now_s - run.node_started_s)
-            run.node_started_s = 0.0
+            run.node_started_s = None
 
 
 def _node_states(nodes: Any) -> dict[str, tuple[float, float, str]]:
@@ -129,9 +142,18 @@ def _node_states(nodes: Any) -> dict[str, tuple[float, float, str]]:
     for node_id, state in cast("Mapping[str, Any]", nodes).items():
         if isinstance(state, Mapping):
             fields = cast("Mapping[str, Any]", state)
-            value, largest = float(fields.get("value", 0)), float(fields.get("max", 1))
+            value, largest = _number(fields.get("value"), 0.0), _number(fields.get("max"), 1.0)
             states[str(node_id)] = (value, largest, str(fields.get("state", "")))
     return states
+
+
+def _number(value: Any, otherwise: float) -> float:
+    """Nodes may report anything as their progress; what no JSON reader could take is ``otherwise``."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+    return number if math.isfinite(number) else otherwise
 
 
 def _progress(run: _Run) -> Progress:
@@ -144,7 +166,7 @@ def _progress(run: _Run) -> Progress:
     current = run.node_id
     if current is not None and current in run.nodes and current not in finished:
         step, steps, _ = run.nodes[current]
-        part = step / steps if steps else 0.0
+        part = min(max(step / steps, 0.0), 1.0) if steps else 0.0
     return Progress(
         value=min((done + part) / total, 1.0),
         nodes_done=done,

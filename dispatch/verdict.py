@@ -47,17 +47,17 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What we saw of the run ourselves."""
+    """What we saw of the run ourselves. ``nodes_executed`` is None when nothing of it was heard (the observer is off)."""
 
     finished_at_s: float
     run_s: float
-    nodes_executed: int
+    nodes_executed: int | None
     last_node_id: str | None
 
 
 def judge(report: RunReport, facts: RunFacts) -> Ending:
     """The ending of the attempt; outputs have no sizes yet."""
-    events = dict(report.messages)
+    events = _by_name(report.messages)
     cached = facts.nodes_executed == 0 and "execution_cached" in events
     outputs = collect_outputs(report.outputs)
 
@@ -81,6 +81,17 @@ def judge(report: RunReport, facts: RunFacts) -> Ending:
     fields = events.get("execution_error", {})
     cause = cause_of(str(fields.get("exception_type", "")))
     return ending(JobStatus.FAILED, cause, error_of(cause, fields))
+
+
+def _by_name(messages: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
+    """The last message of each event. Other packs write messages too: what is not (event, fields) is passed over."""
+    events: dict[str, Mapping[str, Any]] = {}
+    for message in messages:
+        if isinstance(message, (tuple, list)) and len(cast("Sequence[Any]", message)) == 2:
+            event, fields = cast("Sequence[Any]", message)
+            if isinstance(event, str):
+                events[event] = cast("Mapping[str, Any]", fields) if isinstance(fields, Mapping) else {}
+    return events
 
 
 def cause_of(exception_type: str) -> Cause:
