@@ -12,6 +12,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,25 +71,41 @@ class Suite:
             variables["COMFYUI_DIR"] = str(setup.tree.path)
         if "browser" in wanted:
             variables["EXPEDITOR_CHROMIUM"] = debian.ensure_chromium(self.cache)
-        if "fast" in wanted:
-            self._checks(python)
         for name in wanted:
-            self._pytest(name, python, variables)
+            if name == "fast":
+                self._fast(python, variables)
+            else:
+                self._pytest(name, python, variables)
         return self._close()
 
-    def _checks(self, python: Path) -> None:
+    def _fast(self, python: Path, variables: dict[str, str]) -> None:
+        """The checks beside pytest, as most of their time is one core's; told one after the other."""
         modules = self._ensure_node_modules()
+        say("... ruff, pyright, tsc and node --test, beside pytest")
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            checks = beside.submit(self._checks, python, modules)
+            self._pytest("fast", python, variables)
+            for outcome, said in checks.result():
+                say(said + f"{'FAILED' if outcome.failed else 'passed'}  {outcome.name}  {outcome.elapsed_s:.1f} s")
+                self.outcomes.append(outcome)
+
+    def _checks(self, python: Path, modules: Path) -> list[tuple[Outcome, str]]:
         ruff = [str(python), "-m", "ruff"]
         cached = {"RUFF_CACHE_DIR": str(self.cache.root / "ruff")}
-        self._check("ruff check", [*ruff, "check", "."], cached)
-        self._check("ruff format", [*ruff, "format", "--check", "."], cached)
-        pyright = modules / "pyright" / "index.js"
-        self._check("pyright", ["node", str(pyright), "--pythonpath", str(python)])
-        self._check("tsc", ["node", str(modules / "typescript" / "bin" / "tsc"), "--project", "."])
+        pyright = ["node", str(modules / "pyright" / "index.js"), "--pythonpath", str(python)]
+        done = [
+            self._check("pyright", pyright),
+            self._check("ruff check", [*ruff, "check", "."], cached),
+            self._check("ruff format", [*ruff, "format", "--check", "."], cached),
+            self._check("tsc", ["node", str(modules / "typescript" / "bin" / "tsc"), "--project", "."]),
+        ]
         if scripts := sorted(
             str(path.relative_to(self.checkout)) for path in self.checkout.glob("tests/js/*.test.mjs")
         ):
-            self._check("node --test", ["node", "--test", "--test-reporter=tap", *scripts], count=tap_counts)
+            done.append(
+                self._check("node --test", ["node", "--test", "--test-reporter=tap", *scripts], count=tap_counts)
+            )
+        return done
 
     def _ensure_node_modules(self) -> Path:
         """The type checkers of package.json, in the cache folder and never in the checkout."""
@@ -113,7 +130,8 @@ class Suite:
         command: list[str],
         variables: dict[str, str] | None = None,
         count: Callable[[str], tuple[int, int, int]] | None = None,
-    ) -> None:
+    ) -> tuple[Outcome, str]:
+        """What it came to, and what it said where that matters."""
         started_s = time.monotonic()
         done = subprocess.run(
             command,
@@ -131,9 +149,8 @@ class Suite:
         passed, failed, skipped = count(done.stdout) if count else (int(done.returncode == 0), 0, 0)
         if done.returncode:
             failed = max(failed, 1)
-            say(done.stdout)
-        say(f"{'FAILED' if failed else 'passed'}  {name}  {elapsed_s:.1f} s")
-        self.outcomes.append(Outcome(name, passed, failed, skipped, elapsed_s))
+        said = done.stdout.rstrip() + "\n" if failed else ""
+        return Outcome(name, passed, failed, skipped, elapsed_s), said
 
     def _pytest(self, layer: str, python: Path, variables: dict[str, str]) -> None:
         places = [place for place in PYTEST_LAYERS[layer] if (self.checkout / place).exists()]
