@@ -6,8 +6,10 @@ from typing import Any, cast
 
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import JsonObject
+from .faults import pointer as pointer_to
 
 _CODES = {
+    "invalid_prompt": "INVALID_PROMPT",
     "prompt_no_outputs": "NO_OUTPUT",
     "missing_node_type": "UNKNOWN_NODE",
     "dependency_cycle": "CYCLE",
@@ -32,13 +34,13 @@ def faults_of(error: JsonObject | None, node_errors: JsonObject) -> tuple[Fault,
 
 
 def _node_fault(node_id: str, class_type: str, entry: JsonObject) -> Fault:
-    extra: Any = entry.get("extra_info") or {}
-    input_name = extra.get("input_name") if isinstance(extra, dict) else None
+    extra: Any = entry.get("extra_info")
+    input_name = cast("JsonObject", extra).get("input_name") if isinstance(extra, dict) else None
     core_type = str(entry.get("type", ""))
     details = str(entry.get("details", ""))
-    pointer = f"/prompt/{_escape(node_id)}/inputs"
+    pointer = pointer_to("prompt", node_id, "inputs")
     if isinstance(input_name, str):
-        pointer = f"{pointer}/{_escape(input_name)}"
+        pointer += pointer_to(input_name)
     return Fault(
         pointer=pointer,
         code=_CODES.get(core_type, InputInvalid.code),
@@ -49,7 +51,3 @@ def _node_fault(node_id: str, class_type: str, entry: JsonObject) -> Fault:
         core_type=core_type,
         core_details=details,
     )
-
-
-def _escape(part: str) -> str:
-    return part.replace("~", "~0").replace("/", "~1")

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
-from ..jobs.errors import ExpeditorError, Fault, InvalidPrompt
+from ..jobs.errors import Fault, InvalidPrompt
 from ..jobs.model import JsonObject
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
-from .lift import lift
+from .lift import lift, take
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
 from .validation import parse_body
 
@@ -52,13 +52,10 @@ class StockGate:
         return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal)
 
     def lift(self, body: Any) -> tuple[Any, int | None]:
-        """Take priorities out of a parsed body, whatever it is; a wrong priority counts as none. Never raises."""
+        """Take priorities out of a parsed body, whatever it is; a wrong priority is taken out and counts as none. Never raises."""
         if not isinstance(body, dict):
             return body, None
-        try:
-            lifted = lift(cast("JsonObject", body))
-        except ExpeditorError:
-            return body, None
+        lifted = take(cast("JsonObject", body))
         return lifted.body, lifted.priority
 
     def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:
@@ -74,5 +71,7 @@ class StockGate:
             _CHECKS[path](parse_body(raw, self._max_bytes, self._max_depth))
 
 
-_NO_PROMPT = Fault("", InvalidPrompt.code, "No prompt provided", core_type="no_prompt", core_details="No prompt provided")
+_NO_PROMPT = Fault(
+    "", InvalidPrompt.code, "No prompt provided", core_type="no_prompt", core_details="No prompt provided"
+)
 _CHECKS = {"/queue": check_queue, "/history": check_history, "/free": check_free}

@@ -12,17 +12,24 @@ from typing import Any, cast
 
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN
+from .faults import shown
 
 KEY = "_priority"
-RULE = f"priority must be an integer from {PRIORITY_MIN} to {PRIORITY_MAX} (10 is most urgent, default {PRIORITY_DEFAULT})"
+RULE = (
+    f"priority must be an integer from {PRIORITY_MIN} to {PRIORITY_MAX} (10 is most urgent, default {PRIORITY_DEFAULT})"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Lifted:
-    """A body without priorities in it, and the priority found (None: nobody gave one)."""
+    """A body without priorities in it, and the first good priority found (None: nobody gave one).
+
+    ``faults`` has one for every value that is not a priority, wherever it stood.
+    """
 
     body: dict[str, Any]
     priority: int | None
+    faults: tuple[Fault, ...] = ()
 
     @property
     def effective(self) -> int:
@@ -31,10 +38,18 @@ class Lifted:
 
 
 def lift(body: dict[str, Any], *, own_route: bool = False) -> Lifted:
-    """Lift the priority out of ``body`` (not changed; what is touched is copied shallowly).
+    """As ``take``, but raises ``InputInvalid`` with every fault: a ``Lifted`` from here has none."""
+    lifted = take(body, own_route=own_route)
+    if lifted.faults:
+        raise InputInvalid(lifted.faults[0].message, faults=lifted.faults)
+    return lifted
+
+
+def take(body: dict[str, Any], *, own_route: bool = False) -> Lifted:
+    """Take every priority out of ``body`` (not changed; what is touched is copied shallowly). Never raises.
 
     On own routes the plain key ``priority`` counts too; on stock ``/prompt`` it is left alone there unless it is
-    ``_priority``. Raises ``InputInvalid`` with the pointer of a value that is not a priority; every place is checked.
+    ``_priority``.
     """
     body = dict(body)
     found: list[tuple[str, Any]] = []
@@ -47,22 +62,19 @@ def lift(body: dict[str, Any], *, own_route: bool = False) -> Lifted:
             copied = dict(cast("dict[str, Any]", inner))
             _take(copied, f"/{part}", found)
             body[part] = copied
-    workflow = _from_workflow(body)
-    if workflow is not None:
-        found.append(("/extra_data/extra_pnginfo/workflow/extra/expeditor/priority", workflow))
+    found.append(("/extra_data/extra_pnginfo/workflow/extra/expeditor/priority", _from_workflow(body)))
     given = [(pointer, value) for pointer, value in found if value is not None]
+    good = [value for pointer, value in given if not check(value, pointer)]
     faults = tuple(fault for pointer, value in given for fault in check(value, pointer))
-    if faults:
-        raise InputInvalid(faults[0].message, faults=faults)
-    return Lifted(body=body, priority=given[0][1] if given else None)
+    return Lifted(body=body, priority=good[0] if good else None, faults=faults)
 
 
 def check(value: object, pointer: str) -> tuple[Fault, ...]:
     """No fault, or the one that says the range."""
     if isinstance(value, int) and not isinstance(value, bool) and PRIORITY_MIN <= value <= PRIORITY_MAX:
         return ()
-    shown = repr(value) if isinstance(value, (int, float, str, bool)) and len(repr(value)) < 40 else type(value).__name__
-    return (Fault(pointer=pointer, code="INPUT_INVALID", message=f"{RULE}; got {shown}.", hint="Leave it out for the default."),)
+    message = f"{RULE}; got {shown(value)}."
+    return (Fault(pointer=pointer, code="INPUT_INVALID", message=message, hint="Leave it out for the default."),)
 
 
 def _take(holder: dict[str, Any], pointer: str, found: list[tuple[str, Any]]) -> None:

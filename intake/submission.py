@@ -8,21 +8,34 @@ from __future__ import annotations
 
 import difflib
 import math
-import re
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..jobs.errors import Fault, InputInvalid, InvalidPromptId
 from ..jobs.model import JsonObject
-from .lift import lift
+from .envelope import is_prompt_id
+from .faults import pointer, refusal, short
+from .lift import take
 
 FIELDS = frozenset(
-    {"prompt", "prompt_id", "priority", "_priority", "client_id", "extra_data", "metadata", "front", "number", "partial_execution_targets"}
+    {
+        "prompt",
+        "prompt_id",
+        "priority",
+        "_priority",
+        "client_id",
+        "extra_data",
+        "metadata",
+        "front",
+        "number",
+        "partial_execution_targets",
+    }
 )
 LATER_FIELDS = frozenset({"not_before", "expires_in_s", "webhook", "pool", "max_attempts"})
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_LENGTH = 256
-CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+MAX_FAULTS = 100
+"""Most faults listed, and most unknown fields looked at: a body of a million names must not cost a second of the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +55,14 @@ class SubmitRequest:
 
 def parse_submission(fields: JsonObject) -> SubmitRequest:
     """Check the fields around the prompt; all faults at once. Raises ``InputInvalid`` or ``InvalidPromptId``."""
-    lifted = lift(fields, own_route=True)
+    lifted = take(fields, own_route=True)
     body = lifted.body
-    faults = [*_unknown(body), *_types(body)]
-    if faults:
-        raise InputInvalid(faults[0].message, faults=tuple(faults))
+    faults = [*lifted.faults, *_unknown(body), *_types(body), *_extra_data(body.get("extra_data"))]
     prompt_id = body.get("prompt_id")
-    if prompt_id is not None and not (isinstance(prompt_id, str) and CANONICAL_UUID.fullmatch(prompt_id)):
-        fault = Fault("/prompt_id", InvalidPromptId.code, (InvalidPromptId.__doc__ or "").strip())
-        raise InvalidPromptId(faults=(fault,))
+    if prompt_id is not None and not is_prompt_id(prompt_id):
+        faults.append(Fault("/prompt_id", InvalidPromptId.code, (InvalidPromptId.__doc__ or "").strip()))
+    if faults:
+        raise refusal(faults, MAX_FAULTS)
     number = body.get("number")
     return SubmitRequest(
         prompt=body.get("prompt"),
@@ -68,12 +80,16 @@ def parse_submission(fields: JsonObject) -> SubmitRequest:
 def _unknown(body: JsonObject) -> list[Fault]:
     faults: list[Fault] = []
     for name in body:
+        if name in FIELDS:
+            continue
         if name in LATER_FIELDS:
             faults.append(_fault(name, f"{name} is not supported by this version.", "Leave it out."))
-        elif name not in FIELDS:
-            near = difflib.get_close_matches(name, FIELDS, n=1)
+        else:
+            near = difflib.get_close_matches(short(name), FIELDS, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(FIELDS))}."
-            faults.append(_fault(name, f"Unknown field {name[:80]}.", hint))
+            faults.append(_fault(short(name), f"Unknown field {short(name)}.", hint))
+        if len(faults) == MAX_FAULTS:
+            break
     return faults
 
 
@@ -110,8 +126,29 @@ def _metadata(metadata: Any) -> list[Fault]:
         faults.append(_fault("metadata", f"metadata may have at most {MAX_METADATA_PAIRS} pairs."))
     for key, value in list(pairs.items())[:MAX_METADATA_PAIRS]:
         if not isinstance(value, str) or len(value) > MAX_METADATA_LENGTH or len(key) > MAX_METADATA_LENGTH:
-            pointer = f"metadata/{key[:80].replace('~', '~0').replace('/', '~1')}"
-            faults.append(_fault(pointer, f"metadata values must be texts of at most {MAX_METADATA_LENGTH} characters."))
+            text = f"metadata keys and values must be texts of at most {MAX_METADATA_LENGTH} characters."
+            faults.append(Fault(pointer("metadata", short(key)), InputInvalid.code, text))
+    return faults
+
+
+def _extra_data(extra_data: Any) -> list[Fault]:
+    # ComfyUI reads these of every job that it lists or runs; a wrong one breaks the list or the job's messages.
+    if not isinstance(extra_data, dict):
+        return []
+    faults: list[Fault] = []
+    holder = cast("JsonObject", extra_data)
+    if isinstance(holder.get("client_id"), (list, dict)):
+        faults.append(Fault(pointer("extra_data", "client_id"), InputInvalid.code, "client_id must be text."))
+    path = ("extra_data",)
+    for name in ("extra_pnginfo", "workflow"):
+        if name not in holder:
+            break
+        path = (*path, name)
+        inner: Any = holder[name]
+        if not isinstance(inner, dict):
+            faults.append(Fault(pointer(*path), InputInvalid.code, f"{'.'.join(path)} must be an object."))
+            break
+        holder = cast("JsonObject", inner)
     return faults
 
 
@@ -123,4 +160,4 @@ def _finite(number: float) -> bool:
 
 
 def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer=f"/{name}", code=InputInvalid.code, message=message, hint=hint, input_name=name)
+    return Fault(pointer=pointer(name), code=InputInvalid.code, message=message, hint=hint, input_name=name)

@@ -1,0 +1,122 @@
+"""What stands in front of the stock routes: the order of steps for a body, with a validation that refuses nothing."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from expeditor.intake.gate import StockGate
+from expeditor.jobs.errors import ExpeditorError, InputInvalid, InvalidJson, InvalidPrompt, LimitExceeded
+from expeditor.jobs.principals import PrincipalRules
+
+
+class FakeProtection:
+    """Lets everything pass and notes what it saw."""
+
+    def __init__(self) -> None:
+        self.seen = []
+
+    def protect(self, body):
+        self.seen.append(body)
+
+
+@pytest.fixture
+def protection():
+    return FakeProtection()
+
+
+@pytest.fixture
+def gate(protection):
+    rules = PrincipalRules(user_header="X-User", proxies=("10.0.0.1",))
+    return StockGate(validation=protection, principals=rules, max_bytes=1_000, max_depth=10)
+
+
+def prepared(gate, body, remote=None, **headers):
+    return gate.prompt(json.dumps(body).encode(), remote, headers)
+
+
+def test_priority_is_lifted_before_anything_is_judged(gate, protection):
+    ready = prepared(gate, {"prompt": {"_priority": 8, "1": {}}, "client_id": "ada"})
+    assert (ready.priority, ready.body, ready.principal.name) == (
+        8,
+        {"prompt": {"1": {}}, "client_id": "ada"},
+        "ada",
+    )
+    assert protection.seen == [ready.body]
+
+
+def test_a_trusted_proxy_names_the_principal(gate):
+    ready = prepared(gate, {"prompt": {}, "client_id": "ada"}, "10.0.0.1", **{"X-User": "grace"})
+    assert (ready.principal.name, ready.principal.trusted) == ("grace", True)
+
+
+def test_a_null_prompt_id_is_left_out_and_another_is_kept(gate):
+    assert "prompt_id" not in prepared(gate, {"prompt": {}, "prompt_id": None}).body
+    assert prepared(gate, {"prompt": {}, "prompt_id": ""}).body["prompt_id"] == ""
+
+
+@pytest.mark.parametrize(
+    ("raw", "refusal"),
+    [
+        (b"", InvalidJson),
+        (b"{", InvalidJson),
+        (b"\xff", InvalidJson),
+        (b"[]", InvalidPrompt),
+        (b"null", InvalidPrompt),
+        (b'"prompt"', InvalidPrompt),
+        (b'{"prompt": {}, "_priority": 11}', InputInvalid),
+        (b"[" * 20 + b"]" * 20, LimitExceeded),
+        (b" " * 1_001, LimitExceeded),
+    ],
+)
+def test_bodies_that_are_refused(gate, protection, raw, refusal):
+    with pytest.raises(refusal):
+        gate.prompt(raw, None, {})
+    assert protection.seen == []
+
+
+@pytest.mark.parametrize("body", [None, 5, "x", [], [{"_priority": 3}]])
+def test_the_lenient_lift_hands_any_body_through(gate, body):
+    assert gate.lift(body) == (body, None)
+
+
+def test_the_lenient_lift_takes_a_wrong_priority_out(gate):
+    assert gate.lift({"prompt": {"_priority": 99}}) == ({"prompt": {}}, None)
+    assert gate.lift({"prompt": {"_priority": 9}}) == ({"prompt": {}}, 9)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "raw", "query"),
+    [
+        ("POST", "/queue", b"5", {}),
+        ("POST", "/queue", b"{", {}),
+        ("POST", "/history", b'{"delete": [{}]}', {}),
+        ("POST", "/free", b"[]", {}),
+        ("POST", "/interrupt", b"[]", {}),
+        ("GET", "/history", b"", {"max_items": "many"}),
+        ("GET", "/history", b"", {"offset": "1.5"}),
+        ("GET", "/history/abc", b"", {"max_items": ""}),
+    ],
+)
+def test_stock_bodies_that_would_be_a_500(gate, method, path, raw, query):
+    with pytest.raises(ExpeditorError):
+        gate.check(method, path, raw, query)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "raw", "query"),
+    [
+        ("POST", "/queue", b'{"clear": true}', {}),
+        ("POST", "/history", b'{"delete": ["a"]}', {}),
+        ("POST", "/free", b"{}", {}),
+        ("POST", "/interrupt", b"", {}),
+        ("POST", "/interrupt", b"no json", {}),
+        ("GET", "/history", b"", {"max_items": "5", "offset": "-1"}),
+        ("GET", "/queue", b"", {}),
+        ("DELETE", "/queue", b"5", {}),
+        ("POST", "/elsewhere", b"5", {"max_items": "many"}),
+    ],
+)
+def test_what_stock_takes_passes(gate, method, path, raw, query):
+    gate.check(method, path, raw, query)
