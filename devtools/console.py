@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 # A pipe or a CI log gets a line now and then; a terminal gets one line that is rewritten.
 QUIET_PERIOD_S = 15.0
-TERMINAL_WIDTH = 100
+TERMINAL_WIDTH = 110
 
 
 class SetupError(Exception):

@@ -79,7 +79,7 @@ def ensure_full(cache: Cache, checkout: Path, named_comfyui: str | None, *, test
         python = _ensure_venv(folder, cache, TORCH_ROOM_BYTES)
         tree = tree or comfyui.ensure_wheel_tree(cache, [str(python), "-m", "pip", "--disable-pip-version-check"])
         lines = [*comfyui_requirements(tree), *_own_requirements(checkout)]
-        _install(folder, lines, cache, "ComfyUI's and Expeditor's requirements (torch is several GB)")
+        _install(folder, lines, cache, "the Python packages (torch is several GB)")
         return Setup(python, tree)
 
 
@@ -93,7 +93,7 @@ def ensure_fast(cache: Cache, checkout: Path) -> Path:
             return venv_python(full)
         folder = cache.root / "venv-fast"
         python = _ensure_venv(folder, cache, SMALL_ROOM_BYTES)
-        _install(folder, own, cache, "the fast tests' requirements")
+        _install(folder, own, cache, "the Python packages of the fast tests")
         return python
 
 
