@@ -1,0 +1,76 @@
+"""A real ComfyUI with Expeditor, a real Chromium, and one fresh editor page for each test.
+
+Package scope on purpose: Playwright's own event loop must not outlive this folder's tests.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import BrowserContext, sync_playwright
+
+from tests.browser.editor import Editor
+from tests.support.comfy_server import RealComfyUI
+from tests.support.waiting import wait_until
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+@pytest.fixture(scope="package")
+def expeditor_server() -> Iterator[RealComfyUI]:
+    """A running ComfyUI with Expeditor installed, default settings."""
+    with RealComfyUI() as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def chromium() -> Iterator[BrowserContext]:
+    """One profile of the machine's own Chromium, headless; shared, as its cache of the editor's files saves most of the time."""
+    path = os.environ.get("EXPEDITOR_CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no Chromium: install it, or name it in EXPEDITOR_CHROMIUM")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=list(CHROMIUM_FLAGS))
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        context.set_default_timeout(20_000)
+        context.add_init_script("localStorage.setItem('vueNodesBannerDismissed', 'true')")
+        yield context
+        browser.close()
+
+
+@pytest.fixture
+def editor(chromium: BrowserContext, expeditor_server: RealComfyUI) -> Iterator[Editor]:
+    """ComfyUI's editor in a new page without drafts; at the end nothing runs and the page has not complained about us."""
+    page = chromium.new_page()
+    made = Editor(page, expeditor_server)
+    made.open()
+    yield made
+    complaints = made.complaints
+    page.evaluate("localStorage.clear()")
+    page.close()
+    _make_idle(expeditor_server)
+    assert complaints == []
+
+
+def _make_idle(server: RealComfyUI) -> None:
+    server.post("/queue", json={"clear": True})
+
+    def idle() -> bool:
+        state = server.get("/queue").json()
+        if state["queue_running"]:
+            server.post("/interrupt")
+        return not state["queue_running"] and not state["queue_pending"]
+
+    wait_until(idle, what="an idle server")
