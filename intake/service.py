@@ -108,7 +108,7 @@ class JobService:
     async def list(self, query: JobQuery) -> JobListing:
         """Jobs by filter, newest first. Raises ``InputInvalid`` for a cursor that is not ours."""
         page = await self._wait(self._store.page(query))
-        views = [await self._view(job) for job in page.jobs]
+        views = await asyncio.gather(*(self._view(job) for job in page.jobs))
         return JobListing(jobs=tuple(views), next_cursor=page.next_cursor)
 
     async def cancel(self, job_id: str) -> JobView:
