@@ -96,7 +96,7 @@ class Suite:
         done = [
             self._check("pyright", pyright),
             self._check("ruff check", [*ruff, "check", "."], cached),
-            self._check("ruff format", [*ruff, "format", "--check", "."], cached),
+            self._check("ruff format", [*ruff, "format", "--check", "--output-format=concise", "."], cached),
             self._check("tsc", ["node", str(modules / "typescript" / "bin" / "tsc"), "--project", "."]),
         ]
         if scripts := sorted(

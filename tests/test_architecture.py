@@ -19,9 +19,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @cache
 def carried() -> rules.Files:
-    """The Python files that are, or are about to be, in the repository."""
+    """The Python files that are, or are about to be, in the repository; without git, all that are not hidden."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    try:
+        listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    except (OSError, subprocess.CalledProcessError):
+        found = (path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+        listed = [path.as_posix() for path in found if not any(part.startswith(".") for part in path.parts)]
     return {path: (ROOT / path).read_text(encoding="utf-8") for path in sorted(set(listed)) if (ROOT / path).is_file()}
 
 
