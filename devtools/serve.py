@@ -36,6 +36,7 @@ ComfyUI is up at {url}, but Expeditor did not load: look for "expeditor" in what
 NEXT = """
 ComfyUI with Expeditor is up:  {url}
     its page            {url}/
+    its jobs            {url}/expeditor/jobs
     health              {url}/expeditor/health
     submit a job        curl -s {url}/expeditor/submit -H 'Content-Type: application/json' -d '{{"priority": 8, "prompt": {{\
 "1": {{"class_type": "EmptyImage", "inputs": {{"width": 256, "height": 256, "batch_size": 1, "color": 3368703}}}}, \
