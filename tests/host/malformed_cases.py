@@ -125,8 +125,8 @@ _PROMPT = _prompts(
     ("list of nodes", list(graph().values())),
     ("empty list", []),
     ("empty string", ""),
-    ("empty", {}, {"code": None, "type": "prompt_no_outputs"}),
-    ("no output node", {"1": graph()["1"]}, {"code": None, "type": "prompt_no_outputs"}),
+    ("empty", {}, {"code": None, "type": "prompt_no_outputs", "at": ""}),
+    ("no output node", {"1": graph()["1"]}, {"code": None, "type": "prompt_no_outputs", "at": ""}),
     code="INVALID_PROMPT",
     at="/prompt",
 )
