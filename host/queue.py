@@ -183,24 +183,32 @@ class ExpeditorQueue(execution.PromptQueue):
     def _take(self, claim: Claim) -> tuple[NativeItem, int] | None:
         job_id = claim.job.id
         with self.mutex:
+            # One step under the mutex, as in core: the job is always either listed or running.
             item = next((item for item in self.queue if item[1] == job_id), None)
-            if item is not None:
-                self._drop(item, tell=False)
-                counter = self.task_counter
-                try:
-                    self.currently_running[counter] = copy.deepcopy(item)
-                except Exception as error:  # noqa: BLE001 - a prompt that cannot be copied must not kill the worker thread
-                    fault = f"ComfyUI could not copy the prompt ({type(error).__name__}); it is nested too deeply."
-                else:
-                    self.task_counter += 1
-                    self.server.queue_updated()
-                    return (with_client_id(item), counter)
+            started = None if item is None else self._start(item)
         if item is None:
+            # Deleted from the list between the claim's commit and now.
             self.expeditor.dispatch.withdraw(job_id)
+        elif isinstance(started, int):
+            return (with_client_id(item), started)
         else:
+            fault = f"ComfyUI could not copy the prompt ({started}); it is nested too deeply."
             self.expeditor.dispatch.refuse(job_id, fault)
             self._write_refusal(item, fault)
         return None
+
+    def _start(self, item: NativeItem) -> int | str:
+        """The run's counter, or the name of what kept the item from being copied."""
+        self._drop(item, tell=False)
+        try:
+            shown = copy.deepcopy(item)
+        except Exception as error:  # noqa: BLE001 - a prompt that cannot be copied must not kill the worker thread
+            return type(error).__name__
+        counter = self.task_counter
+        self.currently_running[counter] = shown
+        self.task_counter += 1
+        self.server.queue_updated()
+        return counter
 
     def _write_refusal(self, item: NativeItem, message: str) -> None:
         messages = [("execution_error", {"prompt_id": item[1], "exception_message": message, "timestamp": int(time.time() * 1000)})]

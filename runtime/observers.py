@@ -5,7 +5,6 @@ from __future__ import annotations
 from ..telemetry.logs import log_access
 from ..telemetry.metrics import Metrics
 
-
 PROBES = frozenset({"/expeditor/health", "/expeditor/ready", "/expeditor/metrics", "/metrics"})
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+resource = pytest.importorskip("resource", reason="prlimit is Linux's")
+
 from tests.host.jobs_client import job, occupy, quick, submit, until_ended
 from tests.host.stock_walk import TEST_NODES, open_gate
 from tests.support.comfy_server import RealComfyUI
@@ -31,8 +33,6 @@ def server() -> Iterator[RealComfyUI]:
 
 @contextmanager
 def disk_full(server: RealComfyUI) -> Iterator[None]:
-    import resource
-
     files = [*server.base.rglob("expeditor.sqlite3*")]
     size = max(file.stat().st_size for file in files)
     assert size > server.log_path.stat().st_size + 100_000
