@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_WIDEST_DIRECT_SIGMA = 6.0
+_WIDEST_DIRECT_SIGMA = 3.0
 _NARROWEST_SIGMA = 0.2
 
 
@@ -31,14 +31,32 @@ def resize(x: Tensor, height: int, width: int) -> Tensor:
     return F.interpolate(x.unsqueeze(0), size=(height, width), mode="bilinear", align_corners=False)[0]
 
 
+def _weighted(x: Tensor, weights: list[float], dim: int) -> Tensor:
+    """Correlate along one axis with an odd, symmetric kernel given as its half from the centre out.
+
+    Shifted sums: for one channel and a short kernel many times faster than a general convolution.
+    """
+    radius = len(weights) - 1
+    size = x.shape[dim] - 2 * radius
+    out = x.narrow(dim, radius, size) * weights[0]
+    for offset in range(1, radius + 1):
+        pair = x.narrow(dim, radius - offset, size) + x.narrow(dim, radius + offset, size)
+        out.add_(pair, alpha=weights[offset])
+    return out
+
+
+def _padded(x: Tensor, by: int) -> Tensor:
+    return F.pad(x.unsqueeze(1), (by, by, by, by), mode="replicate")[:, 0]
+
+
 def _gaussian(x: Tensor, sigma: float) -> Tensor:
     radius = max(1, math.ceil(3 * sigma))
-    taps = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
-    kernel = torch.exp(-0.5 * (taps / sigma) ** 2)
-    kernel = kernel / kernel.sum()
-    y = F.pad(x.unsqueeze(1), (radius, radius, radius, radius), mode="replicate")
-    y = F.conv2d(y, kernel.reshape(1, 1, 1, -1))
-    return F.conv2d(y, kernel.reshape(1, 1, -1, 1))[:, 0]
+    half = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
+    total = 2 * sum(half) - half[0]
+    half = [weight / total for weight in half]
+    # One channel at a time stays in the processor's cache.
+    done = [_weighted(_weighted(_padded(plane, radius), half, -2), half, -1) for plane in x.split(1)]
+    return torch.cat(done)
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:
@@ -48,7 +66,7 @@ def blur(x: Tensor, sigma: float) -> Tensor:
     if sigma <= _WIDEST_DIRECT_SIGMA:
         return _gaussian(x, sigma)
     height, width = x.shape[-2:]
-    factor = 2 ** int(math.log2(sigma / 3))
+    factor = 2 ** int(math.log2(sigma / (_WIDEST_DIRECT_SIGMA / 2)))
     whole = F.pad(x.unsqueeze(1), (0, -width % factor, 0, -height % factor), mode="replicate")
     small = F.avg_pool2d(whole, factor)[:, 0]
     # The averaging has blurred already, by the deviation of a box and of the tent that enlarges it.
@@ -58,12 +76,10 @@ def blur(x: Tensor, sigma: float) -> Tensor:
 
 def gradients(x: Tensor) -> tuple[Tensor, Tensor]:
     """Scharr derivatives per pixel (d/dx, d/dy), each of the shape of `x`."""
-    side = torch.tensor((3.0, 10.0, 3.0), device=x.device, dtype=x.dtype) / 32
-    step = torch.tensor((-1.0, 0.0, 1.0), device=x.device, dtype=x.dtype)
-    padded = F.pad(x.unsqueeze(1), (1, 1, 1, 1), mode="replicate")
-    across = F.conv2d(padded, (side.unsqueeze(1) * step).reshape(1, 1, 3, 3))[:, 0]
-    down = F.conv2d(padded, (step.unsqueeze(1) * side).reshape(1, 1, 3, 3))[:, 0]
-    return across, down
+    padded = _padded(x, 1)
+    side = [10 / 32, 3 / 32]
+    down, across = _weighted(padded, side, -2), _weighted(padded, side, -1)
+    return down[:, :, 2:] - down[:, :, :-2], across[:, 2:] - across[:, :-2]
 
 
 def guided_coefficients(guide: Tensor, x: Tensor, sigma: float, eps: float) -> tuple[Tensor, Tensor]:

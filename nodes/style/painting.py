@@ -16,11 +16,10 @@ from .color import oklab_to_rgb
 from .filters import blur, gradients
 from .frame import Frame, Rect, tiles
 from .sampling import sample_map
-from .strokes import PlannedLayer, dab
+from .strokes import STROKES_END, PlannedLayer, dab
 from .watch import Watch
 
 _LIGHT = (-0.6, -0.7)
-_REACH = 1.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +43,13 @@ def _place(shape: Tensor, rows: Tensor, cols: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates along and across the candidate stroke, -1..1 inside it."""
     dx, dy = cols - shape[0], rows.unsqueeze(1) - shape[1]
     u = dx * shape[2] + dy * shape[3]
-    v = dy * shape[2] - dx * shape[3] - shape[4] * (u * u)
-    return u * shape[5], v * shape[6]
+    v = dy * shape[4] - dx * shape[5] - shape[6] * (u * u)
+    return u, v
+
+
+def _inside(u: Tensor, v: Tensor, layer: PlannedLayer) -> Tensor:
+    """Where a stroke may leave paint: its outline is `|u|**2.5 + |v|**2.5 = 1`, plus the soft edge."""
+    return torch.maximum(u.abs(), v.abs()) < (1 + layer.edge) ** 0.4
 
 
 def _lay_coset(wet: Wet, layer: PlannedLayer, coset: tuple[int, int], rows: Tensor, cols: Tensor) -> None:
@@ -55,11 +59,12 @@ def _lay_coset(wet: Wet, layer: PlannedLayer, coset: tuple[int, int], rows: Tens
     ci = _candidates(cols, coset[1], layer, grid_cols - 1)
     # Columns of the few distinct rows first, then whole rows: copies instead of scattered reads.
     shape = layer.shape[:, int(ri[0]) : int(ri[-1]) + 1, :][:, :: layer.group]
+    if not bool((shape[0] < STROKES_END).any()):
+        return
     local = (ri - ri[0]) // layer.group
     shape = shape[:, :, ci].index_select(1, local)
     u, v = _place(shape, rows, cols)
-    inside = (u.abs() < _REACH) & (v.abs() < _REACH)
-    spots = inside.flatten().nonzero().squeeze(1)
+    spots = _inside(u, v, layer).flatten().nonzero().squeeze(1)
     if spots.numel() == 0:
         return
     width = len(cols)
@@ -79,7 +84,7 @@ def _lay_coset_dense(wet: Wet, layer: PlannedLayer, coset: tuple[int, int], rows
     ci = _candidates(cols, coset[1], layer, grid_cols - 1)
     u, v = _place(layer.shape[:, :, ci][:, ri], rows, cols)
     got = dab(u, v.clamp(-2.0, 2.0), layer.paint[:, :, ci][:, ri], layer)
-    inside = ((u.abs() < _REACH) & (v.abs() < _REACH)).to(u.dtype)
+    inside = _inside(u, v, layer).to(u.dtype)
     wet.color.add_(inside * got.alpha * (got.color - wet.color))
     wet.height.add_(inside * got.build * (got.height - wet.height))
 

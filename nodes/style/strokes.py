@@ -20,6 +20,8 @@ from .sampling import sample_points
 
 _SHORTEST_SPACING = 1.0
 _FAR = 1e9
+# A stroke whose centre lies beyond this does not exist.
+STROKES_END = 1e8
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ class Maps:
 class PlannedLayer:
     """Strokes ready to paint, as grids `[n, rows, cols]` whose first cell is `-pad`.
 
-    `shape`: centre x, centre y, cos, sin (each over half length), half curvature, half length,
-    1 / half width. `paint`: L, a, b, bristle phase. A stroke that does not exist is far away.
+    `shape`: centre x and y; cos and sin over half length; cos and sin over half width; the bend,
+    which is how far the middle line strays at the tips, in half widths. `paint`: L, a, b, bristle
+    phase. A stroke that does not exist is far away.
     """
 
     spacing: float
@@ -155,13 +158,14 @@ def plan_layer(layer: Layer, frame: Frame, maps: Maps, rng: torch.Generator) -> 
     if layer.threshold is not None:
         wanted = sample_points(maps.detail, place.map_y, place.map_x)[0] + chance > layer.threshold
         x = torch.where(wanted, x, torch.full_like(x, _FAR))
+    bend = curvature / 2 * half_length * half_length / half_width
     order = torch.randperm(group * group, generator=rng).tolist()
     return PlannedLayer(
         spacing=spacing,
         group=group,
         pad=group,
         cosets=tuple((index // group, index % group) for index in order),
-        shape=torch.stack((x, place.y, heading[0], heading[1], curvature / 2, 1 / half_length, 1 / half_width)),
+        shape=torch.cat((x[None], place.y[None], heading / half_length, heading / half_width, bend[None])),
         paint=torch.cat((color, phase)),
         opacity=layer.opacity,
         bristle=layer.bristle,
