@@ -14,16 +14,17 @@ NEEDED = ("mutex", "not_empty", "queue", "currently_running", "history", "task_c
 
 def foreign_owner(queue: Any) -> str | None:
     """None when the queue is core's or ours and unpatched; else a sentence that says who changed what."""
-    kind: Any = type(queue)
-    if kind not in (execution.PromptQueue, ExpeditorQueue):
-        return f"another pack owns the queue ({kind.__module__}.{kind.__qualname__})"
     own: dict[str, Any] = vars(queue)
+    owner = f"{type(queue).__module__}.{type(queue).__qualname__}"
+    core: Any = execution.PromptQueue
+    if not any(type(queue) is known for known in (core, ExpeditorQueue)):
+        return f"another pack owns the queue ({owner})"
     patched = sorted(PATCHABLE & set(own))
     if patched:
         modules = sorted({str(getattr(own[name], "__module__", "unknown")) for name in patched})
         return f"another pack ({', '.join(modules)}) replaced {', '.join(patched)} of the queue"
-    if kind is execution.PromptQueue:
-        changed = sorted(name for name in PATCHABLE if getattr(execution.PromptQueue, name).__module__ != "execution")
+    if type(queue) is core:
+        changed = sorted(name for name in PATCHABLE if getattr(core, name).__module__ != "execution")
         if changed:
             return f"another pack replaced {', '.join(changed)} of ComfyUI's queue class"
     missing = [name for name in NEEDED if not hasattr(queue, name)]
