@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
@@ -53,15 +54,27 @@ def chromium() -> Iterator[BrowserContext]:
 @pytest.fixture
 def editor(chromium: BrowserContext, expeditor_server: RealComfyUI) -> Iterator[Editor]:
     """ComfyUI's editor in a new page without drafts; at the end nothing runs and the page has not complained about us."""
-    page = chromium.new_page()
-    made = Editor(page, expeditor_server)
+    with _open_editor(chromium, expeditor_server) as made:
+        yield made
+
+
+@pytest.fixture
+def editor_of_its_own(chromium: BrowserContext) -> Iterator[Editor]:
+    """An editor whose server the test may kill and restart."""
+    with RealComfyUI() as server, _open_editor(chromium, server) as made:
+        yield made
+
+
+@contextmanager
+def _open_editor(context: BrowserContext, server: RealComfyUI) -> Iterator[Editor]:
+    page = context.new_page()
+    made = Editor(page, server)
     made.open()
     yield made
-    complaints = made.complaints
     page.evaluate("localStorage.clear()")
     page.close()
-    _make_idle(expeditor_server)
-    assert complaints == []
+    _make_idle(server)
+    assert made.complaints == []
 
 
 def _make_idle(server: RealComfyUI) -> None:

@@ -112,3 +112,22 @@ def test_the_question_is_saved_neither_in_the_workflow_nor_in_the_prompt(editor)
     graph = editor.page.evaluate("window.app.graphToPrompt()")
     assert graph["workflow"]["nodes"][0]["widgets_values"] == ["Saved?", 120, "", "use default"]
     assert set(graph["output"]["1"]["inputs"]) == {"label", "timeout_s", "default_message", "on_timeout"}
+
+
+def test_after_a_crash_of_the_server_the_page_asks_again_without_a_reload(editor_of_its_own):
+    editor = editor_of_its_own
+    editor.load(waiting_workflow("Survives?"))
+    job_id = editor.run_with_priority(4)
+    expect(editor.question("Survives?")).to_be_visible()
+    first = editor.pending()[0]["token"]
+    editor.server.restart()
+    again = wait_until(editor.pending, what="the recovered job's question")[0]
+    assert (again["prompt_id"], again["token"] != first) == (job_id, True)
+    offered = editor.page.locator(".expeditor-wait option")  # the dead server's question must not be offered any more
+    wait_until(
+        lambda: offered.evaluate_all("(all) => all.map((each) => each.value)") == [again["token"]],
+        what="the new question alone",
+    )
+    editor.send("Survives?", "after a crash")
+    assert editor.ended(job_id)["status"] == "succeeded"
+    assert editor.shown_texts(job_id, "2") == ["after a crash"]
