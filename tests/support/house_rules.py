@@ -49,6 +49,17 @@ KEPT_IN: dict[str, tuple[str, ...]] = {
     "pynvml": ("host/",),
 }
 
+# What ComfyUI itself installs and may be counted on.
+COMES_WITH_COMFYUI = frozenset({"numpy", "pillow", "psutil", "pydantic", "torch", "yaml"})
+# Modules whose distribution is called otherwise.
+DISTRIBUTION = {
+    "PIL": "Pillow",
+    "pynvml": "nvidia-ml-py",
+    "pythonjsonlogger": "python-json-logger",
+    "skimage": "scikit-image",
+    "websocket": "websocket-client",
+}
+
 FILE_LINES = 400
 DOORWAY_LINES = 20
 FUNCTION_LINES = 50
@@ -103,6 +114,23 @@ def vocabulary_and_tool_are_plain_python(files: Files) -> list[str]:
         for line, name in _absolute_imports(text)
         if name.split(".")[0] not in {*sys.stdlib_module_names, "devtools"}
     ]
+
+
+def outside_imports_are_declared(files: Files, declared: frozenset[str]) -> list[str]:
+    """Every library is in a requirements list, comes with ComfyUI, or is ours: what lies about on one machine is not enough."""
+    own = ROOMS | {"benchmarks", "conftest", "devtools", "docs", "examples", "expeditor", "tests"}
+    known = sys.stdlib_module_names | own | COMFYUI | COMES_WITH_COMFYUI | {_folded(name) for name in declared}
+    return [
+        f"{path}:{line} imports {name}, which no requirements list names"
+        for path, text in files.items()
+        for line, name in _absolute_imports(text)
+        if _folded(DISTRIBUTION.get(name.split(".")[0], name.split(".")[0])) not in known
+        and str(PurePosixPath(path).with_name(name + ".py")) not in files  # a script run by path finds its neighbours
+    ]
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("-", "_")
 
 
 def own_imports_are_relative(files: Files) -> list[str]:

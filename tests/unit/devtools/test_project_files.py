@@ -85,3 +85,16 @@ def test_the_registry_finds_what_it_demands() -> None:
 def test_tools_whose_verdict_changes_with_their_version_are_bounded(name: str) -> None:
     (line,) = (line for line in listed("requirements-dev.txt") if re.match(rf"{name}\b(?!-)", line))
     assert "<" in line
+
+
+def test_every_library_in_use_is_declared() -> None:
+    head = project()["project"]
+    lines = [*head["dependencies"], *(line for extra in head["optional-dependencies"].values() for line in extra)]
+    declared = frozenset(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines)
+    files = {
+        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
+        for folder in (*house_rules.ROOMS, "benchmarks", "docs", "examples", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+    }
+    assert not house_rules.outside_imports_are_declared(files, declared)
+    assert house_rules.outside_imports_are_declared({"tests/x.py": "import skimage"}, declared - {"scikit-image"})
