@@ -33,7 +33,12 @@ def guard_send(server: Any) -> None:
             raise
         except Exception as error:  # noqa: BLE001 - one message that cannot be sent must not end the process
             event = args[0] if args else kwargs.get("event")
-            log.warning("A socket message could not be sent and was dropped: %s: %s", event, error, extra={"event": "send.dropped"})
+            log.warning(
+                "A socket message could not be sent and was dropped: %s: %s",
+                event,
+                error,
+                extra={"event": "send.dropped"},
+            )
             return None
 
     server.send = send
@@ -50,21 +55,26 @@ def guard_execute(executor_class: Any) -> None:
         except BaseException as error:  # noqa: BLE001 - SystemExit of a node must not end the worker thread either
             prompt_id = args[1] if len(args) > 1 else kwargs.get("prompt_id")
             _fail(executor, str(prompt_id), error)
+            _tell(executor)
             return None
 
     executor_class.execute = execute
 
 
 def _fail(executor: Any, prompt_id: str, error: BaseException) -> None:
+    words = _words(error)
     log.warning(
-        "A run ended outside its nodes: %s: %s", type(error).__name__, error, extra={"event": "execute.guarded", "job_id": prompt_id}
+        "A run ended outside its nodes: %s: %s",
+        type(error).__name__,
+        words,
+        extra={"event": "execute.guarded", "job_id": prompt_id},
     )
-    fields = {
+    fields: dict[str, Any] = {
         "prompt_id": prompt_id,
         "node_id": None,
         "node_type": None,
         "executed": [],
-        "exception_message": f"{error or type(error).__name__}",
+        "exception_message": words or type(error).__name__,
         "exception_type": type(error).__name__,
         "traceback": traceback.format_tb(error.__traceback__),
         "current_inputs": {},
@@ -75,6 +85,19 @@ def _fail(executor: Any, prompt_id: str, error: BaseException) -> None:
     executor.history_result = {"outputs": {}, "meta": {}}
     messages = [message for message in getattr(executor, "status_messages", []) if message[0] != "execution_success"]
     executor.status_messages = [*messages, ("execution_error", fields)]
-    client_id = getattr(executor.server, "client_id", None)
-    if client_id is not None:
-        executor.server.send_sync("execution_error", fields, client_id)
+
+
+def _tell(executor: Any) -> None:
+    try:
+        client_id = getattr(executor.server, "client_id", None)
+        if client_id is not None:
+            executor.server.send_sync("execution_error", executor.status_messages[-1][1], client_id)
+    except Exception:  # noqa: BLE001 - the run is judged by its messages; a socket must not end the worker thread after all
+        log.warning("The end of a run could not be told", exc_info=True, extra={"event": "execute.untold"})
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - a node's own exception may fail even to say what it is
+        return ""

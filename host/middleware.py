@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ..jobs.errors import ExpeditorError, InvalidPrompt, LimitExceeded, StoreUnavailable
+from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, StoreUnavailable
 from ..jobs.model import Source
 from ..jobs.principals import ANONYMOUS
 from .context import SUBMISSION, Submission
@@ -119,7 +119,9 @@ async def _commit_before_answer(
         try:
             await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(commit)), edge.deadline_s)
         except asyncio.TimeoutError as error:
-            message = f"The store did not commit within {edge.deadline_s:g} s; ask for the job before you submit it again."
+            message = (
+                f"The store did not commit within {edge.deadline_s:g} s; ask for the job before you submit it again."
+            )
             raise StoreUnavailable(message) from error
     return response
 
@@ -128,9 +130,11 @@ async def _read(request: web.Request) -> bytes:
     try:
         return await request.read()
     except web.HTTPRequestEntityTooLarge as error:
-        raise LimitExceeded("The body is larger than this ComfyUI accepts (--max-upload-size).", too_large=True) from error
-    except (ConnectionError, ValueError) as error:
-        raise InvalidPrompt("The body could not be read.") from error
+        raise LimitExceeded(
+            "The body is larger than this ComfyUI accepts (--max-upload-size).", too_large=True
+        ) from error
+    except web.RequestPayloadError as error:
+        raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
 
 
 def _route(request: web.Request) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import Any, cast
 
 from ..jobs.estimate import signature
 from ..jobs.model import PRIORITY_DEFAULT, Job, JsonObject, NewJob, Payload, Principal, Source
@@ -23,25 +23,28 @@ SYNTHETIC_PREFIX = "expeditor-"
 def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> NewJob:
     """The job that a queue tuple stands for. Never raises for what in-process code may have put into it."""
     number, prompt_id, prompt, extra_data, outputs = item[:5]
-    sensitive = item[5] if len(item) > 5 else {}
+    sensitive: Any = item[5] if len(item) > 5 else None
     prompt_json = to_json(prompt)
-    client_id = extra_data.get("client_id") if isinstance(extra_data, dict) else None
+    client_id = cast("JsonObject", extra_data).get("client_id") if isinstance(extra_data, dict) else None
+    graph = cast("JsonObject", prompt) if isinstance(prompt, dict) else {}
+    place = _finite(number)
     client = client_id if isinstance(client_id, str) and client_id else None
     principal = submission.principal if submission else Principal(client) if client else ANONYMOUS
-    number = float(number) if isinstance(number, (int, float)) and math.isfinite(number) else 0.0
     return NewJob(
         id=str(prompt_id),
         principal=principal,
         priority=submission.priority if submission else PRIORITY_DEFAULT,
         source=submission.source if submission else Source.IN_PROCESS,
         created_at_s=now_s,
-        number=number,
-        payload=Payload(prompt_json=prompt_json, extra_json=to_json(extra_data), outputs_json=to_json(list(outputs))),
-        front=bool(submission and submission.front) or number < 0,
+        number=place,
+        payload=Payload(
+            prompt_json=prompt_json, extra_json=to_json(extra_data), outputs_json=to_json(_listed(outputs))
+        ),
+        front=bool(submission and submission.front) or place < 0,
         client_id=client,
         metadata=dict(submission.metadata) if submission else {},
-        signature=signature(prompt) if isinstance(prompt, dict) else "",
-        node_count=len(prompt) if isinstance(prompt, dict) else 0,
+        signature=signature(graph) if graph else "",
+        node_count=len(graph),
         prompt_length=len(prompt_json),
         needs_secret=bool(sensitive),
     )
@@ -59,8 +62,10 @@ def with_client_id(item: NativeItem) -> NativeItem:
     ComfyUI before 0.19 loses the outputs of fully cached runs that have no client; the item that lists and history
     show stays as it was.
     """
-    extra = item[3]
-    if not isinstance(extra, dict) or extra.get("client_id") is not None:
+    if not isinstance(item[3], dict):
+        return item
+    extra = cast("JsonObject", item[3])
+    if extra.get("client_id") is not None:
         return item
     return (*item[:3], {**extra, "client_id": f"{SYNTHETIC_PREFIX}{item[1]}"}, *item[4:])
 
@@ -74,5 +79,17 @@ def to_json(value: Any) -> str:
     """JSON text of anything: what JSON cannot say becomes its text, what cannot be walked becomes null."""
     try:
         return json.dumps(value, default=repr)
-    except (RecursionError, ValueError, TypeError):
+    except Exception:  # noqa: BLE001 - in-process code may put objects whose own text fails in any way
         return "null"
+
+
+def _finite(number: Any) -> float:
+    try:
+        place = float(number) if isinstance(number, (int, float)) else 0.0
+    except OverflowError:
+        return 0.0
+    return place if math.isfinite(place) else 0.0
+
+
+def _listed(outputs: Any) -> list[Any]:
+    return list(cast("list[Any]", outputs)) if isinstance(outputs, (list, tuple, set, frozenset)) else []

@@ -8,23 +8,49 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+DEPTH = 40
+LENGTH = 200
+MAX_BITS = 10_000
+"""Python refuses to write integers of more than some 4,300 digits."""
+
 
 def json_safe(value: dict[str, Any]) -> dict[str, Any]:
     """``value`` if JSON can say it, else a copy in which what JSON cannot say has become text."""
     try:
         json.dumps(value)
     except (TypeError, ValueError, RecursionError):
-        return cast("dict[str, Any]", _plain(value, 40))
+        return cast("dict[str, Any]", _plain(value, DEPTH, []))
     return value
 
 
-def _plain(value: Any, depth: int) -> Any:
-    if depth == 0:
+def _plain(value: Any, depth: int, above: list[int]) -> Any:
+    # ``above`` holds what is being walked: a list inside itself would be walked 2**depth times, were it there twice.
+    if depth == 0 or id(value) in above:
         return "..."
-    if isinstance(value, dict):
-        return {str(key): _plain(inner, depth - 1) for key, inner in cast("dict[Any, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(inner, depth - 1) for inner in cast("list[Any]", value)]
-    if value is None or isinstance(value, (str, int, float, bool)):
+    if isinstance(value, (dict, list, tuple)):
+        above.append(id(cast("object", value)))
+        plain = _walked(value, depth - 1, above)
+        above.pop()
+        return plain
+    if value is None or isinstance(value, (str, float, bool)) or (isinstance(value, int) and _is_sayable(value)):
         return value
-    return repr(value)[:200]
+    return _text(value)
+
+
+def _walked(value: Any, depth: int, above: list[int]) -> Any:
+    if isinstance(value, dict):
+        return {_text(key): _plain(inner, depth, above) for key, inner in cast("dict[Any, Any]", value).items()}
+    return [_plain(inner, depth, above) for inner in value]
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return repr(value)[:LENGTH]
+    except Exception:  # noqa: BLE001 - a node's own class may fail in any way while it says what it is
+        return f"<{type(value).__name__}>"
+
+
+def _is_sayable(number: int) -> bool:
+    return number.bit_length() <= MAX_BITS

@@ -91,4 +91,8 @@ class JobRoutes:
 
 
 def _origin(request: web.Request) -> str:
-    return str(request.url.origin())
+    # A Host header may be anything; without a sound one output URLs are relative, which any client resolves by itself.
+    try:
+        return str(request.url.origin())
+    except ValueError:
+        return ""

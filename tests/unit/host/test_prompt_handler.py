@@ -1,0 +1,68 @@
+"""The on-prompt seam: what core is given, with the middleware in front and without it."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+
+import pytest
+
+from expeditor.host.context import SUBMISSION, Submission, remember_commit
+from expeditor.host.prompt_handler import prompt_handler
+from expeditor.intake.gate import StockGate
+from expeditor.jobs.model import Principal, Source
+from expeditor.jobs.principals import PrincipalRules
+
+
+class FakeProtection:
+    """Never asked here."""
+
+    def protect(self, body):
+        raise AssertionError("the seam judges nothing")
+
+
+@pytest.fixture
+def on_prompt():
+    rules = PrincipalRules()
+    return prompt_handler(StockGate(validation=FakeProtection(), principals=rules, max_bytes=1_000, max_depth=10))
+
+
+def handled(on_prompt, body, submission=None):
+    """What core gets, and the submission that `put` would see."""
+
+    def request():
+        SUBMISSION.set(submission)
+        return on_prompt(body), SUBMISSION.get()
+
+    return copy_context().run(request)
+
+
+def test_behind_the_middleware_core_gets_the_body_that_was_checked(on_prompt):
+    ready = {"prompt": {"1": {}}}
+    submission = Submission(Principal("ada"), Source.PROMPT, priority=8, body=ready)
+    body, seen = handled(on_prompt, {"prompt": {"_priority": 8, "1": {}}}, submission)
+    assert body is ready
+    assert seen is submission
+
+
+def test_without_the_middleware_the_priority_still_travels(on_prompt):
+    body, seen = handled(on_prompt, {"prompt": {"_priority": 8, "1": {}}})
+    assert body == {"prompt": {"1": {}}}
+    assert (seen.priority, seen.source) == (8, Source.PROMPT)
+
+
+@pytest.mark.parametrize(("given", "left"), [({"prompt": {"_priority": 99}}, {"prompt": {}}), (None, None), ([5], [5])])
+def test_without_the_middleware_nothing_is_refused(on_prompt, given, left):
+    body, seen = handled(on_prompt, given)
+    assert (body, seen.priority) == (left, 3)
+
+
+def test_a_write_that_nobody_asked_for_is_remembered_by_nobody():
+    copy_context().run(remember_commit, "a commit")
+    submission = Submission(Principal("ada"), Source.PROMPT)
+
+    def request():
+        SUBMISSION.set(submission)
+        remember_commit("a commit")
+
+    copy_context().run(request)
+    assert submission.commits == ["a commit"]
