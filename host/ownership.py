@@ -14,7 +14,7 @@ NEEDED = ("mutex", "not_empty", "queue", "currently_running", "history", "task_c
 
 def foreign_owner(queue: Any) -> str | None:
     """None when the queue is core's or ours and unpatched; else a sentence that says who changed what."""
-    own: dict[str, Any] = dict(vars(queue))
+    own: dict[str, Any] = queue.__dict__
     owner = f"{type(queue).__module__}.{type(queue).__qualname__}"
     core: Any = execution.PromptQueue
     if not any(type(queue) is known for known in (core, ExpeditorQueue)):
