@@ -1,7 +1,7 @@
 """The name that was probably meant, at a bounded price.
 
 A thousand misspelt names must not cost a thousand searches: equal-but-for-case is looked up, each name is searched
-once, and after a number of searches a request gets no further hints.
+once, and after a number of comparisons a request gets no further hints.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-_SEARCHES = 24
+_COMPARISONS = 10_000
 _LONGEST_NAME = 100
 _MOST_CANDIDATES = 4000
 _CUTOFF = 0.6
@@ -18,16 +18,16 @@ _CUTOFF = 0.6
 class Hints:
     """The hints of one request."""
 
-    def __init__(self, searches: int = _SEARCHES) -> None:
-        """``searches`` is how many similarity searches the whole request may cost."""
-        self._left = searches
+    def __init__(self, comparisons: int = _COMPARISONS) -> None:
+        """``comparisons`` is how many pairs of names the whole request may compare (some 10 µs each)."""
+        self._left = comparisons
         self._known: dict[tuple[str, str], str | None] = {}
         self._lowered: dict[str, dict[str, str]] = {}
         self._candidates: dict[str, tuple[str, ...]] = {}
 
     @property
-    def searches_left(self) -> int:
-        """How many similarity searches this request may still have."""
+    def comparisons_left(self) -> int:
+        """How many comparisons this request may still have; below zero by at most the last search."""
         return self._left
 
     def nearest(self, name: str, group: str, candidates: Iterable[object]) -> str | None:
@@ -55,6 +55,6 @@ class Hints:
         same = self._lowered[group].get(name.strip().casefold())
         if same is not None or self._left <= 0 or not names:
             return same
-        self._left -= 1
+        self._left -= len(names)
         found = difflib.get_close_matches(name, names, n=1, cutoff=_CUTOFF)
         return found[0] if found else None

@@ -180,7 +180,7 @@ def _missing(node_id: str, node: dict[str, Any], name: str, compiled: CompiledNo
     hint = None
     if strangers:
         near = hints.nearest(name, f"strangers of {node_id}", strangers)
-        hint = None if near is None else f"did you mean {name!r} by {near!r}?"
+        hint = None if near is None else f"{near!r} is no input of this class; did you mean {name!r}?"
     return Fault(
         pointer("prompt", node_id, "inputs", name),
         "INPUT_INVALID",

@@ -14,6 +14,7 @@ from ..jobs.errors import Fault, InvalidJson, LimitExceeded
 from .faults import pointer, short
 
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
 def parse_body(raw: bytes, max_bytes: int, max_depth: int, charset: str = "utf-8") -> Any:
@@ -59,11 +60,11 @@ def _deeper_than(text: str, max_depth: int) -> bool:
     # Valid JSON only. All in C: cut the strings out, keep the brackets, and peel innermost pairs one level at a time.
     unescaped = text.replace("\\\\", "").replace('\\"', "")
     bare = "".join(unescaped.split('"')[::2])
-    brackets = bare.encode("utf-8", "surrogatepass").translate(None, _NOT_BRACKETS)
+    brackets = bare.encode("utf-8", "surrogatepass").translate(_ONE_KIND, _NOT_BRACKETS)
     for _ in range(max_depth):
         if not brackets:
             return False
-        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        brackets = brackets.replace(b"[]", b"")
     return bool(brackets)
 
 

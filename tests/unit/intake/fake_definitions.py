@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from expeditor.jobs.definitions import MISSING, InputDefinition, NodeDefinition
+from expeditor.jobs.errors import Refused
 
 
 def declared(
@@ -96,6 +97,15 @@ class FakeDefinitions:
         old = self.by_name[class_type]
         inputs = {**old.inputs, name: replace(old.inputs[name], **fields)}
         self.by_name[class_type] = replace(old, inputs=inputs, fingerprint=old.fingerprint + "'")
+
+
+def refusal_of(call: Callable[..., object], *args: Any) -> Refused | None:
+    """The refusal that `call` raises, or None; anything else comes out."""
+    try:
+        call(*args)
+    except Refused as refused:
+        return refused
+    return None
 
 
 def graph() -> dict[str, Any]:
