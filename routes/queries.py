@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from ..intake.faults import pointer, short
 from ..intake.lift import KEY, RULE, check
 from ..intake.views import JobQuery, Reprioritise
 from ..jobs.errors import Fault, InputInvalid
@@ -17,7 +19,9 @@ MAX_LIMIT = 1000
 
 def no_query(query: Mapping[str, str]) -> None:
     """Refuse query parameters where there are none: a client must not believe that they do something."""
-    faults = tuple(_fault(name, f"Unknown query parameter {name[:80]}.", "This route takes none yet.") for name in query)
+    faults = tuple(
+        _fault(name, f"Unknown query parameter {short(name)}.", "This route takes none yet.") for name in query
+    )
     if faults:
         raise InputInvalid(faults[0].message, faults=faults)
 
@@ -25,15 +29,17 @@ def no_query(query: Mapping[str, str]) -> None:
 def list_query(query: Mapping[str, str]) -> JobQuery:
     """``status`` may name several, separated by commas; ``limit`` 1..1000, default 50."""
     faults: list[Fault] = []
-    for name in query:
+    for name, times in Counter(query).items():
         if name not in LIST_PARAMETERS:
-            near = difflib.get_close_matches(name, LIST_PARAMETERS, n=1)
+            near = difflib.get_close_matches(short(name), LIST_PARAMETERS, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(LIST_PARAMETERS)}."
-            faults.append(_fault(name, f"Unknown query parameter {name[:80]}.", hint))
+            faults.append(_fault(name, f"Unknown query parameter {short(name)}.", hint))
+        elif times > 1:
+            faults.append(_fault(name, f"{name} is given {times} times.", "Give it once; several statuses: a,b."))
     statuses = tuple(word for word in query.get("status", "").split(",") if word)
     known = [status.value for status in JobStatus]
     one_of = f"One of {', '.join(known)}."
-    faults.extend(_fault("status", f"Unknown status {word[:80]}.", one_of) for word in statuses if word not in known)
+    faults.extend(_fault("status", f"Unknown status {short(word)}.", one_of) for word in statuses if word not in known)
     limit = query.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= MAX_LIMIT):
         faults.append(_fault("limit", f"limit must be a whole number from 1 to {MAX_LIMIT}."))
@@ -52,7 +58,9 @@ def priority_change(fields: dict[str, Any]) -> Reprioritise:
     names = [name for name in ("priority", KEY, "front") if fields.get(name) is not None]
     unknown = [name for name in fields if name not in ("priority", KEY, "front", "client_id")]
     if unknown:
-        raise InputInvalid(faults=(_fault(unknown[0], f"Unknown field {unknown[0][:80]}.", "Send priority, or front."),))
+        raise InputInvalid(
+            faults=(_fault(unknown[0], f"Unknown field {short(unknown[0])}.", "Send priority, or front."),)
+        )
     if len(names) != 1:
         message = f"Send either priority or front: true. {RULE[0].upper()}{RULE[1:]}."
         raise InputInvalid(message, faults=(_fault("priority", message),))
@@ -68,4 +76,4 @@ def priority_change(fields: dict[str, Any]) -> Reprioritise:
 
 
 def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer=f"/{name}", code=InputInvalid.code, message=message, hint=hint, input_name=name)
+    return Fault(pointer=pointer(short(name)), code=InputInvalid.code, message=message, hint=hint, input_name=name)

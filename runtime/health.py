@@ -19,16 +19,17 @@ SLOW_LOOP_S = 5.0
 class LoopLag:
     """How late the event loop is: the largest delay of a timer in the last few seconds."""
 
-    def __init__(self) -> None:
-        """Zero until the first measurement."""
+    def __init__(self, interval_s: float = LAG_INTERVAL_S) -> None:
+        """Zero until the first measurement, which takes ``interval_s``."""
+        self._interval_s = interval_s
         self._recent: list[float] = []
 
     async def watch(self) -> None:
         """Measure until cancelled."""
         while True:
             before_s = time.monotonic()
-            await asyncio.sleep(LAG_INTERVAL_S)
-            self._recent = [*self._recent[-9:], max(time.monotonic() - before_s - LAG_INTERVAL_S, 0.0)]
+            await asyncio.sleep(self._interval_s)
+            self._recent = [*self._recent[-9:], max(time.monotonic() - before_s - self._interval_s, 0.0)]
 
     @property
     def seconds(self) -> float:
@@ -40,7 +41,13 @@ class Health:
     """What the server knows of itself."""
 
     def __init__(
-        self, *, board: HookBoard, store: JobStore, lag: LoopLag, comfyui_version: str, worker_alive: Callable[[], bool | None]
+        self,
+        *,
+        board: HookBoard,
+        store: JobStore,
+        lag: LoopLag,
+        comfyui_version: str,
+        worker_alive: Callable[[], bool | None],
     ) -> None:
         """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time."""
         self._board = board
@@ -62,7 +69,12 @@ class Health:
             "worker_alive": self._worker_alive(),
             "loop_lag_s": round(self._lag.seconds, 4),
             "hooks": self._board.states(),
-            "store": {"kind": state.kind, "open": state.open, "error": state.error, "pending_writes": state.pending_writes},
+            "store": {
+                "kind": state.kind,
+                "open": state.open,
+                "error": state.error,
+                "pending_writes": state.pending_writes,
+            },
         }
 
     def not_ready(self) -> str | None:

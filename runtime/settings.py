@@ -8,13 +8,16 @@ generated from this file. Owns no behaviour: services are given the values they 
 from __future__ import annotations
 
 import difflib
+import ipaddress
+import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 if sys.version_info >= (3, 11):
@@ -24,8 +27,16 @@ else:
 
 ENV_PREFIX = "EXPEDITOR_"
 FILE_NAME = "expeditor.toml"
-FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "PYTHON"})
+FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON"})
 """``EXPEDITOR_*`` variables that are dev.py's, not the server's."""
+_KINDS = {
+    "boolean": "`true`, `false`",
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "array": "list of texts",
+    "object": "table of numbers",
+}
 
 
 class SettingsError(Exception):
@@ -41,7 +52,9 @@ class Settings(BaseSettings):
 
     enabled: bool = Field(True, description="Off: Expeditor registers its nodes and does nothing else.")
     data_dir: str | None = Field(
-        None, description="Folder of the queue's database and logs. Default: ComfyUI's private user folder for Expeditor."
+        None,
+        description="Folder of the queue's database and of `expeditor.toml`; environment only. "
+        "Default: ComfyUI's private user folder for Expeditor.",
     )
     store: Literal["sqlite", "memory"] = Field(
         "sqlite", description="Where the queue lives. `memory` forgets everything at the end of the process."
@@ -61,13 +74,15 @@ class Settings(BaseSettings):
     hooks_observer: bool = Field(True, description="Watch socket messages for progress, node times and cancels.")
 
     ordering: Literal["fair", "strict"] = Field(
-        "fair", description="`fair`: priority with ageing and fair shares. `strict`: priority alone; can starve low ones."
+        "fair",
+        description="`fair`: priority with ageing and fair shares. `strict`: priority alone; can starve low ones.",
     )
     ageing_s: float = Field(
         120.0, ge=0, le=86_400, description="Head start of one priority point, in virtual seconds. 10 is most urgent."
     )
-    weights: dict[str, float] = Field(
-        default_factory=dict, description="Share of a principal among others, default 1 each. Environment: as JSON."
+    weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
+        default_factory=dict,
+        description="Share of a principal among others, default 1 each, above 0. Environment: as JSON.",
     )
 
     max_body_bytes: int = Field(
@@ -85,16 +100,18 @@ class Settings(BaseSettings):
         default_factory=list, description="Globs of node classes that may be used; empty: all. Environment: as JSON."
     )
     deny_nodes: list[str] = Field(
-        default_factory=list, description="Globs of node classes that may not be used; wins over allow. Environment: as JSON."
+        default_factory=list,
+        description="Globs of node classes that may not be used; wins over allow. Environment: as JSON.",
     )
 
-    principal_from_client_id: bool = Field(True, description="A `client_id` names the principal when nothing better does.")
+    principal_from_client_id: bool = Field(
+        True, description="A `client_id` names the principal when nothing better does."
+    )
     trusted_user_header: str | None = Field(None, description="Header in which a trusted proxy names the user.")
     trusted_proxies: list[str] = Field(
-        default_factory=list, description="Addresses or networks of proxies whose header is believed. Environment: as JSON."
+        default_factory=list,
+        description="Addresses or networks of proxies whose header is believed. Environment: as JSON.",
     )
-
-    max_message_bytes: int = Field(65_536, gt=0, description="Longest message to a waiting node.")
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "plain"] = Field("json", description="Shape of a log line.")
@@ -102,57 +119,109 @@ class Settings(BaseSettings):
     access_log: bool = Field(True, description="One log line per request to the API (pages and files are left out).")
     sample_interval_s: float = Field(5.0, ge=0.5, le=3600, description="How often memory and utilisation are sampled.")
 
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_addresses(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is neither an IP address nor a network") from None
+        return proxies
+
     def redacted(self) -> dict[str, Any]:
         """Values that differ from their defaults, for the log at start; nothing secret is among the settings yet."""
         return self.model_dump(exclude_defaults=True, mode="json")
 
 
-def load(data_dir: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """Read and check the settings. Raises ``SettingsError`` with one precise sentence."""
-    environ = os.environ if environ is None else environ
-    file = data_dir / FILE_NAME
-    values = _read_file(file)
-    known = set(Settings.model_fields)
+def load(data_dir: Path) -> Settings:
+    """Read and check the settings. Raises ``SettingsError`` whose message names every fault."""
+    values = _read_file(data_dir / FILE_NAME)
     for key in values:
-        _require_known(key, known, f"{FILE_NAME}")
-    for variable in environ:
-        name = variable[len(ENV_PREFIX) :]
-        if variable.startswith(ENV_PREFIX) and name not in FOREIGN_VARIABLES:
-            _require_known(name.lower(), known, "the environment")
-            values.pop(name.lower(), None)
+        _require_known(key, FILE_NAME)
+    if "data_dir" in values:
+        raise SettingsError(
+            f"data_dir cannot stand in {FILE_NAME}, which lies in that folder; set {ENV_PREFIX}DATA_DIR."
+        )
+    for name in _given(os.environ):
+        _require_known(name, "the environment")
+        if os.environ.get(ENV_PREFIX + name.upper()) != "":
+            values.pop(name, None)
     try:
         return Settings(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"]) or "settings"
-        raise SettingsError(f"Setting {name}: {first['msg']} (got {first.get('input')!r}).") from error
+        raise SettingsError(" ".join(_sentence(dict(fault)) for fault in error.errors())) from error
     except ValueError as error:
-        raise SettingsError(f"Settings: {error}") from error
+        raise SettingsError(f"Settings: {error}.") from error
+
+
+def _given(variables: Iterable[str]) -> list[str]:
+    """The names of our settings among the environment's variables, unknown ones too."""
+    ours = [name[len(ENV_PREFIX) :] for name in variables if name.startswith(ENV_PREFIX)]
+    return [name.lower() for name in ours if name not in FOREIGN_VARIABLES]
+
+
+def _sentence(fault: dict[str, Any]) -> str:
+    name = ".".join(str(part) for part in fault["loc"]) or "settings"
+    return f"Setting {name}: {fault['msg']} (got {fault.get('input')!r})."
 
 
 def _read_file(file: Path) -> dict[str, Any]:
-    if not file.is_file():
-        return {}
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        if not file.is_file():
+            return {}
+        # utf-8-sig: some editors put a byte order mark in front, which TOML does not know.
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{FILE_NAME} cannot be read: {error}") from error
 
 
-def _require_known(key: str, known: set[str], where: str) -> None:
+def _require_known(key: str, where: str) -> None:
+    known = sorted(Settings.model_fields)
     if key in known:
         return
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key.lower(), known, n=1)
     hint = f" Did you mean {near[0]}?" if near else " docs/settings.md lists them all."
     raise SettingsError(f"Unknown setting {key} in {where}.{hint}")
 
 
-def describe() -> list[tuple[str, str, str, str]]:
-    """Rows of the settings table: name, type, default, description."""
-    model: type[BaseModel] = Settings
-    rows: list[tuple[str, str, str, str]] = []
-    for name, info in model.model_fields.items():
-        default = info.get_default(call_default_factory=True)
-        annotation = str(info.annotation).replace("typing.", "").replace("<class '", "").replace("'>", "")
-        rows.append((name, annotation, repr(default), info.description or ""))
-    return rows
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One row of the settings table; ``values`` says what it takes, ``default`` as TOML would write it."""
+
+    name: str
+    values: str
+    default: str
+    description: str
+
+
+def describe() -> list[SettingRow]:
+    """Rows of the settings table, in the order of this file."""
+    schema = Settings.model_json_schema()["properties"]
+    return [
+        SettingRow(
+            name, _values(schema[name]), _default(info.get_default(call_default_factory=True)), info.description or ""
+        )
+        for name, info in Settings.model_fields.items()
+    ]
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return _values(schema["anyOf"][0])
+    if "enum" in schema:
+        return ", ".join(f"`{word}`" for word in schema["enum"])
+    kind = _KINDS[schema["type"]]
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above = schema.get("exclusiveMinimum")
+    if low is not None and high is not None:
+        return f"{kind} from {low:g} to {high:,.10g}"
+    if above is not None and high is not None:
+        return f"{kind} above {above:g}, at most {high:,.10g}"
+    return kind if above is None else f"{kind} above {above:g}"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "" if value is None else json.dumps(value)

@@ -1,0 +1,109 @@
+"""Health and readiness: every reason why a server should get no work, and the facts for people."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+
+import pytest
+
+from expeditor.host.board import OFF, ON, HookBoard
+from expeditor.runtime.health import VERSION, Health, LoopLag
+from expeditor.store.base import StoreState
+from tests.support.waiting import wait_until_async
+
+
+class FakeStore:
+    """A store in the state it is told."""
+
+    def __init__(self) -> None:
+        self.now = StoreState(kind="memory", open=True, error=None, pending_writes=2)
+
+    def state(self):
+        return self.now
+
+
+class FakeLag:
+    """An event loop as late as it is told."""
+
+    seconds = 0.25
+
+
+class Made:
+    """A healthy server whose parts a test may spoil."""
+
+    def __init__(self) -> None:
+        self.board = HookBoard()
+        self.board.set("queue", ON)
+        self.store = FakeStore()
+        self.lag = FakeLag()
+        self.alive: bool | None = True
+        self.health = Health(
+            board=self.board,
+            store=self.store,
+            lag=self.lag,
+            comfyui_version="0.3.75",
+            worker_alive=lambda: self.alive,
+        )
+
+
+@pytest.fixture
+def made():
+    return Made()
+
+
+def test_the_facts(made):
+    facts = made.health.facts()
+    assert facts.pop("uptime_s") >= 0
+    assert facts == {
+        "status": "ok",
+        "version": VERSION,
+        "comfyui_version": "0.3.75",
+        "pid": os.getpid(),
+        "worker_alive": True,
+        "loop_lag_s": 0.25,
+        "hooks": {"queue": "on"},
+        "store": {"kind": "memory", "open": True, "error": None, "pending_writes": 2},
+    }
+
+
+def test_a_worker_that_was_not_seen_yet_is_no_reason(made):
+    made.alive = None
+    assert made.health.not_ready() is None
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda made: made.board.set("queue", OFF), "queue: off"),
+        (lambda made: made.board.set("queue", "another pack owns it"), "queue: another pack owns it"),
+        (lambda made: setattr(made.store, "now", StoreState("sqlite", False, None, 0)), "store: not open"),
+        (lambda made: setattr(made.store, "now", StoreState("sqlite", True, "disk full", 0)), "store: disk full"),
+        (lambda made: setattr(made, "alive", False), "ComfyUI's worker thread has died; restart the server"),
+        (lambda made: setattr(made.lag, "seconds", 7.5), "the event loop is 7.5 s late"),
+    ],
+)
+def test_reasons_to_get_no_work(made, spoil, reason):
+    spoil(made)
+    assert made.health.not_ready() == reason
+    assert made.health.facts()["status"] == "degraded"
+
+
+def test_a_queue_hook_that_was_never_set_is_not_there():
+    health = Health(
+        board=HookBoard(), store=FakeStore(), lag=LoopLag(), comfyui_version="unknown", worker_alive=lambda: None
+    )
+    assert health.not_ready() == "queue: not installed"
+
+
+async def test_the_lag_of_a_blocked_loop_is_seen():
+    lag = LoopLag(interval_s=0.001)
+    assert lag.seconds == 0.0
+    watch = asyncio.create_task(lag.watch())
+    await asyncio.sleep(0)  # let it begin to measure
+    end_s = time.perf_counter() + 0.05
+    while time.perf_counter() < end_s:
+        pass
+    await wait_until_async(lambda: lag.seconds > 0.03)
+    watch.cancel()
