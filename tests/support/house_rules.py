@@ -118,14 +118,16 @@ def vocabulary_and_tool_are_plain_python(files: Files) -> list[str]:
 
 def outside_imports_are_declared(files: Files, declared: frozenset[str]) -> list[str]:
     """Every library is in a requirements list, comes with ComfyUI, or is ours: what lies about on one machine is not enough."""
-    own = ROOMS | {"benchmarks", "conftest", "devtools", "docs", "examples", "expeditor", "tests"}
+    own = ROOMS | {"benchmarks", "devtools", "docs", "examples", "expeditor", "tests"}
+    own |= {
+        PurePosixPath(path).stem for path in files if not room_of(path)
+    }  # a script run by path finds its neighbours
     known = sys.stdlib_module_names | own | COMFYUI | COMES_WITH_COMFYUI | {_folded(name) for name in declared}
     return [
         f"{path}:{line} imports {name}, which no requirements list names"
         for path, text in files.items()
         for line, name in _absolute_imports(text)
         if _folded(DISTRIBUTION.get(name.split(".")[0], name.split(".")[0])) not in known
-        and str(PurePosixPath(path).with_name(name + ".py")) not in files  # a script run by path finds its neighbours
     ]
 
 
