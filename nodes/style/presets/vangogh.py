@@ -12,7 +12,7 @@ from ..frame import count_tiles
 from ..noise import generator, value_noise
 from ..painting import light_relief, paint
 from ..palette import Palette, move_colors
-from ..strokes import Layer, Maps, detail_map, plan_layer
+from ..strokes import Layer, Maps, PlannedLayer, detail_map, plan_layer
 from .base import Preset, Render
 
 PALETTE = Palette(
@@ -67,7 +67,10 @@ def _maps(job: Render) -> Maps:
 
 def _render(job: Render) -> Tensor:
     maps = _maps(job)
-    planned = [plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i)) for i, layer in enumerate(_LAYERS)]
+    planned: list[PlannedLayer | None] = []
+    for i, layer in enumerate(_LAYERS):
+        job.watch.check()
+        planned.append(plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i)))
     ground = blur(maps.target, 3 * job.frame.map_unit)
     job.watch.tick()
     layers = [layer for layer in planned if layer is not None]
