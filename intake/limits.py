@@ -81,17 +81,28 @@ def nodes_fault(count: int, max_nodes: int) -> Fault | None:
 
 def value_faults(prompt: dict[str, dict[str, Any]], max_depth: int, max_string_bytes: int) -> Iterator[Fault]:
     """Nodes whose values are nested too deep or hold too long a string, one fault per input or node property."""
+    surely_short = max_string_bytes // 4  # a character takes one to four bytes
     for node_id, node in prompt.items():
-        inputs = cast("dict[str, Any]", node["inputs"])
-        for name, value in inputs.items():
-            if (why := _excess(value, max_depth, max_string_bytes)) is not None:
+        for name, value in cast("dict[str, Any]", node["inputs"]).items():
+            if not _is_plain(value, surely_short) and (why := _excess(value, max_depth, max_string_bytes)) is not None:
                 yield _fault(node_id, node, why, "inputs", name)
-        for name, value in node.items():
-            if (
-                name not in {"inputs", "class_type"}
-                and (why := _excess(value, max_depth, max_string_bytes)) is not None
-            ):
-                yield _fault(node_id, node, why, name)
+        if len(node) > 2:
+            for name, value in node.items():
+                if (
+                    name not in {"inputs", "class_type"}
+                    and (why := _excess(value, max_depth, max_string_bytes)) is not None
+                ):
+                    yield _fault(node_id, node, why, name)
+
+
+def _is_plain(value: Any, surely_short: int) -> bool:
+    # Nearly all values: scalars, short texts and links.
+    kind: type[Any] = type(value)
+    if kind is str:
+        return len(value) <= surely_short
+    if kind is list:
+        return len(value) == 2 and type(value[1]) is int and type(value[0]) is str and len(value[0]) <= surely_short
+    return kind is not dict
 
 
 def _fault(node_id: str, node: dict[str, Any], why: str, *path: str) -> Fault:
@@ -134,7 +145,6 @@ def _parts(holder: Any) -> Any:
 
 
 def _too_long(text: str, max_string_bytes: int) -> str | None:
-    # A character takes one to four bytes, so most strings need no counting.
     if len(text) * 4 <= max_string_bytes or len(text.encode("utf-8", "surrogatepass")) <= max_string_bytes:
         return None
     return f"holds a string longer than {max_string_bytes} bytes"
