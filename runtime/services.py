@@ -102,7 +102,8 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         deadline_s=settings.store_deadline_s,
     )
     wiring = QueueWiring(line=store, dispatch=dispatcher, clock=time.time)
-    validation = PromptValidation(LiveDefinitions(), _rules(settings))
+    definitions = LiveDefinitions()
+    validation = PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
     principals = PrincipalRules(
         from_client_id=settings.principal_from_client_id,
         user_header=settings.trusted_user_header,
