@@ -97,7 +97,7 @@ def value_faults(prompt: dict[str, dict[str, Any]], max_depth: int, max_string_b
 
 def _is_plain(value: Any, surely_short: int) -> bool:
     # Nearly all values: scalars, short texts and links.
-    kind: type[Any] = type(value)
+    kind = cast("object", type(value))
     if kind is str:
         return len(value) <= surely_short
     if kind is list:
