@@ -13,8 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import conftest  # noqa: F401 - makes `expeditor` and `tests` importable
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+import child_imports  # noqa: F401 - makes `expeditor` and `tests` importable
 
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Payload

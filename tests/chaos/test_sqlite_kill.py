@@ -6,6 +6,7 @@ What SIGKILL cannot show is a loss of power: for that the store syncs every comm
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -19,7 +20,8 @@ from tests.conformance.harness import SqliteStorage, claim_all, done
 
 CHILD = Path(__file__).with_name("queue_child.py")
 KILLS = 25
-LIFE_S = (0.15, 0.7)  # from before the file is opened to well into the work
+EARLY_S = 0.4  # every fifth process is killed within this time: while it starts, opens the file or recovers
+LINES = 250  # the others are killed after at most so many promises, however long these take
 Promises = dict[str, list[tuple[str, ...]]]
 
 
@@ -34,23 +36,36 @@ def promises(folder: Path) -> Promises:
     said: Promises = defaultdict(list)
     rng = random.Random(20)
     for boot in range(KILLS):
-        for line in _live_and_die(folder, f"b{boot}", rng.uniform(*LIFE_S)):
+        command = [sys.executable, str(CHILD), str(folder), f"b{boot}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+            lines = _die_early(child, rng) if boot % 5 == 4 else _die_at_work(child, rng)
+        for line in lines:
             kind, *words = line.split()
             said[kind].append(tuple(words))
     return said
 
 
-def _live_and_die(folder: Path, boot_id: str, life_s: float) -> list[str]:
-    """The whole lines that one process said before it was killed."""
-    command = [sys.executable, str(CHILD), str(folder), boot_id]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        try:
-            child.communicate(timeout=life_s)
-        except subprocess.TimeoutExpired:
-            child.kill()
-        said, complaint = child.communicate(timeout=30)
-        assert child.returncode == -9, complaint
-    return said.splitlines()
+def _die_early(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
+    try:
+        child.wait(timeout=rng.uniform(0.0, EARLY_S))
+    except subprocess.TimeoutExpired:
+        child.kill()
+    return _last_words(child)
+
+
+def _die_at_work(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
+    assert child.stdout is not None
+    heard = [child.stdout.readline() for _ in range(rng.randint(1, LINES))]
+    child.kill()
+    return heard + _last_words(child)
+
+
+def _last_words(child: subprocess.Popen[str]) -> list[str]:
+    assert child.stdout is not None
+    assert child.stderr is not None
+    said = child.stdout.read().splitlines()
+    assert child.wait(30) == -signal.SIGKILL, child.stderr.read()
+    return said
 
 
 @pytest.fixture(scope="module")

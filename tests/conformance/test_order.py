@@ -46,10 +46,13 @@ def test_front_goes_before_the_head_and_the_last_front_first(store):
     assert claim_all(store) == ["f2", "f1", "a"]
 
 
-def test_a_front_job_does_not_set_newcomers_behind_its_owners_backlog(store):
+@pytest.mark.parametrize("moved_later", [False, True])
+def test_a_front_job_does_not_set_newcomers_behind_its_owners_backlog(store, moved_later):
     for n in range(5):
         enqueue(store, f"a{n}")
-    enqueue(store, "f", front=True)
+    enqueue(store, "f", front=not moved_later)
+    if moved_later:
+        done(store.reprioritise("f", Reprioritise(front=True)))
     assert claim(store).job.id == "f"
     enqueue(store, "b", principal="bob")
     assert claim_all(store)[:2] == ["a0", "b"]
@@ -116,6 +119,8 @@ def test_a_place_counts_what_is_before_it(store):
     assert done(store.place("run")) == Place(1, DEFAULT_ESTIMATE_S)
     assert done(store.place("b")) == Place(3, 3 * DEFAULT_ESTIMATE_S)
     assert done(store.place("c")) is None
+    done(store.cancel("c"))  # it occupies the machine until its run settles
+    assert done(store.place("run")) == Place(1, DEFAULT_ESTIMATE_S)
 
 
 def test_when_all_is_idle_nobody_keeps_debt(store):

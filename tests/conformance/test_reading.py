@@ -21,6 +21,7 @@ def _walk(store, query: JobQuery) -> list[str]:
         if page.next_cursor is None:
             return found
         assert len(page.jobs) == query.limit
+        assert len(found) < 100, "the pages never end"
         query = JobQuery(query.statuses, query.principal, page.next_cursor, query.limit)
 
 

@@ -39,8 +39,9 @@ def test_a_dead_run_goes_back_to_its_place(storage):
     assert (job.status, job.score, job.queued_at_s) == (JobStatus.QUEUED, claimed.job.score, storage.clock.now_s)
     assert [(attempt.outcome, attempt.cause) for attempt in job.attempts] == [(JobStatus.FAILED, Cause.PROCESS_DIED)]
     assert storage.ears.told("a") == ["job.queued", "job.started", "job.retrying", "job.queued"]
-    with pytest.raises(Conflict):
-        done(store.finish("a", claimed.attempt, ending()))
+    for late in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED):
+        with pytest.raises(Conflict):
+            done(store.finish("a", claimed.attempt, ending(late)))
     again = claim(store)
     assert (again.job.id, again.attempt, again.job.attempts[1].boot_id) == ("a", 2, "boot-2")
     assert again.job.started_at_s == claimed.job.started_at_s

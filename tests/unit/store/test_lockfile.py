@@ -16,7 +16,7 @@ HOLDER = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import conftest
+import child_imports
 from expeditor.store.lockfile import LockFile
 lock = LockFile(Path(sys.argv[1]))
 print("held", flush=True)
@@ -33,8 +33,8 @@ def test_a_second_holder_hears_who_has_it(tmp_path):
 
 
 def test_another_process_is_named_and_its_death_lets_go(tmp_path):
-    path, tests = tmp_path / "queue.lock", Path(__file__).parents[2]
-    command = [sys.executable, "-c", HOLDER, str(path), str(tests)]
+    path, support = tmp_path / "queue.lock", Path(__file__).parents[2] / "support"
+    command = [sys.executable, "-c", HOLDER, str(path), str(support)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline().strip() == b"held"

@@ -19,7 +19,7 @@ from expeditor.store.base import JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import SqliteStorage, done, enqueue, new_job
 
-TESTS = Path(__file__).parents[2]
+SUPPORT = Path(__file__).parents[2] / "support"
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ FILLER = """
 import json, resource, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
-import conftest
+import child_imports
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import Payload
 from tests.conformance.harness import SqliteStorage, new_job
@@ -138,7 +138,7 @@ os.kill(os.getpid(), 9)
 
 @pytest.mark.skipif(os.name == "nt", reason="a limit of the file's size needs resource.setrlimit")
 def test_a_full_disk_refuses_and_loses_nothing(storage):
-    command = [sys.executable, "-c", FILLER, str(storage.path.parent), str(TESTS)]
+    command = [sys.executable, "-c", FILLER, str(storage.path.parent), str(SUPPORT)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert result.stdout, result.stderr
     said = json.loads(result.stdout)
