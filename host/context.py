@@ -27,6 +27,14 @@ class Submission:
 
 
 SUBMISSION: ContextVar[Submission | None] = ContextVar("expeditor_submission", default=None)
+CLIENT_ID: ContextVar[str | None] = ContextVar("expeditor_client_id", default=None)
+"""The client id in the body of the request, for the access log. (The request's own storage wants keys that only new aiohttps have.)"""
+
+
+def note_client_id(client_id: object) -> None:
+    """Let the access log know which client sent this request."""
+    if isinstance(client_id, str):
+        CLIENT_ID.set(client_id)
 
 
 def remember_commit(commit: Future[Any]) -> None:

@@ -16,7 +16,7 @@ from aiohttp import web
 from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, StoreUnavailable
 from ..jobs.model import Source
 from ..jobs.principals import ANONYMOUS
-from .context import SUBMISSION, Submission
+from .context import CLIENT_ID, SUBMISSION, Submission, note_client_id
 from .ports import ErrorRenderer, RequestLog, StockGate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -46,6 +46,7 @@ def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.Str
         if request.method == "OPTIONS" or bare == "/" or bare.startswith(QUIET_PREFIXES):
             return await handler(request)
         started_s = time.perf_counter()
+        CLIENT_ID.set(None)
         status, code = 500, None
         try:
             response = await _walk(edge, request, handler, bare)
@@ -64,7 +65,7 @@ def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.Str
                 path=path,
                 status=status,
                 duration_s=time.perf_counter() - started_s,
-                client_id=request.get("client_id") or request.headers.get("Client-Id") or request.query.get("clientId"),
+                client_id=CLIENT_ID.get() or request.headers.get("Client-Id") or request.query.get("clientId"),
                 code=code,
             )
 
@@ -83,8 +84,7 @@ async def _submit(edge: Edge, request: web.Request, handler: Handler) -> web.Str
     try:
         raw = await _read(request)
         prepared = edge.gate.prompt(raw, request.remote, request.headers)
-        client_id = prepared.body.get("client_id")
-        request["client_id"] = client_id if isinstance(client_id, str) else None
+        note_client_id(prepared.body.get("client_id"))
         submission = Submission(
             principal=prepared.principal,
             source=Source.PROMPT,

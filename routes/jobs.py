@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -13,7 +14,16 @@ from .fields import read_fields
 from .queries import list_query, no_query, priority_change
 from .render import job_json, listing_json, verdict_json
 
-JSON_FIELDS = ("prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets")
+JSON_FIELDS = (
+    "prompt",
+    "priority",
+    "_priority",
+    "extra_data",
+    "metadata",
+    "front",
+    "number",
+    "partial_execution_targets",
+)
 
 
 class Schemas(Protocol):
@@ -31,12 +41,24 @@ class Schemas(Protocol):
 class JobRoutes:
     """The handlers; errors are raised and rendered by the boundary."""
 
-    def __init__(self, service: JobService, schemas: Schemas, *, max_bytes: int, user_header: str | None) -> None:
-        """``max_bytes`` bounds a body; ``user_header`` is the header that a trusted proxy sets, if any."""
+    def __init__(
+        self,
+        service: JobService,
+        schemas: Schemas,
+        *,
+        max_bytes: int,
+        user_header: str | None,
+        note_client_id: Callable[[object], None],
+    ) -> None:
+        """``max_bytes`` bounds a body; ``user_header`` is the header that a trusted proxy sets, if any.
+
+        ``note_client_id`` is told the client id of each body, for the access log.
+        """
         self._service = service
         self._schemas = schemas
         self._max_bytes = max_bytes
         self._user_header = user_header
+        self._note_client_id = note_client_id
 
     async def submit(self, request: web.Request) -> web.Response:
         """``POST /expeditor/submit`` → 201 job. Committed before the answer."""
@@ -82,7 +104,7 @@ class JobRoutes:
 
     async def _fields(self, request: web.Request) -> dict[str, Any]:
         fields = await read_fields(request, max_bytes=self._max_bytes, json_fields=JSON_FIELDS)
-        request["client_id"] = fields.get("client_id") if isinstance(fields.get("client_id"), str) else None
+        self._note_client_id(fields.get("client_id"))
         return fields
 
     def _caller(self, request: web.Request) -> Caller:

@@ -29,7 +29,7 @@ def no_query(query: Mapping[str, str]) -> None:
 def list_query(query: Mapping[str, str]) -> JobQuery:
     """``status`` may name several, separated by commas; ``limit`` 1..1000, default 50."""
     faults: list[Fault] = []
-    for name, times in Counter(query).items():
+    for name, times in Counter(name for name, _ in query.items()).items():
         if name not in LIST_PARAMETERS:
             near = difflib.get_close_matches(short(name), LIST_PARAMETERS, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(LIST_PARAMETERS)}."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..host.comfy import private_folder, prompt_server
+from ..host.context import note_client_id
 from ..routes.jobs import JobRoutes
 from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
@@ -46,7 +47,9 @@ def install() -> None:
     set_current(services)
     install_hooks(services)
     _register(services, server)
-    log.info("Expeditor is installed; settings %s", settings.redacted() or "as by default", extra={"event": "install.done"})
+    log.info(
+        "Expeditor is installed; settings %s", settings.redacted() or "as by default", extra={"event": "install.done"}
+    )
 
 
 def _register(services: Services, server: Any) -> None:
@@ -56,6 +59,7 @@ def _register(services: Services, server: Any) -> None:
         services.validation,
         max_bytes=services.settings.max_body_bytes,
         user_header=services.settings.trusted_user_header,
+        note_client_id=note_client_id,
     )
     status = StatusRoutes(services.jobs, services.health.facts, services.health.not_ready)
     for route in route_table(jobs, status, MessageRoutes(services.mailbox), metrics):

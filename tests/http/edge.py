@@ -1,0 +1,155 @@
+"""Our routes over real HTTP, with the real service and the memory store; ComfyUI's side is fakes.
+
+Owns the wiring of that small app. A test moves jobs along through `store` as a machine would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import itertools
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from expeditor.dispatch.runs import RunTable
+from expeditor.events.mailbox import Mailbox
+from expeditor.intake.service import JobService
+from expeditor.intake.validation import Checked
+from expeditor.jobs.entry import CoreVerdict
+from expeditor.jobs.errors import Fault, InvalidPrompt
+from expeditor.jobs.estimate import signature
+from expeditor.jobs.model import NewJob, Payload
+from expeditor.jobs.principals import PrincipalRules
+from expeditor.routes.jobs import JobRoutes
+from expeditor.routes.messages import MessageRoutes
+from expeditor.routes.metrics import MetricsRoutes
+from expeditor.routes.status import StatusRoutes
+from expeditor.routes.table import route_table
+from expeditor.telemetry.metrics import Metrics
+from tests.conformance.harness import MemoryStorage
+from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
+
+PROMPT = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
+MAX_BYTES = 20_000
+
+
+class FakeValidation:
+    """Takes every object for a good prompt; has one class with a schema."""
+
+    def submit(self, prompt):
+        if not isinstance(prompt, dict):
+            raise InvalidPrompt("No graph.", faults=(Fault("/prompt", "INVALID_PROMPT", "No graph."),))
+        return Checked(copy.deepcopy(prompt))
+
+    def schema(self, class_type):
+        return {"title": "A"} if class_type == "A" else None
+
+    def schemas(self):
+        return {"title": "prompts"}
+
+
+class FakeCore:
+    """ComfyUI's validation with the verdict it is told."""
+
+    def __init__(self) -> None:
+        self.error = None
+        self.node_errors = {}
+        self.targets = []
+
+    async def validate(self, prompt_id, prompt, targets):
+        self.targets.append(targets)
+        valid = self.error is None
+        return CoreVerdict(valid, self.error, tuple(targets or ("2",)), self.node_errors)
+
+
+class FakeDoor:
+    """Puts entries straight into the store; notes what it is told; fails when told to."""
+
+    def __init__(self, store, clock) -> None:
+        self._store = store
+        self._clock = clock
+        self.entries = []
+        self.removed = []
+        self.woken = 0
+        self.failure: Exception | None = None
+
+    async def enter(self, entry):
+        self.entries.append(entry)
+        if self.failure is not None:
+            raise self.failure
+        job = NewJob(
+            id=entry.prompt_id,
+            principal=entry.principal,
+            priority=entry.priority,
+            source=entry.source,
+            created_at_s=self._clock(),
+            number=entry.number or 0.0,
+            payload=Payload("{}", "{}", "[]"),
+            front=entry.front,
+            client_id=entry.extra_data.get("client_id"),
+            metadata=entry.metadata,
+            signature=signature(entry.prompt),
+            node_count=len(entry.prompt),
+        )
+        return await asyncio.wrap_future(self._store.enqueue(job))
+
+    def remove(self, job_id):
+        self.removed.append(job_id)
+
+    def wake(self):
+        self.woken += 1
+
+
+class App:
+    """The app's parts in reach of a test. `health` and `not_ready` are what the status routes are told."""
+
+    def __init__(self) -> None:
+        self.storage = MemoryStorage()
+        self.store = self.storage.start()
+        self.clock = self.storage.clock
+        self.core = FakeCore()
+        self.door = FakeDoor(self.store, self.clock)
+        self.interrupter = FakeInterrupter()
+        self.monotonic = HandMonotonic()
+        self.runs = RunTable(interrupter=self.interrupter, observer=FakeObserver(), monotonic=self.monotonic)
+        self.health = {"status": "ok"}
+        self.not_ready: str | None = None
+        self.clients: list[object] = []
+        numbers = itertools.count(1)
+        validation = FakeValidation()
+        self.service = JobService(
+            store=self.store,
+            validation=validation,
+            core=self.core,
+            door=self.door,
+            runs=self.runs,
+            principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
+            clock=self.clock,
+            new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
+            deadline_s=10.0,
+            drain_rate=lambda: 0.5,
+        )
+        jobs = JobRoutes(
+            self.service,
+            validation,
+            max_bytes=MAX_BYTES,
+            user_header="X-User",
+            note_client_id=self.clients.append,
+        )
+        status = StatusRoutes(self.service, lambda: self.health, lambda: self.not_ready)
+        metrics = MetricsRoutes(
+            Metrics(CollectorRegistry()), lambda: asyncio.wrap_future(self.store.summary()), deadline_s=5.0
+        )
+        self.web = web.Application(client_max_size=100 * 1024 * 1024)
+        self.web.router.add_routes(
+            route_table(jobs, status, MessageRoutes(Mailbox(self.clock, lambda: "token")), metrics)
+        )
+
+
+async def refusal(response):
+    """Status, code and pointers of a refusal; the code must stand in all three places."""
+    body = await response.json()
+    code = body["error"]["code"]
+    assert (response.headers["X-Expeditor-Code"], response.reason) == (code, code)
+    return response.status, code, [fault["pointer"] for fault in body["error"]["errors"]]
