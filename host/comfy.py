@@ -6,14 +6,15 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import folder_paths
-from server import PromptServer
-
 log = logging.getLogger("expeditor.host")
 
 
 def prompt_server() -> Any | None:
     """The one ``PromptServer``, or None outside a server (for example while another tool imports the pack)."""
+    try:
+        from server import PromptServer
+    except ImportError:
+        return None
     return getattr(PromptServer, "instance", None)
 
 
@@ -28,6 +29,8 @@ def version() -> str:
 
 def private_folder() -> Path:
     """The folder that ComfyUI's routes never serve: where the database belongs. It need not exist yet."""
+    import folder_paths
+
     finder = getattr(folder_paths, "get_system_user_directory", None)
     if callable(finder):
         return Path(str(finder("expeditor")))
@@ -39,6 +42,8 @@ class ComfyFiles:
 
     def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
         """The size of one of ComfyUI's files, or None when it is not there or outside ComfyUI's folders."""
+        import folder_paths
+
         base = folder_paths.get_directory_by_type(folder)
         if base is None:
             return None

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any
-
-import execution
+from typing import TYPE_CHECKING, Any
 
 from ..jobs.entry import Entry
 from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Job
 from .context import SUBMISSION, Submission
-from .queue import ExpeditorQueue
+from .ownership import our_queue
+
+if TYPE_CHECKING:
+    from .queue import ExpeditorQueue
 
 _DEFAULT_SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 
@@ -29,7 +30,7 @@ class Door:
         """Put the job into the one queue and wait for its commit. Raises ``StoreUnavailable`` or ``Conflict``."""
         queue = self._queue()
         extra = dict(entry.extra_data)
-        keys = getattr(execution, "SENSITIVE_EXTRA_DATA_KEYS", _DEFAULT_SECRETS)
+        keys = _secret_keys()
         sensitive = {key: extra.pop(key) for key in keys if key in extra}
         extra["create_time"] = int(time.time() * 1000)
         submission = Submission(
@@ -62,8 +63,8 @@ class Door:
         self._queue().wake()
 
     def _queue(self) -> ExpeditorQueue:
-        queue = self._server.prompt_queue
-        if not isinstance(queue, ExpeditorQueue) or queue.expeditor.stood_down:
+        queue = our_queue(self._server)
+        if queue is None or queue.expeditor.stood_down:
             raise StoreUnavailable(
                 "Expeditor does not own ComfyUI's queue, so it cannot take jobs; /expeditor/health says why. Stock /prompt works.",
                 retry_after_s=60,
@@ -77,3 +78,9 @@ class Door:
         number = self._server.number
         self._server.number += 1
         return -number if entry.front else number
+
+
+def _secret_keys() -> tuple[str, ...]:
+    import execution
+
+    return tuple(getattr(execution, "SENSITIVE_EXTRA_DATA_KEYS", _DEFAULT_SECRETS))

@@ -32,7 +32,12 @@ class Notifier:
         """Tell each job's own client what happened to it."""
         for event in events:
             client_id = event.job.client_id
-            if client_id is None or is_synthetic(client_id) or event.type == OUTPUT or client_id not in self._server.sockets:
+            if (
+                client_id is None
+                or is_synthetic(client_id)
+                or event.type == OUTPUT
+                or client_id not in self._server.sockets
+            ):
                 continue
             job = event.job
             fields: JsonObject = {

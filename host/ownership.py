@@ -1,12 +1,17 @@
-"""Who owns ComfyUI's queue. Reads, and swaps the class when nobody else has been there."""
+"""Who owns ComfyUI's queue. Reads, and swaps the class when nobody else has been there.
+
+ComfyUI's modules, and our queue class that is built on one of them, are imported when a function is called: this module can
+be read where there is no ComfyUI.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import execution
+from .wiring import QueueWiring
 
-from .queue import ExpeditorQueue, QueueWiring, swap
+if TYPE_CHECKING:
+    from .queue import ExpeditorQueue
 
 PATCHABLE = frozenset({"put", "get", "task_done", "delete_queue_item", "wipe_queue", "get_current_queue"})
 NEEDED = ("mutex", "not_empty", "queue", "currently_running", "history", "task_counter", "server")
@@ -14,6 +19,10 @@ NEEDED = ("mutex", "not_empty", "queue", "currently_running", "history", "task_c
 
 def foreign_owner(queue: Any) -> str | None:
     """None when the queue is core's or ours and unpatched; else a sentence that says who changed what."""
+    import execution
+
+    from .queue import ExpeditorQueue
+
     own: dict[str, Any] = queue.__dict__
     owner = f"{type(queue).__module__}.{type(queue).__qualname__}"
     core: Any = execution.PromptQueue
@@ -32,10 +41,26 @@ def foreign_owner(queue: Any) -> str | None:
 
 
 def swap_queue(queue: Any, wiring: QueueWiring) -> ExpeditorQueue:
-    """Make the queue ours."""
-    return swap(queue, wiring)
+    """Make ``queue`` ours by swapping its class, so that packs that already hold the object keep a working one."""
+    from .queue import ExpeditorQueue
+
+    queue.__class__ = ExpeditorQueue
+    queue.expeditor = wiring
+    with queue.mutex:
+        queue.queue = list(queue.queue)
+    return queue
+
+
+def our_queue(server: Any) -> ExpeditorQueue | None:
+    """The server's queue if it is ours, also after it stood down; else None."""
+    from .queue import ExpeditorQueue
+
+    queue = server.prompt_queue
+    return queue if isinstance(queue, ExpeditorQueue) else None
 
 
 def core_executor() -> Any:
     """ComfyUI's ``PromptExecutor`` class."""
+    import execution
+
     return execution.PromptExecutor

@@ -81,7 +81,15 @@ class RequestLog(Protocol):
     """Counts and logs requests; ``telemetry`` fits."""
 
     def request(
-        self, *, method: str, route: str, path: str, status: int, duration_s: float, client_id: str | None, code: str | None
+        self,
+        *,
+        method: str,
+        route: str,
+        path: str,
+        status: int,
+        duration_s: float,
+        client_id: str | None,
+        code: str | None,
     ) -> None:
         """One request was answered."""
         ...

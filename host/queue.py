@@ -26,8 +26,8 @@ from ..jobs.errors import ExpeditorError, StoreUnavailable
 from ..jobs.model import Claim, Job
 from .context import SUBMISSION, remember_commit
 from .native import NativeItem, new_job, with_client_id
-from .ports import Dispatch, Line
 from .sanitise import json_safe
+from .wiring import QueueWiring
 
 log = logging.getLogger("expeditor.host")
 
@@ -35,22 +35,8 @@ STORE_RETRY_S = 1.0
 """How long the worker waits before it asks an unavailable store again."""
 
 
-class QueueWiring:
-    """What our queue class needs beside core's own attributes; one object on the swapped instance."""
-
-    def __init__(self, *, line: Line, dispatch: Dispatch, clock: Callable[[], float]) -> None:
-        """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started."""
-        self.line = line
-        self.dispatch = dispatch
-        self.clock = clock
-        self.open = False
-        self.stood_down = False
-        self.uncommitted: list[NativeItem] = []
-        self.worker: threading.Thread | None = None
-
-
 class ExpeditorQueue(execution.PromptQueue):
-    """See the module's docstring. Made by ``swap``, never by a constructor call."""
+    """See the module's docstring. Made by ``ownership.swap_queue``, never by a constructor call."""
 
     expeditor: QueueWiring
 
@@ -176,7 +162,9 @@ class ExpeditorQueue(execution.PromptQueue):
         return self.expeditor.open and len(self.queue) > len(self.expeditor.uncommitted)
 
     def _wait_for_store(self, error: ExpeditorError) -> None:
-        log.warning("No job can be claimed: %s", error.message, extra={"event": "claim.unavailable", "code": error.code})
+        log.warning(
+            "No job can be claimed: %s", error.message, extra={"event": "claim.unavailable", "code": error.code}
+        )
         with self.not_empty:
             self.not_empty.wait(timeout=STORE_RETRY_S)
 
@@ -211,7 +199,12 @@ class ExpeditorQueue(execution.PromptQueue):
         return counter
 
     def _write_refusal(self, item: NativeItem, message: str) -> None:
-        messages = [("execution_error", {"prompt_id": item[1], "exception_message": message, "timestamp": int(time.time() * 1000)})]
+        messages = [
+            (
+                "execution_error",
+                {"prompt_id": item[1], "exception_message": message, "timestamp": int(time.time() * 1000)},
+            )
+        ]
         with self.mutex:
             self.history[item[1]] = {
                 "prompt": (item[0], item[1], {}, {}, []),
@@ -229,7 +222,9 @@ class ExpeditorQueue(execution.PromptQueue):
                 return
             self._drop(item)
         log.warning(
-            "A prompt was not accepted because it could not be stored: %s", error, extra={"event": "put.refused", "job_id": item[1]}
+            "A prompt was not accepted because it could not be stored: %s",
+            error,
+            extra={"event": "put.refused", "job_id": item[1]},
         )
 
     def _cancel(self, items: list[NativeItem]) -> None:
@@ -251,13 +246,3 @@ class ExpeditorQueue(execution.PromptQueue):
             if other is item:
                 del items[index]
                 return
-
-
-def swap(queue: execution.PromptQueue, wiring: QueueWiring) -> ExpeditorQueue:
-    """Make ``queue`` ours by swapping its class, so that packs that already hold the object keep a working one."""
-    queue.__class__ = ExpeditorQueue
-    assert isinstance(queue, ExpeditorQueue)
-    queue.expeditor = wiring
-    with queue.mutex:
-        queue.queue = list(queue.queue)
-    return queue

@@ -25,7 +25,12 @@ def signature(prompt: dict[str, Any]) -> str:
         if not isinstance(inputs, dict):
             continue
         for name, value in cast("dict[str, Any]", inputs).items():
-            if name in _SIZE_INPUTS and isinstance(value, (int, float, str)) or name.endswith("_name") and isinstance(value, str):
+            if (
+                name in _SIZE_INPUTS
+                and isinstance(value, (int, float, str))
+                or name.endswith("_name")
+                and isinstance(value, str)
+            ):
                 parts.append(f"{name}={value}")
     digest = hashlib.blake2b("\n".join(sorted(parts)).encode("utf-8", "surrogatepass"), digest_size=8)
     return digest.hexdigest()

@@ -124,13 +124,9 @@ def recover(job: Job, at_s: float, max_deaths: int) -> tuple[Job, tuple[JobEvent
     return job, (first, second)
 
 
-def close_attempt(
-    job: Job, at_s: float, outcome: JobStatus, cause: Cause | None, last_node_id: str | None
-) -> Job:
+def close_attempt(job: Job, at_s: float, outcome: JobStatus, cause: Cause | None, last_node_id: str | None) -> Job:
     """The job with its last attempt closed; unchanged when it has none that is open."""
     if not job.attempts or job.attempts[-1].outcome is not None:
         return job
-    closed = replace(
-        job.attempts[-1], finished_at_s=at_s, outcome=outcome, cause=cause, last_node_id=last_node_id
-    )
+    closed = replace(job.attempts[-1], finished_at_s=at_s, outcome=outcome, cause=cause, last_node_id=last_node_id)
     return replace(job, attempts=(*job.attempts[:-1], closed))

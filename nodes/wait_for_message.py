@@ -64,7 +64,9 @@ class WaitForMessage(io.ComfyNode):
             raise ValueError(f"timeout_s must be above 0 and at most {MAX_TIMEOUT_S:.0f} seconds, not {timeout_s}.")
         services = current()
         prompt_id, node_id = _where_we_run(cls.hidden.unique_id)
-        wait = services.mailbox.open(prompt_id, node_id, label=label, deadline_s=timeout_s)
+        wait = services.mailbox.open(
+            prompt_id, node_id, label=label, deadline_s=timeout_s, max_bytes=services.settings.max_message_bytes
+        )
         facts = wait.pending.describe()
         try:
             # To every page, not only the submitter's: whoever watches may answer, also for a job that came over HTTP.

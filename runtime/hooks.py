@@ -13,9 +13,8 @@ from ..host.board import OFF, ON
 from ..host.guards import guard_execute, guard_send
 from ..host.middleware import Edge, middleware
 from ..host.observer import observe
-from ..host.ownership import core_executor, foreign_owner, swap_queue
+from ..host.ownership import core_executor, foreign_owner, our_queue, swap_queue
 from ..host.prompt_handler import prompt_handler
-from ..host.queue import ExpeditorQueue
 from ..routes.errors import render_core_error
 from .services import Services
 
@@ -26,7 +25,9 @@ def install_hooks(services: Services) -> None:
     """At import of the pack: everything that must be in place before ComfyUI's worker thread starts."""
     settings, server = services.settings, services.server
     _hook(services, "queue", settings.hooks_queue, lambda: _own_queue(services))
-    _hook(services, "prompt", settings.hooks_prompt, lambda: server.add_on_prompt_handler(prompt_handler(services.gate)))
+    _hook(
+        services, "prompt", settings.hooks_prompt, lambda: server.add_on_prompt_handler(prompt_handler(services.gate))
+    )
     _hook(services, "send", settings.hooks_send, lambda: guard_send(server))
     _hook(services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor()))
     _hook(services, "observer", settings.hooks_observer, lambda: observe(server, services.runs))
@@ -41,16 +42,17 @@ def install_middleware(services: Services) -> None:
         deadline_s=services.settings.store_deadline_s,
     )
     app = services.server.app
-    _hook(services, "middleware", services.settings.hooks_middleware, lambda: app.middlewares.insert(0, middleware(edge)))
+    _hook(
+        services, "middleware", services.settings.hooks_middleware, lambda: app.middlewares.insert(0, middleware(edge))
+    )
 
 
 def check_ownership(services: Services) -> bool:
     """In ``on_startup``, when all packs are loaded: whether the queue is still ours. If not, stands down."""
     if not services.board.is_on("queue"):
         return False
-    queue = services.server.prompt_queue
-    owner = foreign_owner(queue)
-    if owner is None and isinstance(queue, ExpeditorQueue):
+    owner = foreign_owner(services.server.prompt_queue)
+    if owner is None and our_queue(services.server) is not None:
         return True
     stand_down(services, owner or "another pack replaced ComfyUI's queue object")
     return False
@@ -59,8 +61,8 @@ def check_ownership(services: Services) -> bool:
 def stand_down(services: Services, reason: str) -> None:
     """Give the queue back to ComfyUI, and say so once."""
     services.wiring.stood_down = True
-    queue = services.server.prompt_queue
-    if isinstance(queue, ExpeditorQueue):
+    queue = our_queue(services.server)
+    if queue is not None:
         queue.stand_down()
     services.board.set("queue", reason)
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ..host.capabilities import CapabilitySampler, comfy_memory, nvml_reader
 from ..host.native import native_item
-from ..host.queue import ExpeditorQueue
+from ..host.ownership import our_queue
 from ..jobs.errors import ExpeditorError, StoreUnavailable
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
@@ -37,7 +37,9 @@ class Lifespan:
         try:
             await self._start(app)
         except Exception:  # noqa: BLE001 - ComfyUI must start also when we cannot
-            log.warning("Expeditor could not start; ComfyUI goes on without it", exc_info=True, extra={"event": "start.failed"})
+            log.warning(
+                "Expeditor could not start; ComfyUI goes on without it", exc_info=True, extra={"event": "start.failed"}
+            )
             stand_down(self._services, "Expeditor could not start; the log says why")
 
     async def _start(self, app: web.Application) -> None:
@@ -50,7 +52,9 @@ class Lifespan:
         CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
         self._background.append(asyncio.get_running_loop().create_task(services.lag.watch()))
         hooks = " ".join(f"{name}={state}" for name, state in services.board.states().items())
-        log.info("Expeditor: %s; hooks %s", services.health.not_ready() or "ready", hooks, extra={"event": "start.done"})
+        log.info(
+            "Expeditor: %s; hooks %s", services.health.not_ready() or "ready", hooks, extra={"event": "start.done"}
+        )
 
     async def _open_queue(self) -> None:
         services = self._services
@@ -60,8 +64,8 @@ class Lifespan:
         except StoreUnavailable as error:
             stand_down(services, f"the store cannot be used: {error.message}")
             return
-        queue: Any = services.server.prompt_queue
-        if not isinstance(queue, ExpeditorQueue):
+        queue = our_queue(services.server)
+        if queue is None:
             return
         items = [native_item(job, payload) for job, payload in recovered.waiting]
         queue.restore(items)

@@ -42,7 +42,15 @@ class RequestMetrics:
         self._access_log = access_log
 
     def request(
-        self, *, method: str, route: str, path: str, status: int, duration_s: float, client_id: str | None, code: str | None
+        self,
+        *,
+        method: str,
+        route: str,
+        path: str,
+        status: int,
+        duration_s: float,
+        client_id: str | None,
+        code: str | None,
     ) -> None:
         """One request was answered."""
         self._metrics.request(route, method, status, duration_s)

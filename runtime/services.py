@@ -22,8 +22,9 @@ from ..host.comfy import ComfyFiles, version
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
 from ..host.notifier import Notifier
-from ..host.queue import ExpeditorQueue, QueueWiring
+from ..host.ownership import our_queue
 from ..host.validator import ComfyValidator
+from ..host.wiring import QueueWiring
 from ..intake.gate import StockGate
 from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
@@ -85,31 +86,16 @@ def set_current(services: Services) -> None:
 
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
-    board = HookBoard()
-    metrics = Metrics()
+    board, lag, metrics, notifier = HookBoard(), LoopLag(), Metrics(), Notifier(server)
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
-    notifier = Notifier(server)
     store = _store(settings, data_dir, Bus((TelemetryListener(metrics), notifier)), metrics)
     runs = RunTable(interrupter=_Interrupter(server), observer=RunMetrics(metrics), monotonic=time.monotonic)
-    dispatcher = Dispatcher(
-        store=store,
-        runs=runs,
-        files=ComfyFiles(),
-        observer=RunMetrics(metrics),
-        clock=time.time,
-        monotonic=time.monotonic,
-        deadline_s=settings.store_deadline_s,
-    )
+    dispatcher = _dispatcher(settings, store, runs, metrics)
     wiring = QueueWiring(line=store, dispatch=dispatcher, clock=time.time)
     definitions = LiveDefinitions()
     validation = PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
-    principals = PrincipalRules(
-        from_client_id=settings.principal_from_client_id,
-        user_header=settings.trusted_user_header,
-        proxies=tuple(settings.trusted_proxies),
-    )
-    lag = LoopLag()
+    principals = _principals(settings)
     return Services(
         settings=settings,
         server=server,
@@ -124,7 +110,10 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         wiring=wiring,
         validation=validation,
         gate=StockGate(
-            validation=validation, principals=principals, max_bytes=settings.max_body_bytes, max_depth=settings.max_depth
+            validation=validation,
+            principals=principals,
+            max_bytes=settings.max_body_bytes,
+            max_depth=settings.max_depth,
         ),
         jobs=JobService(
             store=store,
@@ -138,8 +127,30 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             deadline_s=settings.store_deadline_s,
             drain_rate=metrics.drain_rate,
         ),
-        health=Health(board=board, store=store, lag=lag, comfyui_version=version(), worker_alive=lambda: _alive(wiring)),
+        health=Health(
+            board=board, store=store, lag=lag, comfyui_version=version(), worker_alive=lambda: _alive(wiring)
+        ),
         lag=lag,
+    )
+
+
+def _principals(settings: Settings) -> PrincipalRules:
+    return PrincipalRules(
+        from_client_id=settings.principal_from_client_id,
+        user_header=settings.trusted_user_header,
+        proxies=tuple(settings.trusted_proxies),
+    )
+
+
+def _dispatcher(settings: Settings, store: JobStore, runs: RunTable, metrics: Metrics) -> Dispatcher:
+    return Dispatcher(
+        store=store,
+        runs=runs,
+        files=ComfyFiles(),
+        observer=RunMetrics(metrics),
+        clock=time.time,
+        monotonic=time.monotonic,
+        deadline_s=settings.store_deadline_s,
     )
 
 
@@ -151,8 +162,8 @@ class _Interrupter:
 
     def interrupt(self, job_id: str) -> bool:
         """Interrupt the job if it runs now."""
-        queue = self._server.prompt_queue
-        return isinstance(queue, ExpeditorQueue) and queue.interrupt(job_id)
+        queue = our_queue(self._server)
+        return queue is not None and queue.interrupt(job_id)
 
 
 def _alive(wiring: QueueWiring) -> bool | None:
