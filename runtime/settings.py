@@ -113,6 +113,10 @@ class Settings(BaseSettings):
         description="Addresses or networks of proxies whose header is believed. Environment: as JSON.",
     )
 
+    max_message_bytes: int = Field(
+        65_536, gt=0, le=65_536, description="Longest message to a node that waits, in bytes of UTF-8."
+    )
+
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "plain"] = Field("json", description="Shape of a log line.")
     log_file: str | None = Field(None, description="Also write log lines to this file (rotated at 10 MB, 5 kept).")
