@@ -48,6 +48,9 @@ class Literal:
         self.schema = literal_schema(declared, bounded=bounded)
         self.choices = offered(declared) if bounded else None
         self.accepts: Callable[[object], bool] = _acceptor(declared, self.schema, self.choices)
+        # With texts only, looking it up is the whole judgement: no search through thousands of file names.
+        texts = self.choices is not None and all(type(choice) is str for choice in self.choices)
+        self._texts: frozenset[str] | None = frozenset(self.choices or ()) if texts else None
         self.validations = 0
 
     @cached_property
@@ -57,6 +60,9 @@ class Literal:
 
     def findings(self, value: object) -> tuple[Finding, ...]:
         """What is wrong with ``value`` (unwrapped), in core's order; empty when it is fine."""
+        if self._texts is not None:
+            listed = isinstance(value, str) and value in self._texts
+            return () if listed else (self._finding("enum", value, value),)
         canonical = self.canonical(value)
         self.validations += 1
         # One word suffices: core stops at its first too.
@@ -166,7 +172,8 @@ def _acceptor(
         "STRING": lambda value: type(value) is str,
         "BOOLEAN": lambda value: type(value) is bool,
     }
-    return by_type.get(declared.type, lambda _value: False)
+    # What is left are links, optional ones of which may be null.
+    return by_type.get(declared.type, lambda value: value is None and not declared.required)
 
 
 def _is_plain_number(value: Any) -> bool:

@@ -100,7 +100,8 @@ def literal_schema(declared: InputDefinition, *, bounded: bool) -> dict[str, Any
     if is_dynamic(declared):
         return {}
     if is_link_only(declared):
-        return {"not": {}}
+        # An optional one may be left empty with null, which is what a node gets when nothing is linked.
+        return {"not": {}} if declared.required else {"type": "null"}
     if declared.type in _SCALARS:
         return {"type": _SCALARS[declared.type], **(_bounds(declared.options) if bounded else {})}
     choices = offered(declared) if bounded else None
@@ -161,7 +162,7 @@ def is_bounded(definition: NodeDefinition, name: str) -> bool:
 def _property(declared: InputDefinition, *, bounded: bool) -> dict[str, Any]:
     literal = _plain(literal_schema(declared, bounded=bounded))
     shape: dict[str, Any] = {"anyOf": [literal, LINK]} if literal else {}
-    if is_link_only(declared):
+    if is_link_only(declared) and declared.required:
         shape = dict(LINK)
     if declared.default is not MISSING:
         shape["default"] = _plain(declared.default)

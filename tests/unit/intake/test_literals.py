@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from expeditor.intake.literals import Literal, Verdicts, unwrapped
 from expeditor.jobs.definitions import InputDefinition
@@ -28,6 +29,7 @@ DECLARED = [
     declared("v", "COMBO", options=["vangogh", "sketch"]),
     declared("v", "COMBO"),
     declared("m", "IMAGE"),
+    declared("m", "MASK", required=False),
     declared("u", "IMAGE,MASK"),
     declared("a", "*"),
     declared("w", "CURVE"),
@@ -69,6 +71,21 @@ def test_a_canonical_value_that_the_schema_accepts_passes_the_hand_check(
         assert each.accepts(canonical) or not plain
 
 
+@settings(deadline=None)
+@given(st.sampled_from([of for of in DECLARED if of.type == "COMBO"]), VALUES)
+def test_choices_are_judged_as_their_schema_judges_them(of: InputDefinition, value: Any) -> None:
+    each = literal(of)
+    assert (each.findings(value) == ()) is Draft202012Validator(each.schema).is_valid(each.canonical(value))
+
+
+def test_thousands_of_choices_are_not_searched() -> None:
+    each = literal(declared("c", "COMBO", choices=[f"model {n}.safetensors" for n in range(5000)]))
+    assert each.findings("model 4999.safetensors") == ()
+    (finding,) = each.findings("model x.safetensors")
+    assert "one of the 5000 choices" in finding.text
+    assert each.validations == 0
+
+
 @dataclass(frozen=True)
 class Verdict:
     value: Any
@@ -100,6 +117,9 @@ VERDICTS = [
     Verdict("monet", declared("c", "COMBO", options=["vangogh"]), None),
     Verdict("monet", declared("c", "COMBO", options=["vangogh"], remote={"route": "/x"}), None, True),
     Verdict("x", declared("m", "IMAGE"), None),
+    Verdict(None, declared("m", "IMAGE"), None),
+    Verdict(None, declared("m", "IMAGE", required=False), None, True),
+    Verdict("x", declared("m", "IMAGE", required=False), None),
     Verdict(["1", 0], declared("m", "IMAGE"), None),
     Verdict({"a": 1}, declared("w", "CURVE"), None, True),
     Verdict("x", declared("w", "CURVE,IMAGE"), None, True),
