@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ..events.mailbox import Mailbox
+from ..events.mailbox import MAX_MESSAGE_BYTES, Mailbox
 from .fields import read_fields, required_text, text_field
 
-# A message of the mailbox's own limit fits even when JSON escapes every byte of it as \uXXXX.
-MAX_BODY_BYTES = 512 * 1024
+# The largest message that a wait takes fits even when JSON escapes every byte of it as \uXXXX, beside the other fields.
+ESCAPED_BYTES_PER_BYTE = 6
+OTHER_FIELDS_BYTES = 128 * 1024
 
 
 class MessageRoutes:
@@ -23,7 +24,7 @@ class MessageRoutes:
 
     async def post(self, request: web.Request) -> web.Response:
         """``message node_id token? prompt_id?`` as form or JSON → 200 ``{delivered, token, node_id, prompt_id}``."""
-        fields = await read_fields(request, max_bytes=MAX_BODY_BYTES)
+        fields = await read_fields(request, max_bytes=self._max_body_bytes())
         message, node_id = required_text(fields, "message", "node_id")
         token, prompt_id = (text_field(fields, name) or None for name in ("token", "prompt_id"))
         delivered = self._mailbox.deliver(message, node_id, token, prompt_id)
@@ -39,3 +40,7 @@ class MessageRoutes:
     async def pending(self, _request: web.Request) -> web.Response:
         """200 ``{"pending": [{token, node_id, prompt_id, label, opened_at, deadline_at, max_bytes}]}``, oldest first."""
         return web.json_response({"pending": [wait.describe() for wait in self._mailbox.pending()]})
+
+    def _max_body_bytes(self) -> int:
+        largest = max((wait.max_bytes for wait in self._mailbox.pending()), default=MAX_MESSAGE_BYTES)
+        return ESCAPED_BYTES_PER_BYTE * largest + OTHER_FIELDS_BYTES

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from expeditor.events.mailbox import MAX_MESSAGE_BYTES, Mailbox
 from expeditor.routes.errors import boundary
-from expeditor.routes.messages import MAX_BODY_BYTES, MessageRoutes
+from expeditor.routes.messages import MessageRoutes
 
 PATH = "/expeditor/messages"
 MULTIPART = "multipart/form-data; boundary=x"
@@ -156,7 +156,7 @@ async def test_several_waits_are_listed_and_a_token_settles_it(client, mailbox):
     assert [wait.poll(0) for wait in waits] == [None, "x"]
 
 
-@pytest.mark.parametrize("size", [MAX_MESSAGE_BYTES + 1, MAX_BODY_BYTES + 1])
+@pytest.mark.parametrize("size", [MAX_MESSAGE_BYTES + 1, 10 * MAX_MESSAGE_BYTES])
 @pytest.mark.parametrize("encode", [lambda **fields: {"data": multipart(**fields)}, lambda **fields: {"json": fields}])
 async def test_too_much_is_413_and_leaves_the_wait_open(client, mailbox, size, encode):
     wait = open_wait(mailbox)
@@ -178,11 +178,12 @@ async def test_too_much_is_413_also_when_the_length_is_not_declared(client, kind
     assert await refusal(response) == (413, "LIMIT_EXCEEDED", [])
 
 
-async def test_the_largest_message_fits_however_json_escapes_it(client, mailbox):
-    wait = open_wait(mailbox)
-    text = "\x01" * MAX_MESSAGE_BYTES
+@pytest.mark.parametrize("max_bytes", [MAX_MESSAGE_BYTES, 4 * MAX_MESSAGE_BYTES])
+async def test_the_largest_message_fits_however_json_escapes_it(client, mailbox, max_bytes):
+    wait = mailbox.open("job-1", "7", label="Which?", deadline_s=60, max_bytes=max_bytes)
+    text = "\x01" * max_bytes
     body = json.dumps({"message": text, "node_id": "7"})
-    assert len(body) > 5 * MAX_MESSAGE_BYTES
+    assert len(body) > 5 * max_bytes
     assert (await client.post(PATH, data=body)).status == 200
     assert wait.poll(0) == text
 
