@@ -11,13 +11,10 @@ import argparse
 import os
 import sys
 import time
-from contextlib import ExitStack
 from pathlib import Path
 from types import ModuleType
 
 ROOT = Path(__file__).resolve().parents[1]
-COMMIT_DELAY_S = 0.005
-SLOW = "expeditor, slow disk"
 
 
 def _make_importable() -> None:
@@ -40,50 +37,21 @@ def _use_development_python() -> None:
     os.execv(python, [str(python), *sys.argv])
 
 
-def _say(text: str, began: float) -> None:
-    sys.stderr.write(f"[{time.monotonic() - began:5.0f} s] {text}\n")
+def run(*, quick: bool, calibrate: bool) -> str:
+    """The table. Each row is also told on standard error as soon as it is known."""
+    from benchmarks import report  # noqa: PLC0415 - importable once the paths are set
+    from benchmarks.rounds import Rounds  # noqa: PLC0415
 
-
-def run(options: argparse.Namespace) -> str:
-    """The table."""
-    from benchmarks import measures, report  # noqa: PLC0415 - importable once the paths are set
-    from benchmarks.sides import side  # noqa: PLC0415
-
-    began = time.monotonic()
-    quick: bool = options.quick
-    real: bool = not options.calibrate
     rows: list[report.Row] = []
-    with ExitStack() as stack:
-        _say("starting three servers", began)
-        stock = stack.enter_context(side("stock", with_expeditor=False))
-        ours = stack.enter_context(side("expeditor", with_expeditor=real))
-        slow_env = {"EXPEDITOR_STORE_COMMIT_DELAY_S": str(COMMIT_DELAY_S)} if real else {}
-        slow = stack.enter_context(side(SLOW, with_expeditor=real, env=slow_env))
-        if real and (health := ours.server.get("/expeditor/health")).status_code != 200:
-            sys.exit(f"Expeditor is not running in its server: {health.status_code}\n{ours.server.log_text()[-4000:]}")
-        commit = measures.commits(ours.server.base, 100 if quick else 300)
-        rows.append(report.commit_row(commit))
-        jobs = 300 if quick else 1_000
-        _say(f"memory with {jobs} queued jobs", began)
-        rows += report.memory_rows(measures.memory([stock, ours], jobs), jobs)
-        for clients, requests in ((1, 60 if quick else 200), (32, 192 if quick else 640)):
-            _say(f"submits, clients: {clients}", began)
-            found = measures.submits([stock, ours, slow], clients, requests, rounds=2 if quick else 7)
-            rows += report.submit_rows(found, clients, "expeditor", commit.median)
-            rows += report.submit_rows(found, clients, SLOW, commit.median + COMMIT_DELAY_S)
-        for cached in (False, True):
-            what = "from the cache" if cached else "uncached"
-            _say(f"gaps between jobs, {what}", began)
-            found_gaps = measures.gaps([stock, ours], 40 if quick else 100, rounds=2 if quick else 5, cached=cached)
-            rows += report.gap_rows(found_gaps, what, commit.median)
-        _say("refusals", began)
-        rows += report.refusal_rows(measures.refusals([stock, ours], 2_000, rounds=1 if quick else 3), 2_000)
-    _say("start-up", began)
-    rows += report.start_rows(
-        measures.start_ups(1 if quick else 4), measures.pack_imports(1 if quick else 5) if real else None
+    began = time.monotonic()
+    loaded = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    for row in Rounds(quick=quick, calibrate=calibrate).rows():
+        rows.append(row)
+        sys.stderr.write(f"[{time.monotonic() - began:4.0f} s] {' | '.join(row.cells())}\n")
+    head = (
+        f"Medians (lowest–highest round). {report.machine()}; load average of the machine before the run: {loaded:.1f}."
     )
-    _say("done", began)
-    return f"Medians (lowest–highest round). {report.machine()}.\n\n{report.table(rows)}\n"
+    return f"{head}\n\n{report.table(rows)}\n"
 
 
 def main() -> None:
@@ -95,7 +63,7 @@ def main() -> None:
     options = parser.parse_args()
     _make_importable()
     _use_development_python()
-    text = run(options)
+    text = run(quick=options.quick, calibrate=options.calibrate)
     sys.stdout.write("\n" + text)
     if options.write:
         head = "# Results of the last `python benchmarks/compare.py --write`\n\n"

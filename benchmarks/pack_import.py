@@ -17,7 +17,9 @@ ENTRANCES = ("expeditor.runtime.install", "expeditor.nodes")
 
 sys.path[0] = str(Path.cwd())
 logging.disable(logging.CRITICAL)
-for comfyui_module in ("execution", "server", "nodes"):
+importlib.import_module("comfy.options").enable_args_parsing()  # else it does not read --cpu
+# In the order of main.py: later ones put a folder on the path in which `utils` is another module.
+for comfyui_module in ("utils.extra_config", "execution", "server", "nodes"):
     importlib.import_module(comfyui_module)
 
 package = ModuleType("expeditor")

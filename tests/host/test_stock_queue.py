@@ -282,6 +282,37 @@ def test_a_half_valid_prompt_is_accepted_and_says_what_was_dropped(pair: Pair, p
     assert walk(pair, [Call("GET", "/history")], prefix) == []
 
 
+_INVERT = {"class_type": "ImageInvert", "inputs": {"image": ["404", 0]}}  # a link to a node that is not there
+HARMLESS: dict[str, Any] = {
+    "a dropped output linked to a missing node": {
+        "3": {**_SAVE, "inputs": {"images": ["404", 0], "filename_prefix": "y"}}
+    },
+    "a dropped branch linked to a missing node": {
+        "3": {**_SAVE, "inputs": {"images": ["4", 0], "filename_prefix": "y"}},
+        "4": _INVERT,
+    },
+    "an unreachable node linked to a missing node": {"4": _INVERT},
+    "an unreachable node of bad values": {"4": {"class_type": "EmptyImage", "inputs": {"width": "wide"}}},
+    "an unreachable cycle": {
+        "4": {"class_type": "ImageInvert", "inputs": {"image": ["5", 0]}},
+        "5": {"class_type": "ImageInvert", "inputs": {"image": ["4", 0]}},
+    },
+    "an undeclared input": {"4": {"class_type": "EmptyImage", "inputs": {**_EMPTY, "undeclared": {"a": [1, 2]}}}},
+}
+
+
+@PREFIXES
+@pytest.mark.parametrize("further", HARMLESS.values(), ids=HARMLESS)
+def test_what_core_drops_does_not_stand_in_the_way(pair: Pair, prefix: str, further: dict[str, Any]):
+    """Beside a valid output; the page sends such graphs while a user works on them."""
+    case = list(HARMLESS.values()).index(further)
+    name = f"{case} beside{prefix}"
+    valid = image_prompt(0x909000 + case * 2 + bool(prefix), prefix=f"beside{case}")
+    assert walk(pair, [_post(name, {**valid, **further}, client_id=CLIENT)], prefix) == []
+    _history_of(pair, name)
+    assert walk(pair, [Call("GET", "/history")], prefix) == []
+
+
 @PREFIXES
 def test_part_of_a_prompt_is_run(pair: Pair, prefix: str):
     name, color = f"part{prefix}", 77 + len(prefix)
