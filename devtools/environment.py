@@ -39,7 +39,6 @@ NEEDED_TO_SERVE = (
     "prometheus_client",
     "pydantic_settings",
     "pythonjsonlogger",
-    "aiohttp_sse",
 )
 NEEDED_TO_TEST = (
     "pytest",
