@@ -1,0 +1,294 @@
+"""The swapped queue on ComfyUI's real `PromptQueue`, over the memory store and the real dispatcher.
+
+Collected by `test_queue_inprocess.py` only, in a process of its own whose `sys.path` begins with ComfyUI's tree (COMFYUI_DIR):
+importing `execution` fills a process with ComfyUI.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+sys.path.insert(0, os.environ["COMFYUI_DIR"])
+_arguments, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
+import comfy.options
+
+comfy.options.enable_args_parsing()
+import execution
+import nodes
+from comfy import model_management
+
+sys.argv = _arguments
+
+from expeditor.dispatch.dispatcher import Dispatcher
+from expeditor.dispatch.runs import RunTable
+from expeditor.host.context import SUBMISSION, Submission
+from expeditor.host.ownership import foreign_owner, swap_queue
+from expeditor.host.queue import ExpeditorQueue
+from expeditor.host.wiring import QueueWiring
+from expeditor.jobs.errors import StoreUnavailable
+from expeditor.jobs.model import Cause, JobStatus, Principal, Source
+from tests.conformance.harness import MemoryStorage, done
+from tests.support.waiting import wait_until
+from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
+
+STATUS = execution.PromptQueue.ExecutionStatus
+SUCCESS = STATUS("success", True, [("execution_start", {}), ("execution_success", {})])
+
+
+class FakeServer:
+    """Counts how often clients would be told the queue's length."""
+
+    def __init__(self) -> None:
+        self.told = 0
+
+    def queue_updated(self):
+        self.told += 1
+
+
+class FakeHeldLine:
+    """A store in front of the real one: while `held`, nothing is committed; `failure` is every commit's end."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self.held: list[Future] | None = None
+        self.failure: Exception | None = None
+
+    def enqueue(self, job):
+        future: Future = Future()
+        if self.failure is not None:
+            future.set_exception(self.failure)
+            return future
+        if self.held is None:
+            return self._store.enqueue(job)
+        self.held.append(future)
+        return future
+
+    def cancel(self, job_id, cause=Cause.CANCELED):
+        return self._store.cancel(job_id, cause)
+
+
+class Bench:
+    """A swapped queue with everything around it in reach."""
+
+    def __init__(self, storage) -> None:
+        self.storage = storage
+        self.store = storage.start()
+        self.line = FakeHeldLine(self.store)
+        self.server = FakeServer()
+        self.runs = RunTable(interrupter=FakeInterrupter(), observer=FakeObserver(), monotonic=HandMonotonic())
+        self.dispatcher = Dispatcher(
+            store=self.store,
+            runs=self.runs,
+            files=FakeFiles(),
+            observer=FakeObserver(),
+            clock=storage.clock,
+            monotonic=HandMonotonic(),
+            deadline_s=10.0,
+        )
+        self.wiring = QueueWiring(line=self.line, dispatch=self.dispatcher, clock=storage.clock)
+        self.native = execution.PromptQueue(self.server)
+        self.queue = swap_queue(self.native, self.wiring)
+        self.queue.open_claims()
+
+    def put(self, job_id, priority=3, prompt=None, number=0, *, commit=True):
+        """Put as a request would, and wait for the commit unless told not to."""
+        submission = Submission(Principal("ada"), Source.PROMPT, priority=priority)
+        token = SUBMISSION.set(submission)
+        try:
+            self.queue.put((number, job_id, prompt or {"1": {"class_type": "A", "inputs": {}}}, {}, ["1"], {}))
+        finally:
+            SUBMISSION.reset(token)
+        if commit:
+            submission.commits[0].result(10)
+            wait_until(lambda: not self.wiring.uncommitted)
+
+    def run_next(self, outputs=None):
+        """As ComfyUI's worker thread: get, run, done. The id that ran, or None."""
+        got = self.queue.get(timeout=0.01)
+        if got is None:
+            return None
+        item, counter = got
+        self.queue.task_done(counter, {"outputs": outputs or {}, "meta": {}}, status=SUCCESS)
+        return item[1]
+
+    def status(self, job_id):
+        return done(self.store.get(job_id)).status
+
+    def listed(self):
+        return [item[1] for item in self.queue.queue]
+
+
+@pytest.fixture
+def bench():
+    storage = MemoryStorage()
+    yield Bench(storage)
+    storage.stop()
+
+
+def test_the_object_stays_and_only_its_class_changes(bench):
+    assert bench.queue is bench.native
+    assert isinstance(bench.native, ExpeditorQueue)
+    assert foreign_owner(bench.native) is None
+
+
+def test_a_patched_queue_is_somebody_elses():
+    queue = execution.PromptQueue(FakeServer())
+    assert foreign_owner(queue) is None
+    queue.put = lambda item: None
+    assert "replaced put" in foreign_owner(queue)
+
+
+def test_jobs_run_by_priority_and_settle(bench):
+    for job_id, priority in (("a", 3), ("b", 10), ("c", 1), ("d", 10)):
+        bench.put(job_id, priority)
+    assert bench.queue.get_tasks_remaining() == 4
+    assert [bench.run_next() for _ in range(5)] == ["b", "d", "a", "c", None]
+    assert {bench.status(job_id) for job_id in "abcd"} == {JobStatus.SUCCEEDED}
+    assert list(bench.queue.get_history()) == ["b", "d", "a", "c"]
+    assert bench.queue.get_tasks_remaining() == 0
+    assert bench.server.told >= 8
+
+
+def test_an_empty_queue_gives_none_on_timeout_and_when_a_flag_is_set(bench):
+    assert bench.queue.get(timeout=0.01) is None
+    got = []
+    worker = threading.Thread(target=lambda: got.append(bench.queue.get(timeout=60)))
+    worker.start()
+    wait_until(lambda: bench.wiring.worker is worker)
+    wait_until(lambda: bench.queue.set_flag("free_memory", True) or not worker.is_alive())
+    assert got == [None]
+
+
+def test_a_waiting_worker_takes_a_job_when_it_is_committed(bench):
+    got = []
+    worker = threading.Thread(target=lambda: got.append(bench.queue.get(timeout=60)))
+    worker.start()
+    bench.put("a")
+    worker.join(10)
+    assert got[0][0][1] == "a"
+
+
+def test_nothing_is_claimed_before_claims_are_open(bench):
+    bench.wiring.open = False
+    bench.put("a")
+    assert bench.run_next() is None
+    bench.queue.open_claims()
+    assert bench.run_next() == "a"
+
+
+def test_a_job_is_listed_at_once_and_runs_only_once_committed(bench):
+    bench.line.held = []
+    bench.put("a", commit=False)
+    assert bench.listed() == ["a"]
+    assert bench.run_next() is None
+    bench.line.held = None
+
+
+def test_a_job_that_cannot_be_stored_is_taken_off_the_list(bench):
+    bench.line.failure = StoreUnavailable("The disk is full.")
+    bench.put("a", commit=False)
+    assert (bench.listed(), bench.wiring.uncommitted) == ([], [])
+    bench.line.failure = None
+    bench.put("b")
+    assert bench.run_next() == "b"
+
+
+def test_deleting_and_clearing_cancel_in_the_store(bench):
+    for job_id in "abc":
+        bench.put(job_id)
+    assert bench.queue.delete_queue_item(lambda item: item[1] == "b") is True
+    assert bench.queue.delete_queue_item(lambda item: item[1] == "b") is False
+    assert bench.listed() == ["a", "c"]
+    bench.queue.wipe_queue()
+    assert bench.listed() == []
+    assert {bench.status(job_id) for job_id in "abc"} == {JobStatus.CANCELED}
+    assert bench.run_next() is None
+
+
+def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
+    bench.put("a")
+    bench.put("b")
+    claims = bench.dispatcher.claim
+
+    class FakeSlowDispatch:
+        """The real dispatcher; somebody clears the queue just after a claim."""
+
+        finish, refuse, withdraw = bench.dispatcher.finish, bench.dispatcher.refuse, bench.dispatcher.withdraw
+
+        def claim(self):
+            claimed = claims()
+            if claimed is not None and claimed.job.id == "a":
+                bench.queue.delete_queue_item(lambda item: item[1] == "a")
+            return claimed
+
+    bench.wiring.dispatch = FakeSlowDispatch()
+    assert bench.run_next() == "b"
+    assert (bench.status("a"), bench.status("b")) == (JobStatus.CANCELED, JobStatus.SUCCEEDED)
+
+
+def test_a_prompt_that_cannot_be_copied_is_refused_and_the_next_one_runs(bench):
+    deep: dict = {}
+    for _ in range(20_000):
+        deep = {"x": deep}
+    bench.put("deep", prompt={"1": {"class_type": "A", "inputs": deep}})
+    bench.put("b")
+    assert bench.run_next() == "b"
+    assert bench.status("deep") is JobStatus.FAILED
+    assert bench.queue.get_history("deep")["deep"]["status"]["status_str"] == "error"
+    assert bench.queue.currently_running == {}
+
+
+def test_a_store_that_is_away_costs_no_worker_and_no_job(bench):
+    bench.put("a")
+    bench.storage.stop()
+    began_s = time.monotonic()
+    assert bench.queue.get(timeout=0) is None
+    assert time.monotonic() - began_s >= 0.5, "it does not spin while the store is away"
+    assert bench.listed() == ["a"]
+    bench.store.open()
+    assert bench.run_next() == "a"
+
+
+def test_history_can_always_be_written(bench):
+    bench.put("a")
+    bench.run_next({"9": {"odd": {1, 2}, "images": [{"filename": "x.png"}]}})
+    assert bench.queue.get_history("a")["a"]["outputs"]["9"]["odd"] == "{1, 2}"
+    assert [output.name for output in done(bench.store.get("a")).outputs] == ["x.png"]
+
+
+def test_a_job_without_a_client_runs_under_a_synthetic_one_and_is_listed_as_it_was(bench):
+    bench.put("a")
+    item, counter = bench.queue.get(timeout=0.01)
+    assert item[3] == {"client_id": "expeditor-a"}
+    running, _ = bench.queue.get_current_queue()
+    assert running[0][3] == {}
+    bench.queue.task_done(counter, {"outputs": {}, "meta": {}}, status=SUCCESS, process_item=lambda it: it[:5])
+    assert bench.queue.get_history("a")["a"]["prompt"][3] == {}
+
+
+def test_only_the_running_job_is_interrupted(bench):
+    bench.put("a")
+    bench.put("b")
+    _, counter = bench.queue.get(timeout=0.01)
+    nodes.interrupt_processing(False)
+    assert bench.queue.interrupt("b") is False
+    nodes.before_node_execution()
+    assert bench.queue.interrupt("a") is True
+    with pytest.raises(model_management.InterruptProcessingException):
+        nodes.before_node_execution()
+    bench.queue.task_done(counter, {"outputs": {}, "meta": {}}, status=SUCCESS)
+
+
+def test_after_standing_down_it_is_cores_queue_on_the_same_list(bench):
+    bench.put("a", priority=1, number=1)
+    bench.put("b", priority=10, number=2)
+    bench.queue.stand_down()
+    bench.queue.put((0, "c", {}, {}, [], {}))
+    assert [bench.run_next() for _ in range(3)] == ["c", "a", "b"]
+    assert done(bench.store.get("c")) is None
