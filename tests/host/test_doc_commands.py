@@ -1,0 +1,79 @@
+"""The commands of README.md and docs/api.md do what those pages say, in their order, against a real server.
+
+Blocks marked `bash` must succeed; those marked `console` show a refusal, whose JSON must be the one shown. The picture that they
+paint is made small first: the same graph with an eighth of the pixels a side.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.comfy_server import ROOT, RealComfyUI
+from tests.support.examples import EXAMPLES
+
+ADDRESS = "http://127.0.0.1:8188"
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+WORKFLOW = "workflows/style_transfer_api.json"
+DEADLINE_S = 300
+PAGES = ["README.md", "docs/api.md"]
+# A refusal with status 400 and above fails the command, and whatever the server said is shown.
+STRICT_CURL = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error "$@"; }\n'
+
+
+def blocks(page: str, kind: str) -> list[str]:
+    """The page's code blocks of one kind."""
+    return [body for word, body in BLOCK.findall((ROOT / page).read_text(encoding="utf-8")) if word == kind]
+
+
+def bash(server: RealComfyUI, folder: Path, script: str) -> str:
+    """What the script prints; it must succeed."""
+    done = subprocess.run(
+        ["bash", "-c", script.replace(ADDRESS, server.url)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the commands run: holds the one file that they name."""
+    prompt = json.loads((EXAMPLES / WORKFLOW).read_text(encoding="utf-8"))
+    for node in prompt.values():
+        for name in ("width", "height", "x", "y", "left", "top", "right", "bottom"):
+            if name in node["inputs"]:
+                node["inputs"][name] //= 8
+    file = tmp_path / "examples" / WORKFLOW
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps(prompt), encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_work(expeditor_server: RealComfyUI, folder: Path, page: str) -> None:
+    commands = blocks(page, "bash")
+    assert len(commands) >= 4
+    bash(expeditor_server, folder, STRICT_CURL + "\n".join(commands))
+    if page == "README.md":
+        assert (folder / "painted.png").read_bytes().startswith(b"\x89PNG")
+
+
+def refusals(page: str) -> list[tuple[str, Any]]:
+    """Command and shown answer of each `console` block."""
+    pairs = [block.removeprefix("$ ").split("\n", 1) for block in blocks(page, "console")]
+    return [(command, json.loads(shown)) for command, shown in pairs]
+
+
+@pytest.mark.parametrize(("command", "shown"), [pair for page in PAGES for pair in refusals(page)])
+def test_the_refusals_are_those_shown(expeditor_server: RealComfyUI, folder: Path, command: str, shown: Any) -> None:
+    assert json.loads(bash(expeditor_server, folder, command)) == shown
