@@ -31,7 +31,8 @@ app.registerExtension({
   name: "examples.custom_route",
   nodeCreated(node) {
     if (node.comfyClass !== "CustomRouteLastMessage") return;
+    // serialize: false keeps both out of the prompt: the server's half of the node does not know them.
     const text = node.addWidget("text", "message", "", () => {}, { serialize: false });
-    node.addWidget("button", "Send", null, () => send_message(node.id, text.value).catch(tell));
+    node.addWidget("button", "Send", null, () => send_message(node.id, text.value).catch(tell), { serialize: false });
   },
 });
