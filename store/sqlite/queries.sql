@@ -1,4 +1,5 @@
 -- Every statement of the SQLite store. "-- name: x" opens the statement called x; it runs to the next name.
+-- INDEXED BY where it matters: SQLite takes a status for rare, and would sort all that waits for each claim.
 
 -- name: begin_write
 BEGIN IMMEDIATE
@@ -48,9 +49,9 @@ WHERE principal = :principal AND status = :status AND seq < :before_seq ORDER BY
 SELECT principal, priority, status, COUNT(*) AS jobs, TOTAL(estimated_s) AS work_s
 FROM jobs WHERE finished_at_s IS NULL GROUP BY principal, priority, status ORDER BY principal, priority, status
 -- name: oldest_queued_at_s
-SELECT MIN(queued_at_s) FROM jobs WHERE status = 'queued' AND held = 0
+SELECT MIN(queued_at_s) FROM jobs INDEXED BY jobs_line WHERE status = 'queued' AND held = 0
 -- name: waiting_before
-SELECT COUNT(*), TOTAL(estimated_s) FROM jobs
+SELECT COUNT(*), TOTAL(estimated_s) FROM jobs INDEXED BY jobs_line
 WHERE status = 'queued' AND held = 0 AND (score, number, seq) < (:score, :number, :seq)
 -- name: work_on_machine_s
 SELECT TOTAL(estimated_s) FROM jobs WHERE status IN ('running', 'canceling')
@@ -81,7 +82,7 @@ INSERT OR REPLACE INTO attempts (job_seq, number, started_at_s, boot_id, finishe
 VALUES (:job_seq, :number, :started_at_s, :boot_id, :finished_at_s, :outcome, :cause, :last_node_id)
 
 -- name: line
-SELECT * FROM jobs WHERE status = 'queued' AND held = 0 ORDER BY score, number, seq LIMIT :limit
+SELECT * FROM jobs INDEXED BY jobs_line WHERE status = 'queued' AND held = 0 ORDER BY score, number, seq LIMIT :limit
 -- name: queued
 SELECT * FROM jobs WHERE status = 'queued' ORDER BY score, number, seq
 -- name: on_machine

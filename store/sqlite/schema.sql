@@ -33,10 +33,13 @@ CREATE TABLE jobs (
   error         TEXT
 );
 
--- The queue itself: what `claim` takes from, and all that a place in it needs.
-CREATE INDEX jobs_line ON jobs (score, number, seq, estimated_s, queued_at_s) WHERE status = 'queued' AND held = 0;
+-- The queue itself: what `claim` takes from, and all that a place in it needs. Constant columns of an index are there
+-- because SQLite looks up every row whose condition the index does not hold.
+CREATE INDEX jobs_line ON jobs (score, number, seq, estimated_s, queued_at_s, status, held)
+WHERE status = 'queued' AND held = 0;
 -- The depth of the queue, however many jobs have ended.
-CREATE INDEX jobs_unfinished ON jobs (principal, priority, status, estimated_s) WHERE finished_at_s IS NULL;
+CREATE INDEX jobs_unfinished ON jobs (principal, priority, status, estimated_s, finished_at_s)
+WHERE finished_at_s IS NULL;
 -- Pages.
 CREATE INDEX jobs_by_status ON jobs (status, seq);
 CREATE INDEX jobs_by_principal ON jobs (principal, status, seq);
