@@ -10,9 +10,9 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
 
 from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound
+from ..jobs.times import rfc3339
 
 MAX_MESSAGE_BYTES = 64 * 1024
 REMEMBERED_WAITS = 1024
@@ -38,8 +38,8 @@ class PendingWait:
             "node_id": self.node_id,
             "prompt_id": self.prompt_id,
             "label": self.label,
-            "opened_at": _rfc3339(self.opened_at_s),
-            "deadline_at": _rfc3339(self.deadline_at_s),
+            "opened_at": rfc3339(self.opened_at_s),
+            "deadline_at": rfc3339(self.deadline_at_s),
             "max_bytes": self.max_bytes,
         }
 
@@ -179,8 +179,3 @@ def _refuse_excess(pending: PendingWait, size_bytes: int) -> None:
             details={"bytes": size_bytes, "max_bytes": pending.max_bytes},
             too_large=True,
         )
-
-
-def _rfc3339(at_s: float) -> str:
-    text = datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds")
-    return text.replace("+00:00", "Z")

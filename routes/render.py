@@ -1,21 +1,14 @@
-"""Our records as wire JSON (DESIGN 7). Pure but for reading the request's origin."""
+"""Our records as wire JSON (DESIGN 7). Pure."""
 
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timezone
 from typing import Any
 from urllib.parse import urlencode
 
 from ..intake.views import DepthView, JobListing, JobView, QueueView, Verdict
 from ..jobs.model import Attempt, Job, JobError, Output, Progress
-
-
-def rfc3339(at_s: float | None) -> str | None:
-    """RFC 3339 with ``Z`` and milliseconds."""
-    if at_s is None:
-        return None
-    return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+from ..jobs.times import rfc3339
 
 
 def job_json(view: JobView, origin: str) -> dict[str, Any]:
@@ -32,8 +25,8 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "attempts": [_attempt(attempt) for attempt in job.attempts],
         "created_at": rfc3339(job.created_at_s),
         "queued_at": rfc3339(job.queued_at_s),
-        "started_at": rfc3339(job.started_at_s),
-        "finished_at": rfc3339(job.finished_at_s),
+        "started_at": _time(job.started_at_s),
+        "finished_at": _time(job.finished_at_s),
         "progress": None if view.progress is None else progress_json(view.progress),
         "outputs": [_output(job, output, number, origin) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,
@@ -89,11 +82,15 @@ def progress_json(progress: Progress) -> dict[str, Any]:
     }
 
 
+def _time(at_s: float | None) -> str | None:
+    return None if at_s is None else rfc3339(at_s)
+
+
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "started_at": rfc3339(attempt.started_at_s),
-        "finished_at": rfc3339(attempt.finished_at_s),
+        "finished_at": _time(attempt.finished_at_s),
         "outcome": attempt.outcome.value if attempt.outcome else None,
         "cause": attempt.cause.value if attempt.cause else None,
         "last_node": attempt.last_node_id,

@@ -15,6 +15,8 @@ from typing import Any, Literal, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
+from ..jobs.times import rfc3339
+
 LOGGER = "expeditor"
 ACCESS_LOGGER = "expeditor.access"
 LOG_FILE_BYTES = 10 * 1024 * 1024
@@ -58,7 +60,7 @@ class JsonLines(JsonFormatter):
 
     def process_log_record(self, log_data: dict[str, Any]) -> dict[str, Any]:
         """Keep the known fields that have a value, in order, in their own units and lengths."""
-        log_data["ts"] = _rfc3339(float(log_data["ts"]))
+        log_data["ts"] = rfc3339(float(log_data["ts"]))
         log_data["level"] = str(log_data["level"]).lower()
         return {
             name: _trimmed(log_data[name]) if name in FACTS else log_data[name]
@@ -139,7 +141,3 @@ def _plain(value: Any) -> str:
 
 def _plain_message(message: str) -> str:
     return message if message.isprintable() else json.dumps(message)
-
-
-def _rfc3339(at_s: float) -> str:
-    return datetime.fromtimestamp(at_s, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
