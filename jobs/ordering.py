@@ -18,6 +18,9 @@ from .model import PRIORITY_MAX
 FRONT_STEP = 1.0
 """How far before the head a job goes that asks for the front, in virtual seconds."""
 
+SHORTEST_S = 0.001
+"""A job counts as at least this long, so that tags always grow."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderPolicy:
@@ -69,12 +72,20 @@ def tag(
     """
     backlog = [finish for level, finish in finish_tags.items() if level >= priority]
     start = max([virtual_time, *backlog])
-    return Tags(start=start, finish=start + max(estimated_s, 0.001) / weight)
+    return _stretch(start, estimated_s, weight)
 
 
-def retag(current_start: float, virtual_time: float, finish_tags: Mapping[int, float], priority: int) -> float:
-    """The start tag of a waiting job that gets another priority: as a new arrival's, but never later than it had."""
-    return min(current_start, tag(virtual_time, finish_tags, priority, 0.0).start)
+def retag(
+    current_start: float,
+    virtual_time: float,
+    finish_tags: Mapping[int, float],
+    priority: int,
+    estimated_s: float,
+    weight: float = 1.0,
+) -> Tags:
+    """The tags of a waiting job that gets another priority: as a new arrival's, but never later than it had."""
+    start = tag(virtual_time, finish_tags, priority, estimated_s, weight).start
+    return _stretch(min(current_start, start), estimated_s, weight)
 
 
 def front_score(own_score: float, head_score: float | None) -> float:
@@ -94,6 +105,11 @@ def virtual_time_when_idle(virtual_time: float, largest_finish_tag: float | None
     return virtual_time if largest_finish_tag is None else max(virtual_time, largest_finish_tag)
 
 
+def charge(virtual_time: float, finish_tags: Mapping[int, float], priority: int, finish: float) -> float | None:
+    """The level's last finish tag once ``finish`` is counted in; None when that changes nothing."""
+    return finish if finish > max(virtual_time, finish_tags.get(priority, virtual_time)) else None
+
+
 def sort_key(score_: float, number: float, seq: int) -> tuple[float, float, int]:
     """The total order of the queue: every store's query is held to it by the conformance suite."""
     return (score_, number, seq)
@@ -102,3 +118,7 @@ def sort_key(score_: float, number: float, seq: int) -> tuple[float, float, int]
 def overtake_bound(policy: OrderPolicy, start_tag: float, priority: int) -> float:
     """The virtual time from which no later arrival can overtake this job."""
     return start_tag + policy.ageing_s * (PRIORITY_MAX - priority)
+
+
+def _stretch(start: float, estimated_s: float, weight: float) -> Tags:
+    return Tags(start=start, finish=start + max(estimated_s, SHORTEST_S) / weight)

@@ -162,13 +162,13 @@ class Verbs:
 
     def _relevel(self, job: Job, priority: int, virtual_time: float) -> Job:
         name = job.principal.name
-        tags = self._ledger.finish_tags(name)
-        start_tag = ordering.retag(job.start_tag, virtual_time, tags, priority)
-        finish = start_tag + max(job.estimated_s, 0.001) / self._policy.weight(name)
-        if finish > max(virtual_time, tags.get(priority, virtual_time)):
-            self._ledger.set_finish_tag(name, priority, finish)
-        score = ordering.score(self._policy, start_tag, priority)
-        return replace(job, priority=priority, start_tag=start_tag, score=score)
+        known, weight = self._ledger.finish_tags(name), self._policy.weight(name)
+        tags = ordering.retag(job.start_tag, virtual_time, known, priority, job.estimated_s, weight)
+        charged = ordering.charge(virtual_time, known, priority, tags.finish)
+        if charged is not None:
+            self._ledger.set_finish_tag(name, priority, charged)
+        score = ordering.score(self._policy, tags.start, priority)
+        return replace(job, priority=priority, start_tag=tags.start, score=score)
 
     def _learn(self, signature: str, run_s: float) -> None:
         names = dict.fromkeys((signature, ALL_SIGNATURES))

@@ -65,7 +65,7 @@ def test_a_policys_signature_tells_what_scores_depend_on():
 
 @pytest.mark.parametrize(("given", "expected"), [(8, 10.0), (3, 40.0), (1, 40.0)])
 def test_another_priority_is_never_a_later_start_than_before(given, expected):
-    assert ordering.retag(40.0, 10.0, {3: 200.0}, given) == expected
+    assert ordering.retag(40.0, 10.0, {3: 200.0}, given, 5.0) == ordering.Tags(expected, expected + 5.0)
 
 
 def test_mixed_jobs_of_one_principal_run_by_priority():
