@@ -65,7 +65,7 @@ def _set_up(path: Path, connection: sqlite3.Connection, statements: Mapping[str,
 
 
 def _refuse_damaged(path: Path, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
-    """Payloads, most of the file, are left out: a damaged one fails its own job only, and start-up stays quick."""
+    """Payloads, most of the file, are left out, so that start-up stays quick: damage there shows when one is read."""
     for name in ("check_jobs", "check_attempts"):
         verdict = connection.execute(statements[name]).fetchone()[0]
         if verdict != "ok":
