@@ -74,6 +74,10 @@ class Dispatcher:
                 kept.append((job, payload))
         return replace(recovered, waiting=tuple(kept))
 
+    def owes(self) -> bool:
+        """Whether something asked of the store is still open: ``claim`` has work to do even if nothing waits."""
+        return bool(self._unsettled) or self._asked is not None
+
     def claim(self) -> Claim | None:
         """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away, else nothing."""
         try:

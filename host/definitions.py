@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..jobs.definitions import MISSING, InputDefinition, NodeDefinition
+from ..jobs.definitions import MISSING, InputDefinition, NodeDefinition, combo_type
 
 log = logging.getLogger("expeditor.host")
 
@@ -85,7 +84,7 @@ class LiveDefinitions:
             is_output_node=getattr(node_class, "OUTPUT_NODE", False) is True,
             self_validated=judged[0],
             validates_all=judged[1],
-            dynamic_inputs=any("COMFY_" in each.type and "_V3" in each.type for each in inputs.values()),
+            dynamic_inputs=any(each.is_dynamic for each in inputs.values()),
             fingerprint=f"{class_type}#{next(self._serial)}",
         )
 
@@ -148,7 +147,7 @@ def _output_type(kind: Any) -> str:
     # Type words stay the objects they are: packs override their comparison. A list of choices becomes its JSON.
     if isinstance(kind, str):
         return kind
-    return json.dumps(cast("Any", kind), default=str) if isinstance(kind, (list, tuple)) else _LEFT_TO_CORE
+    return combo_type(cast("Sequence[Any]", kind)) if isinstance(kind, (list, tuple)) else _LEFT_TO_CORE
 
 
 def _validation_arguments(node_class: Any) -> tuple[frozenset[str], bool]:

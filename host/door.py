@@ -56,11 +56,15 @@ class Door:
 
     def remove(self, job_id: str) -> None:
         """Take a cancelled job off ComfyUI's list of waiting prompts."""
-        self._queue().remove(job_id)
+        queue = our_queue(self._server)
+        if queue is not None:
+            queue.remove(job_id)
 
     def wake(self) -> None:
         """Have the worker look again: the order or the set of waiting jobs changed."""
-        self._queue().wake()
+        queue = our_queue(self._server)
+        if queue is not None:
+            queue.wake()
 
     def _queue(self) -> ExpeditorQueue:
         queue = our_queue(self._server)

@@ -28,6 +28,10 @@ class Line(Protocol):
 class Dispatch(Protocol):
     """Claim and settle, called on ComfyUI's worker thread; ``dispatch.dispatcher`` fits."""
 
+    def owes(self) -> bool:
+        """Whether something asked of the store is still open, so that ``claim`` has work to do even if nothing waits."""
+        ...
+
     def claim(self) -> Claim | None:
         """The next job, or None. May raise ``StoreUnavailable``."""
         ...

@@ -64,15 +64,16 @@ class ExpeditorQueue(execution.PromptQueue):
                 if wiring.stood_down:
                     break
                 if not self._claimable():
-                    self.not_empty.wait(timeout=timeout)
+                    self.not_empty.wait(timeout=self._patience(timeout))
                 if wiring.stood_down:
                     break
-                if not self._claimable():
+                if not self._claimable() and not wiring.dispatch.owes():
                     return None
             try:
                 claim = wiring.dispatch.claim()
             except StoreUnavailable as error:
                 return self._wait_for_store(error)
+            wiring.store_away = False
             if claim is None:
                 # What is listed is not claimable (held, or taken away meanwhile): wait as for an empty queue.
                 with self.not_empty:
@@ -94,7 +95,7 @@ class ExpeditorQueue(execution.PromptQueue):
             wiring.dispatch.finish(
                 running[1],
                 bool(getattr(status, "completed", False)),
-                list(getattr(status, "messages", ())),
+                list(getattr(status, "messages", None) or ()),
                 safe.get("outputs") or {},
             )
         super().task_done(item_id, safe, *args, **kwargs)
@@ -161,10 +162,17 @@ class ExpeditorQueue(execution.PromptQueue):
     def _claimable(self) -> bool:
         return self.expeditor.open and len(self.queue) > len(self.expeditor.uncommitted)
 
+    def _patience(self, timeout: float | None) -> float | None:
+        # What is owed to the store (an ending, a late claim) is tried again soon, also when nothing waits.
+        if not self.expeditor.dispatch.owes():
+            return timeout
+        return STORE_RETRY_S if timeout is None else min(timeout, STORE_RETRY_S)
+
     def _wait_for_store(self, error: ExpeditorError) -> None:
-        log.warning(
-            "No job can be claimed: %s", error.message, extra={"event": "claim.unavailable", "code": error.code}
-        )
+        if not self.expeditor.store_away:
+            extra = {"event": "claim.unavailable", "code": error.code}
+            log.warning("No job can be claimed until the store is back: %s", error.message, extra=extra)
+        self.expeditor.store_away = True
         with self.not_empty:
             self.not_empty.wait(timeout=STORE_RETRY_S)
 

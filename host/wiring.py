@@ -19,5 +19,6 @@ class QueueWiring:
         self.clock = clock
         self.open = False
         self.stood_down = False
+        self.store_away = False
         self.uncommitted: list[NativeItem] = []
         self.worker: threading.Thread | None = None

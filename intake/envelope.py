@@ -53,6 +53,13 @@ def _extra_data_faults(body: dict[str, Any]) -> Iterator[Fault]:
     # Newer servers read extra_data.extra_pnginfo.workflow of every job they list; one that is no object breaks the list.
     holder: Any = body
     path: tuple[str, ...] = ()
+    extra_data: Any = body.get("extra_data")
+    if isinstance(extra_data, dict):
+        # Core takes the client id from here when the body has none of its own.
+        client_id = cast("dict[str, Any]", extra_data).get("client_id")
+        if isinstance(client_id, (list, dict)):
+            text = f"extra_data.client_id must be a string, not {shown(cast('object', client_id))}"
+            yield _fault(text, "extra_data", "client_id")
     for name in ("extra_data", "extra_pnginfo", "workflow"):
         if name not in holder:
             return

@@ -7,18 +7,17 @@ choice of a V3 combo). Undeclared inputs, templates that ComfyUI expands, and th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..jobs.definitions import InputDefinition, NodeDefinition
+from ..jobs.definitions import InputDefinition, NodeDefinition, combo_type
 from ..jobs.errors import Fault
 from .faults import pointer, short, shown
 from .hints import Hints
 from .links import is_link, link_fault
 from .literals import Finding, Literal, Verdicts, unwrapped
-from .schemas import is_bounded, is_dynamic
+from .schemas import is_bounded
 
 Definitions = Callable[[str], "NodeDefinition | None"]
 
@@ -39,7 +38,7 @@ class CompiledNode:
 
 def compile_node(definition: NodeDefinition) -> CompiledNode:
     """Compile the parts of ``definition`` that this stage judges."""
-    judged = [declared for declared in definition.inputs.values() if not is_dynamic(declared)]
+    judged = [declared for declared in definition.inputs.values() if not declared.is_dynamic]
     return CompiledNode(
         definition,
         {each.name: Literal(each, bounded=is_bounded(definition, each.name)) for each in judged},
@@ -123,11 +122,6 @@ def types_fit(received: str, declared: InputDefinition) -> bool:
 def _differ(received: object, expected: object) -> bool:
     # Not `==`: packs make a type that fits anything by overriding `__ne__` alone.
     return received != expected
-
-
-def combo_type(choices: tuple[Any, ...]) -> str:
-    """How an output whose type is a list of choices is written in ``NodeDefinition.output_types``."""
-    return json.dumps(list(choices), default=str)
 
 
 def _judge_link(

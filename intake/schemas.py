@@ -60,11 +60,6 @@ _LINK_ONLY = frozenset(
 )
 
 
-def is_dynamic(declared: InputDefinition) -> bool:
-    """Whether ``declared`` is a template that ComfyUI expands per prompt; such inputs are left to core."""
-    return "COMFY_" in declared.type and "_V3" in declared.type
-
-
 def is_link_only(declared: InputDefinition) -> bool:
     """Whether no literal can fit ``declared``."""
     if declared.choices is not None or declared.type.startswith("["):
@@ -97,8 +92,8 @@ def offered(declared: InputDefinition) -> tuple[Any, ...] | None:
 def literal_schema(declared: InputDefinition, *, bounded: bool) -> dict[str, Any]:
     """The schema of a value typed into ``declared``. ``bounded`` is false where core leaves min, max and choices to the
     node's own validation."""
-    if is_dynamic(declared):
-        return {}
+    if declared.is_dynamic:
+        return {}  # left to core
     if is_link_only(declared):
         # An optional one may be left empty with null, which is what a node gets when nothing is linked.
         return {"not": {}} if declared.required else {"type": "null"}
@@ -115,7 +110,7 @@ def node_schema(definition: NodeDefinition) -> dict[str, Any]:
         for declared in definition.inputs.values()
     }
     required = [
-        declared.name for declared in definition.inputs.values() if declared.required and not is_dynamic(declared)
+        declared.name for declared in definition.inputs.values() if declared.required and not declared.is_dynamic
     ]
     return {
         "$schema": DIALECT,

@@ -20,6 +20,7 @@ from ..jobs.principals import PrincipalRules, principal_of
 from ..jobs.transitions import is_terminal
 from ..store.base import JobQuery, JobStore, QueueSummary, Reprioritise
 from .core_faults import faults_of
+from .faults import refusal
 from .ports import CoreValidator, QueueDoor, Runs
 from .submission import SubmitRequest, parse_submission
 from .validation import Checked
@@ -92,7 +93,12 @@ class JobService:
             number=request.number,
             metadata=request.metadata,
         )
-        return await self._view(await self._door.enter(entry))
+        job = await self._door.enter(entry)
+        try:
+            return await self._view(job)
+        except StoreUnavailable:
+            # The job is committed: that is the answer, with or without its place in the queue.
+            return JobView(job=job)
 
     async def validate(self, fields: JsonObject) -> Verdict:
         """A dry run of submit that changes nothing. Raises what submit would raise."""
@@ -175,8 +181,7 @@ def _extra_data(request: SubmitRequest) -> JsonObject:
 
 def _refusal(error: JsonObject | None, node_errors: JsonObject) -> Refused:
     faults = faults_of(error, node_errors)
-    message = faults[0].message if faults else "ComfyUI does not accept this prompt."
-    return InputInvalid(message, faults=faults)
+    return refusal(faults, len(faults)) if faults else InputInvalid("ComfyUI does not accept this prompt.")
 
 
 def _queue_view(summary: QueueSummary, now_s: float, worked_off_s: float, drain_rate: float) -> QueueView:

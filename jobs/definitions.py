@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -24,11 +26,20 @@ class InputDefinition:
     default: Any = MISSING
     options: dict[str, Any] = field(default_factory=lambda: {})
 
+    @property
+    def is_dynamic(self) -> bool:
+        """Whether it is a template that ComfyUI expands per prompt."""
+        return "COMFY_" in self.type and "_V3" in self.type
+
 
 @dataclass(frozen=True, slots=True)
 class NodeDefinition:
-    """One node class. ``self_validated`` names inputs whose bounds core leaves to the node's own validation function
-    (``validates_all`` when that takes any keyword). ``fingerprint`` changes whenever the declaration changes."""
+    """One node class. An output type that is a list of choices is written by ``combo_type``.
+
+    ``self_validated`` names inputs whose bounds core leaves to the node's own validation function (``validates_all`` when
+    that takes any keyword). ``dynamic_inputs``: more inputs may come than are declared here. ``fingerprint`` changes
+    whenever the declaration changes; empty: it cannot be told.
+    """
 
     class_type: str
     inputs: dict[str, InputDefinition]
@@ -38,6 +49,11 @@ class NodeDefinition:
     validates_all: bool = False
     dynamic_inputs: bool = False
     fingerprint: str = ""
+
+
+def combo_type(choices: Sequence[Any]) -> str:
+    """The type word of an output that gives one of ``choices``."""
+    return json.dumps(list(choices), default=str)
 
 
 class DefinitionSource(Protocol):

@@ -25,12 +25,10 @@ def signature(prompt: dict[str, Any]) -> str:
         if not isinstance(inputs, dict):
             continue
         for name, value in cast("dict[str, Any]", inputs).items():
-            if (
-                name in _SIZE_INPUTS
-                and isinstance(value, (int, float, str))
-                or name.endswith("_name")
-                and isinstance(value, str)
-            ):
+            # str(): prompts put by other packs may have names that are no text.
+            sized = name in _SIZE_INPUTS and isinstance(value, (int, float, str))
+            named = str(name).endswith("_name") and isinstance(value, str)
+            if sized or named:
                 parts.append(f"{name}={value}")
     digest = hashlib.blake2b("\n".join(sorted(parts)).encode("utf-8", "surrogatepass"), digest_size=8)
     return digest.hexdigest()

@@ -33,6 +33,9 @@ def principal_of(rules: PrincipalRules, remote: str | None, user: str | None, cl
 def _is_trusted(remote: str, proxies: Sequence[str]) -> bool:
     try:
         address = ipaddress.ip_address(remote)
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            # What a socket that listens on IPv6 says of an IPv4 peer.
+            address = address.ipv4_mapped
         return any(address in ipaddress.ip_network(proxy, strict=False) for proxy in proxies)
     except ValueError:
         return False

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 
-from ..jobs.errors import InputInvalid
+from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import Job, JobStatus, Payload
 from .base import JobPage, JobQuery, Place, QueueSummary
 from .ledger import ReadLedger
@@ -75,7 +75,13 @@ def seq_of_cursor(cursor: str) -> int:
             raise ValueError(cursor)
         seq = int(digits)
     except (ValueError, binascii.Error) as fault:
-        raise InputInvalid("The cursor is not one that this server gave.") from fault
+        raise _foreign_cursor() from fault
     if seq > _SEQ_MAX:
-        raise InputInvalid("The cursor is not one that this server gave.")
+        raise _foreign_cursor()
     return seq
+
+
+def _foreign_cursor() -> InputInvalid:
+    text = "The cursor is not one that this server gave."
+    hint = "Take next_cursor of the page before, or leave it out to begin with the newest."
+    return InputInvalid(text, faults=(Fault("/cursor", InputInvalid.code, text, hint=hint, input_name="cursor"),))

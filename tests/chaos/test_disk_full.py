@@ -79,3 +79,16 @@ def test_a_job_that_ends_on_a_full_disk_is_settled_later_and_not_run_again(serve
     assert until_ended(server, held)["attempt"] == 1
     assert job(server, held)["status"] == "succeeded"
     assert until_ended(server, waiting)["status"] == "succeeded"
+
+
+def test_an_ending_on_a_full_disk_is_settled_by_itself_when_nothing_waits(server: RealComfyUI):
+    wait_until(lambda: idle(server), what="an idle queue")
+    held = occupy(server, "alone")
+    with disk_full(server):
+        refused = {"prompt": quick(120), "extra_data": {"p": "z" * 200_000}}
+        while server.post("/expeditor/submit", json=refused).ok:
+            pass
+        open_gate(server, "alone")
+        wait_until(lambda: not server.get("/queue").json()["queue_running"], what="the end of the run")
+        assert job(server, held)["status"] == "running"
+    assert until_ended(server, held)["status"] == "succeeded"

@@ -283,7 +283,7 @@ async def test_jobs_are_listed_newest_first_in_pages(http):
         ("status=done", ["/status"]),
         ("status=queued,done,gone", ["/status", "/status"]),
         ("state=queued&offset=5", ["/state", "/offset"]),
-        ("cursor=nonsense", []),
+        ("cursor=nonsense", ["/cursor"]),
     ],
 )
 async def test_a_wrong_query_is_refused_where_it_stands(http, query, pointers):

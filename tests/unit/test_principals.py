@@ -10,7 +10,7 @@ from expeditor.jobs.principals import ANONYMOUS, MAX_NAME_LENGTH, PrincipalRules
 PROXIED = PrincipalRules(user_header="X-User", proxies=("10.0.0.0/8", "192.168.1.7", "fd00::/8"))
 
 
-@pytest.mark.parametrize("remote", ["10.1.2.3", "192.168.1.7", "fd00::1"])
+@pytest.mark.parametrize("remote", ["10.1.2.3", "192.168.1.7", "fd00::1", "::ffff:10.1.2.3"])
 def test_a_trusted_proxy_names_the_user(remote):
     assert principal_of(PROXIED, remote, "grace", "ada") == Principal("grace", trusted=True)
 

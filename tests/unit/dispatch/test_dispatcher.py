@@ -160,8 +160,10 @@ def test_a_claim_that_is_granted_late_is_not_lost_and_not_asked_twice(bench):
         with pytest.raises(StoreUnavailable):
             dispatcher.claim()
     assert bench.front.asked == ["claim"]
+    assert dispatcher.owes()
     bench.front.deliver()
     assert dispatcher.claim().job.id == "a"
+    assert not dispatcher.owes()
     assert bench.job("b").status is JobStatus.QUEUED
 
 
@@ -190,6 +192,7 @@ def test_an_ending_that_cannot_be_stored_is_kept_and_stored_before_the_next_clai
         bench.dispatcher.finish("a", True, SUCCESS, IMAGES)
     assert "The disk is full." in caplog.text
     assert bench.job("a").status is JobStatus.RUNNING
+    assert bench.dispatcher.owes()
     with pytest.raises(StoreUnavailable):
         bench.dispatcher.claim()
     assert bench.job("b").status is JobStatus.QUEUED, "nothing runs on top of an unsettled job"

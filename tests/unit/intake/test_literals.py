@@ -56,7 +56,7 @@ def test_what_the_hand_check_accepts_the_schema_accepts(of: InputDefinition, bou
     if each.accepts(value):
         assert each.findings(value) == ()
         # And core would not change it, or only an integer into a float.
-        assert each.canonical(value) == value
+        assert each.canonical(value) == value or value != value  # noqa: PLR0124 - not a number equals nothing, itself included
 
 
 @settings(deadline=None)

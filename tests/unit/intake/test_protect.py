@@ -54,6 +54,7 @@ def test_a_body_is_an_object(body: Any) -> None:
         ({"number": 10**400}, ["/number"]),
         ({"client_id": []}, ["/client_id"]),
         ({"client_id": {}}, ["/client_id"]),
+        ({"extra_data": {"client_id": []}}, ["/extra_data/client_id"]),
         ({"extra_data": None}, ["/extra_data"]),
         ({"extra_data": {"extra_pnginfo": None}}, ["/extra_data/extra_pnginfo"]),
         ({"extra_data": {"extra_pnginfo": {"workflow": []}}}, ["/extra_data/extra_pnginfo/workflow"]),
