@@ -14,7 +14,9 @@ def test_accepted_jobs_survive_and_keep_their_order():
     with RealComfyUI(packs=[TEST_NODES]) as server:
         held = occupy(server, "crash")
         low, high = submit(server, quick(1), priority=2)["id"], submit(server, quick(2), priority=9)["id"]
-        native = server.post("/prompt", json={"prompt": quick(3), "_priority": 5, "client_id": "page"}).json()["prompt_id"]
+        native = server.post("/prompt", json={"prompt": quick(3), "_priority": 5, "client_id": "page"}).json()[
+            "prompt_id"
+        ]
         server.kill()
         open_gate(server, "crash")
         server.start()
