@@ -11,6 +11,7 @@ from expeditor.intake.core_shape import core_error
 from expeditor.intake.faults import pointer, refusal, shown
 from expeditor.intake.hints import Hints
 from expeditor.intake.inputs import types_fit
+from expeditor.jobs.definitions import combo_type
 from expeditor.jobs.errors import Fault, InvalidPromptId, LimitExceeded, QueueFull, Refused
 from tests.unit.intake.fake_definitions import declared
 
