@@ -14,8 +14,8 @@ from ..jobs.model import JsonObject
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
 from .lift import lift, take
+from .limits import parse_body
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
-from .validation import parse_body
 
 
 class Protection(Protocol):

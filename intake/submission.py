@@ -17,20 +17,11 @@ from .envelope import is_prompt_id
 from .faults import pointer, refusal, short
 from .lift import take
 
-FIELDS = frozenset(
-    {
-        "prompt",
-        "prompt_id",
-        "priority",
-        "_priority",
-        "client_id",
-        "extra_data",
-        "metadata",
-        "front",
-        "number",
-        "partial_execution_targets",
-    }
+JSON_FIELDS = frozenset(
+    {"prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets"}
 )
+"""Fields that are not text: in a form they hold JSON."""
+FIELDS = JSON_FIELDS | {"prompt_id", "client_id"}
 LATER_FIELDS = frozenset({"not_before", "expires_in_s", "webhook", "pool", "max_attempts"})
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_LENGTH = 256

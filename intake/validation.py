@@ -18,13 +18,11 @@ from .faults import pointer, refusal, short, shown
 from .foresight import foresee
 from .hints import Hints
 from .inputs import InputStage
-from .limits import nodes_fault, parse_body, value_faults
+from .limits import nodes_fault, value_faults
 from .links import Links, OutputTypes, chain_fault, cycle_fault, cycles, order_of, read_links
 from .policy import NodePolicy
 from .schemas import is_widget, node_schema, prompt_schema
 from .structure import shape_of
-
-__all__ = ["Checked", "PromptValidation", "ValidationRules", "parse_body"]
 
 Prompt = dict[str, dict[str, Any]]
 

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, cast
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from ..intake.faults import pointer
 from ..jobs.errors import Fault, InputInvalid, InvalidJson, LimitExceeded
 
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
@@ -139,7 +140,7 @@ def _decode(name: str, text: str) -> Any:
     except (ValueError, RecursionError) as error:
         if not text.lstrip().startswith(("{", "[")):
             return text
-        fault = Fault(pointer=f"/{_escape(name)}", code=InvalidJson.code, message=f"Not valid JSON: {_reason(error)}.")
+        fault = Fault(pointer=pointer(name), code=InvalidJson.code, message=f"Not valid JSON: {_reason(error)}.")
         raise InvalidJson(f"The field {name} is not valid JSON: {_reason(error)}.", faults=(fault,)) from error
 
 
@@ -160,9 +161,6 @@ def _reason(error: Exception) -> str:
 
 
 def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    pointer = f"/{_escape(name)}" if name else ""
-    return Fault(pointer=pointer, code=InputInvalid.code, message=message, hint=hint, input_name=name or None)
-
-
-def _escape(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+    """The fault of one field; of the whole body when ``name`` is empty."""
+    where = pointer(name) if name else ""
+    return Fault(pointer=where, code=InputInvalid.code, message=message, hint=hint, input_name=name or None)

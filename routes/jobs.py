@@ -8,22 +8,12 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ..intake.service import Caller, JobService
+from ..intake.submission import JSON_FIELDS
 from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject
 from .fields import read_fields
 from .queries import list_query, no_query, priority_change
 from .render import job_json, listing_json, verdict_json
-
-JSON_FIELDS = (
-    "prompt",
-    "priority",
-    "_priority",
-    "extra_data",
-    "metadata",
-    "front",
-    "number",
-    "partial_execution_targets",
-)
 
 
 class Schemas(Protocol):
