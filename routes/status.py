@@ -14,7 +14,9 @@ from .render import queue_json
 class StatusRoutes:
     """The handlers. ``health`` and ``ready`` do no I/O and answer also when everything else is broken."""
 
-    def __init__(self, service: JobService, health: Callable[[], dict[str, Any]], ready: Callable[[], str | None]) -> None:
+    def __init__(
+        self, service: JobService, health: Callable[[], dict[str, Any]], ready: Callable[[], str | None]
+    ) -> None:
         """``health`` gives the facts; ``ready`` gives None, or why the server should get no work now."""
         self._service = service
         self._health = health
