@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import requests
 import websocket
 
 from benchmarks import prompts
@@ -179,12 +180,13 @@ def memory(sides: Sequence[Side], jobs: int) -> Memory:
             one.load(4, prompts.bodies(jobs, 4, first_seed=0))
             before[one.name] = Figure.of([start])
             added[one.name] = Figure.of([one.rss_bytes() - start])
-            for _ in range(20):
-                asked = time.perf_counter()
-                answer = one.server.get("/expeditor/metrics")
-                if answer.status_code == 200:
-                    scrapes.append(time.perf_counter() - asked)
-                    size = len(answer.content)
+            with requests.Session() as session:  # a scraper keeps its connection
+                for _ in range(20):
+                    asked = time.perf_counter()
+                    answer = session.get(one.server.url + "/expeditor/metrics", timeout=30)
+                    if answer.status_code == 200:
+                        scrapes.append(time.perf_counter() - asked)
+                        size = len(answer.content)
     return Memory(before, added, Figure.of(scrapes) if scrapes else None, size)
 
 

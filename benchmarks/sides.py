@@ -47,9 +47,14 @@ class Side:
         return int(self.server.get("/prompt").json()["exec_info"]["queue_remaining"])
 
     def clear(self) -> None:
-        """Drop all that waits; what runs goes on."""
+        """Drop all that waits, and wait until the store has written it down; what runs goes on."""
         self.server.post("/queue", json={"clear": True})
         wait_until(lambda: self.remaining() <= 1, what=f"an empty queue on {self.name}")
+        wait_until(self._written, 60, what=f"the store of {self.name} at rest")
+
+    def _written(self) -> bool:
+        health = self.server.get("/expeditor/health")
+        return health.status_code != 200 or health.json()["store"]["pending_writes"] == 0
 
     @contextmanager
     def held(self) -> Iterator[None]:
