@@ -58,7 +58,7 @@ class Dispatcher:
         self._clock = clock
         self._monotonic = monotonic
         self._deadline_s = deadline_s
-        self._claims: dict[str, Claim] = {}
+        self._attempts: dict[str, int] = {}  # of the jobs that run here, by job id
         self._unsettled: list[_Unsettled] = []
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
@@ -91,7 +91,7 @@ class Dispatcher:
         if claim is None:
             return None
         self._tell_gap(claim)
-        self._claims[claim.job.id] = claim
+        self._attempts[claim.job.id] = claim.attempt
         self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json), claim.job.estimated_s)
         return claim
 
@@ -134,12 +134,12 @@ class Dispatcher:
         return asked.result()
 
     def _settle(self, job_id: str, ending: Ending) -> None:
-        claim = self._claims.pop(job_id, None)
-        if claim is None:
+        attempt = self._attempts.pop(job_id, None)
+        if attempt is None:
             log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
             return
         self._freed = (self._clock(), self._monotonic())
-        self._unsettled.append(_Unsettled(job_id, claim.attempt, ending))
+        self._unsettled.append(_Unsettled(job_id, attempt, ending))
         try:
             self._settle_leftovers()
         except StoreUnavailable as error:

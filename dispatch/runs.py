@@ -52,7 +52,9 @@ class RunTable:
         """A job was claimed; ``classes`` maps its node ids to class types."""
         with self._lock:
             run = _Run(classes=classes, started_s=self._monotonic(), estimated_s=estimated_s)
-            run.cancel_wanted = job_id in self._early
+            if job_id in self._early:
+                self._early.remove(job_id)  # this run's alone: another attempt of the job is another matter
+                run.cancel_wanted = True
             self._runs[job_id] = run
 
     def end(self, job_id: str, finished_at_s: float) -> RunFacts:
@@ -97,7 +99,8 @@ class RunTable:
         with self._lock:
             run = self._runs.get(job_id)
             if run is None:
-                self._early.append(job_id)
+                if job_id not in self._early:
+                    self._early.append(job_id)
                 return
             run.cancel_wanted = True
         self._interrupter.interrupt(job_id)

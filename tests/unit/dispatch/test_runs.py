@@ -143,6 +143,16 @@ def test_a_cancel_between_the_claim_and_the_begin_is_not_lost(table):
     assert table.interrupter.asked == ["a"]
 
 
+def test_a_cancel_before_the_begin_is_for_that_run_only(table):
+    table.runs.interrupt("a")
+    table.runs.interrupt("a")
+    table.begin("a")
+    table.runs.end("a", 0.0)
+    table.begin("a")
+    table.at(0.0, "execution_start")
+    assert table.interrupter.asked == []
+
+
 def test_early_wishes_are_bounded(table):
     for number in range(EARLY_WISHES + 1):
         table.runs.interrupt(f"job-{number}")
