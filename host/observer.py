@@ -35,7 +35,7 @@ def observe(server: Any, signals: Signals) -> None:
             result = original(event, data, sid, *args, **kwargs)
         elif not isinstance(event, str) or event in TO_EVERYBODY:
             result = original(event, data, None, *args, **kwargs)
-        if event in RUN_EVENTS and isinstance(data, dict):
+        if isinstance(event, str) and event in RUN_EVENTS and isinstance(data, dict):
             _tell(signals, event, cast("Mapping[str, Any]", data))
         return result
 

@@ -50,7 +50,7 @@ def signals(server):
 
 
 @pytest.mark.parametrize("sid", [None, "ada"])
-@pytest.mark.parametrize("event", ["status", "executing", "executed", "a.custom.event", PREVIEW])
+@pytest.mark.parametrize("event", ["status", "executing", "executed", "a.custom.event", PREVIEW, ["no", "word"]])
 def test_messages_go_where_they_went(server, signals, event, sid):
     assert server.send_sync(event, {"x": 1}, sid) == "sent"
     assert server.sent == [(event, {"x": 1}, sid)]
