@@ -5,9 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..jobs.model import Job, Progress
-from ..store.base import JobQuery, Reprioritise
+from ..store.base import PAGE_LIMIT_MAX, JobQuery, Reprioritise
 
-__all__ = ["DepthView", "JobListing", "JobQuery", "JobView", "QueueView", "Reprioritise", "Verdict"]
+__all__ = [
+    "PAGE_LIMIT_MAX",
+    "DepthView",
+    "JobListing",
+    "JobQuery",
+    "JobView",
+    "QueueView",
+    "Reprioritise",
+    "Verdict",
+]
 
 
 @dataclass(frozen=True, slots=True)

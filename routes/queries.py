@@ -9,12 +9,11 @@ from typing import Any
 
 from ..intake.faults import pointer, short
 from ..intake.lift import KEY, RULE, check
-from ..intake.views import JobQuery, Reprioritise
+from ..intake.views import PAGE_LIMIT_MAX, JobQuery, Reprioritise
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import JobStatus
 
 LIST_PARAMETERS = ("status", "principal", "limit", "cursor")
-MAX_LIMIT = 1000
 
 
 def no_query(query: Mapping[str, str]) -> None:
@@ -41,8 +40,8 @@ def list_query(query: Mapping[str, str]) -> JobQuery:
     one_of = f"One of {', '.join(known)}."
     faults.extend(_fault("status", f"Unknown status {short(word)}.", one_of) for word in statuses if word not in known)
     limit = query.get("limit", "50")
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= MAX_LIMIT):
-        faults.append(_fault("limit", f"limit must be a whole number from 1 to {MAX_LIMIT}."))
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= PAGE_LIMIT_MAX):
+        faults.append(_fault("limit", f"limit must be a whole number from 1 to {PAGE_LIMIT_MAX}."))
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return JobQuery(

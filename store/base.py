@@ -27,13 +27,16 @@ from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 Clock = Callable[[], float]
 """Seconds since the epoch."""
 
+PAGE_LIMIT_MAX = 1000
+"""The most jobs of one page."""
+
 MAX_DEATHS = 3
 """A job whose process died this often while it ran fails as POISON (DESIGN 8)."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """What ``page`` selects. ``cursor`` is a ``JobPage.next_cursor``; ``limit`` 1..1000, newest jobs first."""
+    """What ``page`` selects. ``cursor`` is a ``JobPage.next_cursor``; ``limit`` is 1 to ``PAGE_LIMIT_MAX``, newest jobs first."""
 
     statuses: tuple[JobStatus, ...] = ()
     principal: str | None = None

@@ -10,11 +10,10 @@ import binascii
 
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import Job, JobStatus, Payload
-from .base import JobPage, JobQuery, Place, QueueSummary
+from .base import PAGE_LIMIT_MAX, JobPage, JobQuery, Place, QueueSummary
 from .ledger import ReadLedger
 from .verbs import Done, estimate_s
 
-LIMIT_MAX = 1000
 _CURSOR_PREFIX = b"jobs:"
 _SEQ_MAX = 2**63 - 1
 
@@ -36,8 +35,8 @@ class Reading:
 
     def page(self, query: JobQuery) -> Done[JobPage]:
         """See ``JobStore.page``. ``InputInvalid`` also for a limit out of range."""
-        if not 1 <= query.limit <= LIMIT_MAX:
-            raise InputInvalid(f"limit is {query.limit}; it must be from 1 to {LIMIT_MAX}.")
+        if not 1 <= query.limit <= PAGE_LIMIT_MAX:
+            raise InputInvalid(f"limit is {query.limit}; it must be from 1 to {PAGE_LIMIT_MAX}.")
         before_seq = None if query.cursor is None else seq_of_cursor(query.cursor)
         statuses = tuple(dict.fromkeys(query.statuses))
         found = self._ledger.newest(statuses, query.principal, before_seq, query.limit + 1)
