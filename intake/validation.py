@@ -40,7 +40,7 @@ class ValidationRules:
 
     max_nodes: int = 5000
     max_depth: int = 64
-    max_string_bytes: int = 10 * 1024 * 1024
+    max_string_bytes: int = 16 * 1024 * 1024
     numeric_ids_only: bool = False
     fill_defaults: bool = True
     allow: tuple[str, ...] = ()
@@ -90,6 +90,7 @@ class PromptValidation:
         if not _outputs(graph, view, None) and not self._has_replaceable(graph, view):
             self._refuse([Fault("/prompt", "NO_OUTPUT", "The prompt has no output node, so there is nothing to run.")])
         filled = self._filled(graph, view) if self._rules.fill_defaults else graph
+        self._refuse(_misspelt(graph, filled, view, hints))
         links = read_links(filled, view.output_types)
         ordered, stuck = order_of(filled, links.edges)
         loops = [cycle_fault(filled, steps) for steps in cycles(links.edges, stuck)] if stuck else []
@@ -263,6 +264,37 @@ def _unknown(node_id: str, class_type: str, hints: Hints, definitions: Definitio
         core_type="missing_node_type",
         core_details=f"Node ID '#{short(node_id)}'",
     )
+
+
+def _misspelt(graph: Prompt, filled: Prompt, view: _View, hints: Hints) -> list[Fault]:
+    """Undeclared inputs that look like one that a default had to be filled in for: a slip that must not pass silently."""
+    faults: list[Fault] = []
+    for node_id, node in filled.items():
+        given = graph[node_id]["inputs"]
+        declared = None if node is graph[node_id] else view.input_names(node["class_type"])
+        if declared is None:
+            continue
+        missing = sorted(name for name in node["inputs"] if name not in given)
+        for name in given:
+            near = None if name in declared else hints.nearest(name, f"filled {' '.join(missing)}", missing)
+            if near is not None:
+                text = (
+                    f"Node {short(node_id)}: {node['class_type']} has no input {shown(name)}, and {near!r} is missing."
+                )
+                hint = f"did you mean {near!r}?"
+                place = pointer("prompt", node_id, "inputs", name)
+                faults.append(
+                    Fault(
+                        place,
+                        "INPUT_INVALID",
+                        text,
+                        hint=hint,
+                        node_id=node_id,
+                        class_type=node["class_type"],
+                        input_name=name,
+                    )
+                )
+    return faults
 
 
 class _LazyNames:
