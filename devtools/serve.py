@@ -125,6 +125,10 @@ def _command(setup: Setup, options: ServeOptions, data: Path) -> list[str]:
         str(options.port),
     ]
     command += ["--base-directory", str(data)]
+    if not any(word.split("=")[0] == "--database-url" for word in options.extra):
+        # ComfyUI would put its own database beside its source.
+        (data / "user").mkdir(parents=True, exist_ok=True)
+        command += ["--database-url", f"sqlite:///{data / 'user' / 'comfyui.db'}"]
     if setup.tree.from_wheel:
         say("    (this ComfyUI will say that torchaudio is missing: its audio nodes are left out, nothing else)")
     if not any(word.split("=")[0] in DEVICE_ARGUMENTS for word in options.extra) and not has_accelerator(setup.python):

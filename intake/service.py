@@ -159,11 +159,16 @@ class JobService:
         if job.status is JobStatus.QUEUED:
             place = await self._wait(self._store.place(job.id))
             if place is None:
-                return JobView(job=job)
+                return await self._moved_on(job)
             ahead_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0)
             return JobView(job=job, position=place.position, eta_s=ahead_s + job.estimated_s)
         ran_s = self._runs.running_for_s(job.id) or 0.0
         return JobView(job=job, eta_s=max(job.estimated_s - ran_s, 0.0), progress=self._runs.progress(job.id))
+
+    async def _moved_on(self, job: Job) -> JobView:
+        # It waited when it was read and was claimed before its place was: an idle machine does that with every job.
+        fresh = await self._wait(self._store.get(job.id)) or job
+        return JobView(job=fresh) if fresh.status is JobStatus.QUEUED else await self._view(fresh)
 
     async def _wait(self, future: Future[_T]) -> _T:
         try:

@@ -42,7 +42,8 @@ def styled(color: int) -> dict[str, Any]:
 
 def test_a_styled_picture_from_submit_to_its_bytes(server: RealComfyUI):
     accepted = submit(server, styled(0x336699), priority=8, metadata={"album": "first"})
-    assert (accepted["status"], accepted["priority"], accepted["metadata"]) == ("queued", 8, {"album": "first"})
+    assert accepted["status"] in ("queued", "running")
+    assert (accepted["priority"], accepted["metadata"]) == (8, {"album": "first"})
     ended = until_ended(server, accepted["id"], deadline_s=120)
     assert ended["status"] == "succeeded", ended
     assert [attempt["outcome"] for attempt in ended["attempts"]] == ["succeeded"]

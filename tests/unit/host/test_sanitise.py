@@ -54,6 +54,17 @@ def test_what_json_cannot_say_becomes_text(value, shown):
     assert before["outputs"]["9"] is value
 
 
+class FailingDict(dict):
+    """A node's own mapping that fails while it is walked."""
+
+    def items(self):
+        raise OSError("its file is gone")
+
+
+def test_a_container_that_fails_while_it_is_walked_becomes_text():
+    assert json_safe({"outputs": {"9": {"a": [FailingDict(a=1)], "b": 1}}}) == {"outputs": {"9": {"a": ["{'a': 1}"], "b": 1}}}
+
+
 @pytest.mark.parametrize("value", [deep(100_000), [10**5_000], {b"x": -(10**5_000)}, "x", {FailingText(): 1}])
 def test_the_result_can_always_be_written(value):
     after = json_safe({"outputs": {"9": [value, b"x"]}})

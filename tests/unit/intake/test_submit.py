@@ -196,6 +196,20 @@ def test_missing_widgets_get_their_declared_defaults_in_a_copy() -> None:
     ]
 
 
+def test_a_misspelt_input_is_told_instead_of_being_replaced_by_a_default() -> None:
+    prompt = graph()
+    prompt["1"]["inputs"]["heigth"] = prompt["1"]["inputs"].pop("height")
+    (fault,) = refused(prompt, InputInvalid).faults
+    assert (fault.pointer, fault.hint) == ("/prompt/1/inputs/heigth", "did you mean 'height'?")
+
+
+def test_an_undeclared_input_that_resembles_nothing_missing_stays_legal() -> None:
+    prompt = with_inputs("1", heigth=6, note="kept")
+    assert validation().submit(prompt).prompt["1"]["inputs"]["heigth"] == 6
+    del prompt["1"]["inputs"]["color"]
+    assert validation().submit(prompt).prompt["1"]["inputs"]["note"] == "kept"
+
+
 def test_links_and_combos_without_a_default_are_not_filled() -> None:
     prompt = graph()
     del prompt["2"]["inputs"]["image"], prompt["2"]["inputs"]["crop"], prompt["2"]["inputs"]["width"]
