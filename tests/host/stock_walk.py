@@ -54,8 +54,10 @@ class Pair:
 @contextmanager
 def stock_and_expeditor(env: Mapping[str, str] | None = None, args: Sequence[str] = ()) -> Iterator[Pair]:
     """Two servers started at the same time; `env` goes to the one with Expeditor."""
-    stock = RealComfyUI(with_expeditor=False, packs=[TEST_NODES], args=args)
-    ours = RealComfyUI(packs=[TEST_NODES], env=env or {}, args=args)
+    # Core runs the outputs of a prompt in the order of a set of strings: with one hash seed it is the same order on both.
+    seed = {"PYTHONHASHSEED": "0"}
+    stock = RealComfyUI(with_expeditor=False, packs=[TEST_NODES], env=seed, args=args)
+    ours = RealComfyUI(packs=[TEST_NODES], env={**seed, **(env or {})}, args=args)
     with ExitStack() as stack, ThreadPoolExecutor(2) as pool:
         started = [pool.submit(server.__enter__) for server in (stock, ours)]
         for server, start in zip((stock, ours), started, strict=True):

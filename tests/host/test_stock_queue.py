@@ -23,6 +23,7 @@ from tests.host.stock_walk import (
     stock_and_expeditor,
     walk,
 )
+from tests.support.waiting import wait_until
 
 PREFIXES = pytest.mark.parametrize("prefix", ["", "/api"], ids=["plain", "api"])
 CLIENT = "a-client"
@@ -38,7 +39,10 @@ def servers() -> Iterator[Pair]:
 def pair(servers: Pair) -> Pair:
     """Both servers idle, with an empty history."""
     for server in servers.both:
-        assert server.get("/prompt").json() == {"exec_info": {"queue_remaining": 0}}
+        # After a failed test one of the two may still be at work.
+        wait_until(
+            lambda server=server: server.get("/prompt").json() == {"exec_info": {"queue_remaining": 0}}, what="rest"
+        )
         assert server.post("/history", json={"clear": True}).status_code == 200
     return servers
 
