@@ -5,12 +5,13 @@ Owns what ComfyUI has to be asked or told. The painting itself is `style.apply`.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import comfy.model_management
 import comfy.utils
 from comfy_api.latest import io
+
+from .schema import schema
 
 NODE_ID = "StyleTransferNode"
 # A stroke layer is painted faster in tiles that fit the processor's cache; a GPU wants few and large ones.
@@ -27,17 +28,15 @@ class StyleTransferNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> Any:
         """One picture batch in, one of the same shape out."""
-        declared: dict[str, Any] = {
-            "node_id": NODE_ID,
-            "display_name": "Style transfer",
-            "category": "Expeditor/Style",
-            "description": "Paints pictures in a style, with brush or pencil. Needs no model files.",
-            "inputs": _inputs(),
-            "outputs": [io.Image.Output("IMAGE", tooltip="The painted pictures, of the same size.")],
-            "search_aliases": ["painting", "van gogh", "pencil", "sketch", "artistic"],
-        }
-        known = {field.name for field in dataclasses.fields(io.Schema)}
-        return io.Schema(**{name: value for name, value in declared.items() if name in known})
+        return schema(
+            node_id=NODE_ID,
+            display_name="Style transfer",
+            category="Expeditor/Style",
+            description="Paints pictures in a style, with brush or pencil. Needs no model files.",
+            inputs=_inputs(),
+            outputs=[io.Image.Output("IMAGE", tooltip="The painted pictures, of the same size.")],
+            search_aliases=["painting", "van gogh", "pencil", "sketch", "artistic"],
+        )
 
     @classmethod
     def execute(cls, image: Any, style: str, intensity: float, seed: int = 0, stroke_scale: float = 1.0) -> Any:

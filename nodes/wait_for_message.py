@@ -6,7 +6,6 @@ Owns the waiting: its deadline, its interruption, and telling the page. Does not
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from typing import Any
 
 import comfy.model_management
@@ -16,6 +15,7 @@ from server import PromptServer
 
 from ..events.mailbox import Wait
 from ..runtime.services import current
+from .schema import schema
 
 LOOK_INTERVAL_S = 0.1
 MAX_TIMEOUT_S = 86400.0
@@ -32,18 +32,16 @@ class WaitForMessage(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> Any:
         """One text comes out: the message, or the default at the deadline."""
-        declared: dict[str, Any] = {
-            "node_id": "WaitForMessage",
-            "display_name": "Wait for message",
-            "category": "Expeditor/Flow",
-            "description": "Pauses until a message is sent to this node, from its own button or over HTTP.",
-            "inputs": _inputs(),
-            "outputs": [io.String.Output("message", display_name="message", tooltip="The text that was sent.")],
-            "hidden": [io.Hidden.unique_id],
-            "not_idempotent": True,
-        }
-        known = {field.name for field in dataclasses.fields(io.Schema)}
-        return io.Schema(**{name: value for name, value in declared.items() if name in known})
+        return schema(
+            node_id="WaitForMessage",
+            display_name="Wait for message",
+            category="Expeditor/Flow",
+            description="Pauses until a message is sent to this node, from its own button or over HTTP.",
+            inputs=_inputs(),
+            outputs=[io.String.Output("message", display_name="message", tooltip="The text that was sent.")],
+            hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
+        )
 
     @classmethod
     def fingerprint_inputs(cls, **_inputs: Any) -> float:
