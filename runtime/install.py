@@ -1,6 +1,7 @@
 """``install()``: settings, services, hooks, routes, start-up. Called once by the pack's doorway; never raises.
 
-With anything missing (no server, wrong settings) it stands down with one clear log line and ComfyUI goes on.
+With anything missing (no server, wrong settings, a ComfyUI that does not fit) it stands down with one clear log line and
+ComfyUI goes on.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ..routes.metrics import MetricsRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import route_table
 from ..telemetry.logs import configure
-from .hooks import install_hooks
+from .hooks import install_hooks, stand_down
 from .lifespan import Lifespan
 from .services import Services, build, set_current
 from .settings import Settings, SettingsError, load
@@ -29,6 +30,17 @@ log = logging.getLogger("expeditor.runtime")
 
 def install() -> None:
     """Put Expeditor into the running ComfyUI."""
+    try:
+        _install()
+    except Exception:  # noqa: BLE001 - the pack's nodes and ComfyUI itself must load also when we do not fit
+        log.warning(
+            "Expeditor could not be installed; ComfyUI goes on without it",
+            exc_info=True,
+            extra={"event": "install.failed"},
+        )
+
+
+def _install() -> None:
     server = prompt_server()
     if server is None:
         log.warning("Expeditor stands down: there is no ComfyUI server in this process.")
@@ -46,7 +58,12 @@ def install() -> None:
     services = build(settings, server, data_dir)
     set_current(services)
     install_hooks(services)
-    _register(services, server)
+    try:
+        _register(services, server)
+    except Exception:
+        # Without its start-up the swapped queue would never open.
+        stand_down(services, "Expeditor's routes could not be registered; the log says why")
+        raise
     log.info(
         "Expeditor is installed; settings %s", settings.redacted() or "as by default", extra={"event": "install.done"}
     )
