@@ -1,4 +1,4 @@
-"""Fits telemetry to the ports of the other rooms. No rules here."""
+"""Fits telemetry to the ports of the other rooms; owns which requests are worth a log line."""
 
 from __future__ import annotations
 
