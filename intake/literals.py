@@ -25,7 +25,6 @@ _KEY_CHARS = 400
 _COMPACT_CHARS = 200
 _KINDS = {"INT": "an integer", "FLOAT": "a number", "STRING": "a string", "BOOLEAN": "a boolean"}
 _COERCE: dict[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
-_UNFIT = object()
 
 
 @dataclass(frozen=True, slots=True)
