@@ -22,7 +22,7 @@ from typing import Any
 import execution
 import nodes
 
-from ..jobs.errors import ExpeditorError, StoreUnavailable
+from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Claim, Job
 from .context import SUBMISSION, remember_commit
 from .native import NativeItem, new_job, with_client_id
@@ -240,7 +240,9 @@ class ExpeditorQueue(execution.PromptQueue):
         if wiring.stood_down:
             return
         for item in items:
-            remember_commit(wiring.line.cancel(item[1]))
+            commit = wiring.line.cancel(item[1])
+            commit.add_done_callback(partial(_tell_lost_cancel, item[1]))
+            remember_commit(commit)
 
     def _drop(self, item: NativeItem, *, tell: bool = True) -> None:
         self._forget(self.queue, item)
@@ -254,3 +256,14 @@ class ExpeditorQueue(execution.PromptQueue):
             if other is item:
                 del items[index]
                 return
+
+
+def _tell_lost_cancel(job_id: str, commit: Future[Job]) -> None:
+    # No request may wait for it (another pack called), and the row would bring the job back at the next start.
+    error = commit.exception()
+    if error is not None and not isinstance(error, NotFound):
+        log.warning(
+            "A deleted job could not be cancelled in the store: %s",
+            error,
+            extra={"event": "cancel.lost", "job_id": job_id},
+        )
