@@ -51,5 +51,5 @@ class ComfyFiles:
         try:
             path = (root / subfolder / name).resolve()
             return path.stat().st_size if path.is_relative_to(root) else None
-        except (OSError, ValueError):
+        except (OSError, ValueError, RuntimeError):  # RuntimeError: a link to itself, before Python 3.13
             return None

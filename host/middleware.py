@@ -26,6 +26,9 @@ QUIET_PREFIXES = ("/extensions", "/view", "/ws", "/assets", "/scripts", "/templa
 """Files and page state: not part of the API, so neither counted nor logged."""
 
 
+_UTF_8 = ("utf-8", "utf8")
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """What the middleware works with."""
@@ -127,8 +130,12 @@ async def _commit_before_answer(
 
 
 async def _read(request: web.Request) -> bytes:
+    """The body as UTF-8, whatever charset its label names: core decodes by the label, and fails where it cannot."""
     try:
-        return await request.read()
+        raw, charset = await request.read(), request.charset or "utf-8"
+        return raw if charset.lower() in _UTF_8 else raw.decode(charset).encode("utf-8", "surrogatepass")
+    except (LookupError, UnicodeError, ValueError) as error:
+        raise InvalidJson("The body cannot be read by the charset that its Content-Type names.") from error
     except web.HTTPRequestEntityTooLarge as error:
         raise LimitExceeded(
             "The body is larger than this ComfyUI accepts (--max-upload-size).", too_large=True

@@ -18,7 +18,7 @@ def json_safe(value: dict[str, Any]) -> dict[str, Any]:
     """``value`` if JSON can say it, else a copy in which what JSON cannot say has become text."""
     try:
         json.dumps(value)
-    except (TypeError, ValueError, RecursionError):
+    except Exception:  # noqa: BLE001 - a node's own dict or list may fail in any way while it is walked
         return cast("dict[str, Any]", _plain(value, DEPTH, []))
     return value
 
@@ -29,9 +29,12 @@ def _plain(value: Any, depth: int, above: list[int]) -> Any:
         return "..."
     if isinstance(value, (dict, list, tuple)):
         above.append(id(cast("object", value)))
-        plain = _walked(value, depth - 1, above)
-        above.pop()
-        return plain
+        try:
+            return _walked(value, depth - 1, above)
+        except Exception:  # noqa: BLE001 - see json_safe
+            return _text(cast("object", value))
+        finally:
+            above.pop()
     if value is None or isinstance(value, (str, float, bool)) or (isinstance(value, int) and _is_sayable(value)):
         return value
     return _text(value)

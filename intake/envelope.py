@@ -29,6 +29,11 @@ def envelope_faults(body: dict[str, Any]) -> Iterator[Fault]:
     yield from _target_faults(body.get("partial_execution_targets"))
 
 
+def known_targets(targets: list[str], prompt: dict[str, Any]) -> list[str]:
+    """The targets that the prompt has, each once. Core looks every output up in the list: a long one would stop its loop."""
+    return [target for target in dict.fromkeys(targets) if target in prompt]
+
+
 def is_prompt_id(text: object) -> bool:
     """Whether ``text`` is a canonical lower-case UUID."""
     return isinstance(text, str) and _UUID.fullmatch(text) is not None

@@ -13,6 +13,7 @@ from ..jobs.errors import Fault, InvalidPrompt
 from ..jobs.model import JsonObject
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
+from .envelope import known_targets
 from .lift import lift, take
 from .limits import parse_body
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
@@ -47,6 +48,9 @@ class StockGate:
             # Core would make the text "None" of it, one id for all such clients.
             prompt.pop("prompt_id")
         self._validation.protect(prompt)
+        targets, graph = prompt.get("partial_execution_targets"), prompt.get("prompt")
+        if isinstance(targets, list) and isinstance(graph, dict):
+            prompt["partial_execution_targets"] = known_targets(cast("list[str]", targets), cast("JsonObject", graph))
         user = headers.get(self._principals.user_header) if self._principals.user_header else None
         principal = principal_of(self._principals, remote, user, prompt.get("client_id"))
         return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal)

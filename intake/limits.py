@@ -140,6 +140,16 @@ def _excess(value: object, max_depth: int, max_string_bytes: int) -> str | None:
     return f"is nested deeper than {max_depth} levels"
 
 
+def deeper_than(value: object, max_depth: int) -> bool:
+    """Whether objects and lists stand in each other more than ``max_depth`` deep; not recursive."""
+    level: list[Any] = [value]
+    for _ in range(max_depth):
+        level = [part for holder in level for part in _parts(holder) if isinstance(part, (list, dict))]
+        if not level:
+            return False
+    return True
+
+
 def _parts(holder: Any) -> Any:
     return cast("dict[str, Any]", holder).values() if isinstance(holder, dict) else holder
 

@@ -20,6 +20,7 @@ from ..jobs.principals import PrincipalRules, principal_of
 from ..jobs.transitions import is_terminal
 from ..store.base import JobQuery, JobStore, QueueSummary, Reprioritise
 from .core_faults import faults_of
+from .envelope import known_targets
 from .faults import refusal
 from .ports import CoreValidator, QueueDoor, Runs
 from .submission import SubmitRequest, parse_submission
@@ -114,17 +115,15 @@ class JobService:
     async def list(self, query: JobQuery) -> JobListing:
         """Jobs by filter, newest first. Raises ``InputInvalid`` for a cursor that is not ours."""
         page = await self._wait(self._store.page(query))
-        views = await asyncio.gather(*(self._view(job) for job in page.jobs))
+        # One after the other: a long page must not stand in front of all other questions to the store.
+        views = [await self._view(job) for job in page.jobs]
         return JobListing(jobs=tuple(views), next_cursor=page.next_cursor)
 
     async def cancel(self, job_id: str) -> JobView:
         """Cancel a job; idempotent. A running one is interrupted, now or at its first sign of life."""
-        job = await self._wait(self._store.cancel(job_id))
-        if job.status is JobStatus.CANCELING:
-            self._runs.interrupt(job_id)
-        else:
-            self._door.remove(job_id)
-        return await self._view(job)
+        asked = self._store.cancel(job_id)
+        asked.add_done_callback(self._canceled)
+        return await self._view(await self._wait(asked))
 
     async def reprioritise(self, job_id: str, change: Reprioritise) -> JobView:
         """Give a waiting job another place. Raises ``NotFound``, or ``Conflict`` when it does not wait."""
@@ -139,10 +138,21 @@ class JobService:
 
     async def _judge(self, prompt_id: str, request: SubmitRequest) -> tuple[JsonObject, tuple[str, ...]]:
         checked = self._validation.submit(request.prompt)
-        verdict = await self._core.validate(prompt_id, checked.prompt, request.targets)
+        targets = None if request.targets is None else known_targets(request.targets, checked.prompt)
+        verdict = await self._core.validate(prompt_id, checked.prompt, targets)
         if not verdict.valid or verdict.node_errors:
             raise _refusal(verdict.error, verdict.node_errors)
         return checked.prompt, verdict.outputs_to_execute
+
+    def _canceled(self, asked: Future[Job]) -> None:
+        # Called when it is committed, on the store's thread: also when the client's wait for that ran out.
+        if asked.exception() is not None:
+            return
+        job = asked.result()
+        if job.status is JobStatus.CANCELING:
+            self._runs.interrupt(job.id)
+        else:
+            self._door.remove(job.id)
 
     def _principal(self, caller: Caller, client_id: str | None) -> Principal:
         return principal_of(self._principals, caller.remote, caller.user, client_id)

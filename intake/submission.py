@@ -11,11 +11,12 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..jobs.errors import Fault, InputInvalid, InvalidPromptId
+from ..jobs.errors import Fault, InputInvalid, InvalidPromptId, LimitExceeded
 from ..jobs.model import JsonObject
 from .envelope import is_prompt_id
 from .faults import pointer, refusal, short
 from .lift import take
+from .limits import deeper_than
 
 JSON_FIELDS = frozenset(
     {"prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets"}
@@ -25,6 +26,8 @@ FIELDS = JSON_FIELDS | {"prompt_id", "client_id"}
 LATER_FIELDS = frozenset({"not_before", "expires_in_s", "webhook", "pool", "max_attempts"})
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_LENGTH = 256
+MAX_EXTRA_DEPTH = 200
+"""ComfyUI copies what it lists recursively: deeper than some 450 levels, listing or interrupting any job would fail."""
 MAX_FAULTS = 100
 """Most faults listed, and most unknown fields looked at: a body of a million names must not cost a second of the loop."""
 
@@ -128,6 +131,9 @@ def _extra_data(extra_data: Any) -> list[Fault]:
         return []
     faults: list[Fault] = []
     holder = cast("JsonObject", extra_data)
+    if deeper_than(holder, MAX_EXTRA_DEPTH):
+        text = f"extra_data is nested deeper than {MAX_EXTRA_DEPTH} levels."
+        faults.append(Fault(pointer("extra_data"), LimitExceeded.code, text))
     if isinstance(holder.get("client_id"), (list, dict)):
         faults.append(Fault(pointer("extra_data", "client_id"), InputInvalid.code, "client_id must be text."))
     path = ("extra_data",)

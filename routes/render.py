@@ -98,7 +98,8 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
-    query = urlencode({"filename": output.name, "subfolder": output.subfolder, "type": output.folder})
+    parts = {"filename": output.name, "subfolder": output.subfolder, "type": output.folder}
+    query = urlencode(parts, errors="surrogatepass")  # nodes may name files by text that no UTF-8 can hold
     return {
         "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"expeditor:{job.id}:{number}")),
         "job_id": job.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -73,10 +74,10 @@ async def test_priority_is_taken_from_every_place_and_the_prompt_is_left_clean(h
 
 
 async def test_what_goes_to_comfyui(http, edge):
-    await submitted(http, client_id="ada", extra_data={"a": 1}, number=-2, partial_execution_targets=["9"])
+    await submitted(http, client_id="ada", extra_data={"a": 1}, number=-2, partial_execution_targets=["1", "1", "9"])
     (entry,) = edge.door.entries
     assert (entry.extra_data, entry.number, entry.front) == ({"a": 1, "client_id": "ada"}, -2.0, True)
-    assert (entry.outputs_to_execute, edge.core.targets) == (("9",), [["9"]])
+    assert (entry.outputs_to_execute, edge.core.targets) == (("1",), [["1"]]), "core sees the ids that the prompt has"
 
 
 async def test_a_trusted_proxys_user_owns_the_job(http):
@@ -356,3 +357,12 @@ async def test_a_running_job_keeps_its_place(http, edge):
     response = await http.post(f"/expeditor/jobs/{job_id}/priority", json={"priority": 9})
     assert (await response.json())["error"]["details"]["status"] == "running"
     assert response.status == 409
+
+
+async def test_a_file_named_by_text_that_no_utf8_holds_leaves_the_lists_readable(http, edge):
+    enqueue(edge.store, "a")
+    odd = replace(IMAGE, name="\ud800.png", subfolder="\udcff")
+    done(edge.store.finish("a", claim(edge.store).attempt, replace(ending(), outputs=(odd,))))
+    (output,) = (await got(http, "/expeditor/jobs/a"))["outputs"]
+    assert (output["name"], "%ED%A0%80.png" in output["url"]) == ("\ud800.png", True)
+    assert [job["id"] for job in (await got(http, "/expeditor/jobs"))["jobs"]] == ["a"]

@@ -289,3 +289,20 @@ async def test_the_log_names_the_client_and_the_code(http, server, sent, client_
 async def test_pages_and_files_are_not_told(http, server, path):
     assert (await http.get(path)).status == 200
     assert server.log.seen == []
+
+
+@pytest.mark.parametrize("label", ["nope", "rot13", "utf-32", "idna"])
+@pytest.mark.parametrize("path", ["/prompt", "/queue", "/free"])
+async def test_a_label_that_core_could_not_decode_by_is_refused(http, server, path, label):
+    headers = {"Content-Type": f"application/json; charset={label}"}
+    response = await http.post(path, data=b'{"prompt": {"\xff": 1}}', headers=headers)
+    assert (response.status, response.reason) == (400, "INVALID_JSON")
+    assert server.core.bodies == []
+
+
+async def test_a_body_in_another_charset_is_read_by_its_label(http, server):
+    text = '{"prompt": {"_priority": 8}, "client_id": "\u00e9"}'
+    headers = {"Content-Type": "application/json; charset=utf-16"}
+    response = await http.post("/prompt", data=text.encode("utf-16"), headers=headers)
+    assert response.status == 200
+    assert (server.core.submissions[0].priority, server.core.bodies) == (8, [json.loads(text)])

@@ -120,3 +120,10 @@ def test_stock_bodies_that_would_be_a_500(gate, method, path, raw, query):
 )
 def test_what_stock_takes_passes(gate, method, path, raw, query):
     gate.check(method, path, raw, query)
+
+
+def test_core_gets_no_targets_but_those_that_the_prompt_has(gate):
+    body = {"prompt": {"3": {}, "4": {}}, "partial_execution_targets": ["9", "4", "4"]}
+    assert prepared(gate, body).body["partial_execution_targets"] == ["4"]
+    assert "partial_execution_targets" not in prepared(gate, {"prompt": {}}).body
+    assert prepared(gate, {"prompt": {}, "partial_execution_targets": None}).body["partial_execution_targets"] is None

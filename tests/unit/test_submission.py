@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expeditor.intake.submission import LATER_FIELDS, MAX_FAULTS, parse_submission
+from expeditor.intake.submission import LATER_FIELDS, MAX_EXTRA_DEPTH, MAX_FAULTS, parse_submission
 from expeditor.jobs.errors import InputInvalid, InvalidPromptId, Refused
 
 UUID = "0b8f9c1e-0000-4000-8000-00000000abcd"
@@ -145,3 +145,11 @@ def test_a_flood_of_unknown_fields_is_told_in_part():
     error = refused(**{"x" * 500 + str(number): 1 for number in range(5_000)})
     assert len(error.faults) == MAX_FAULTS
     assert all(len(fault.pointer) < 100 for fault in error.faults)
+
+
+def test_extra_data_that_comfyui_could_not_copy_is_refused():
+    deep: list = []
+    for _ in range(MAX_EXTRA_DEPTH - 2):
+        deep = [deep]
+    assert parsed(extra_data={"x": deep}).extra_data == {"x": deep}
+    assert pointers(refused(extra_data={"x": [deep]})) == ["/extra_data"]

@@ -62,7 +62,9 @@ class FailingDict(dict):
 
 
 def test_a_container_that_fails_while_it_is_walked_becomes_text():
-    assert json_safe({"outputs": {"9": {"a": [FailingDict(a=1)], "b": 1}}}) == {"outputs": {"9": {"a": ["{'a': 1}"], "b": 1}}}
+    assert json_safe({"outputs": {"9": {"a": [FailingDict(a=1)], "b": 1}}}) == {
+        "outputs": {"9": {"a": ["{'a': 1}"], "b": 1}}
+    }
 
 
 @pytest.mark.parametrize("value", [deep(100_000), [10**5_000], {b"x": -(10**5_000)}, "x", {FailingText(): 1}])
