@@ -27,6 +27,7 @@ class Foresight:
     failing_outputs: int
     faulty_nodes: int
     visited_nodes: int
+    good_outputs: tuple[str, ...] = ()
 
     @property
     def refused(self) -> bool:
@@ -66,7 +67,24 @@ def foresee(
         sum(1 for output in outputs if output in bad),
         len(faulty),
         len(visited),
+        tuple(output for output in outputs if output not in bad),
     )
+
+
+def hurting_links(
+    links: Links, good_outputs: tuple[str, ...], declared: Callable[[str], frozenset[str] | None]
+) -> list[Fault]:
+    """Dangling links that core does not see but its worker follows: in undeclared inputs of nodes that would run.
+
+    Stock ComfyUI accepts such a prompt and loses its worker thread over it.
+    """
+    running = _upstream(list(good_outputs), links.edges)
+    found: list[Fault] = []
+    for fault in links.dangling:
+        names = declared(fault.node_id or "")
+        if fault.node_id in running and (names is None or fault.input_name not in names):
+            found.append(fault)
+    return found
 
 
 def _declared_only(edges: list[Edge], names: frozenset[str] | None) -> list[Edge]:

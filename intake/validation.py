@@ -15,7 +15,7 @@ from ..jobs.definitions import MISSING, DefinitionSource, InputDefinition, NodeD
 from ..jobs.errors import Fault
 from .envelope import envelope_faults
 from .faults import pointer, refusal, short, shown
-from .foresight import foresee
+from .foresight import foresee, hurting_links
 from .hints import Hints
 from .inputs import InputStage
 from .limits import nodes_fault, value_faults
@@ -122,7 +122,6 @@ class PromptValidation:
         self._limits_and_policy(graph)
         view = _View(self._definitions)
         links = read_links(graph, self._output_types or view.output_types)
-        self._refuse(links.dangling)
         ordered, stuck = order_of(graph, links.edges)
         chain = chain_fault(ordered, stuck, links.edges)
         self._refuse([chain] if chain is not None else [])
@@ -189,7 +188,7 @@ class PromptValidation:
     def _refuse_what_core_tells_badly(
         self, graph: Prompt, view: _View, links: Links, stuck: set[str], targets: list[str] | None
     ) -> None:
-        vague = bool(stuck or links.odd)
+        vague = bool(stuck or links.odd or links.dangling)
         if not vague and len(graph) <= _FEW_OUTPUTS:
             return
         if any(view.get(node["class_type"]) is None for node in graph.values()):
@@ -198,15 +197,22 @@ class PromptValidation:
         if not vague and len(outputs) <= _FEW_OUTPUTS:
             return
         hints = Hints()
-        seen = foresee(
-            graph,
-            outputs,
-            links,
-            lambda node_id: self._inputs.faults(graph, node_id, view.get, hints),
-            lambda node_id: view.input_names(graph[node_id]["class_type"]),
-        )
+        dangling: dict[str | None, list[Fault]] = {}
+        for fault in links.dangling:
+            dangling.setdefault(fault.node_id, []).append(fault)
+
+        def declared(node_id: str) -> frozenset[str] | None:
+            return view.input_names(graph[node_id]["class_type"])
+
+        def faults(node_id: str) -> list[Fault]:
+            names = declared(node_id)
+            links_of = [each for each in dangling.get(node_id, ()) if names is None or each.input_name in names]
+            return [*links_of, *self._inputs.faults(graph, node_id, view.get, hints)]
+
+        seen = foresee(graph, outputs, links, faults, declared)
         if seen.faults and (seen.costly or (vague and seen.refused)):
             self._refuse(seen.faults)
+        self._refuse(hurting_links(links, seen.good_outputs, declared))
 
     def _refuse(self, faults: Iterable[Fault]) -> None:
         found = tuple(faults)

@@ -181,50 +181,42 @@ _INPUT = _prompts(
     ("INT above max", graph(n1__width=99_999), {"at": "value_bigger_than_max"}),
     type="prompt_outputs_failed_validation",
 )
-_LINK = (
-    _prompts(
-        "link",
-        ("to a missing node", graph(n3__images=["77", 0])),
-        ("id a number", graph(n3__images=[2, 0])),
-        ("id null", graph(n3__images=[None, 0])),
-        ("id a list", graph(n3__images=[["2"], 0])),
-        ("index out of range", graph(n3__images=["2", 5])),
-        ("index text", graph(n3__images=["2", "0"])),
-        ("index a half", graph(n3__images=["2", 0.5])),
-        ("index 0.0", graph(n3__images=["2", 0.0])),
-        ("index null", graph(n3__images=["2", None])),
-        ("undeclared, to a missing node", graph(n2__other=["77", 0]), {"at": "/prompt/2/inputs/other"}),
-        ("self-loop", graph(n2__image=["2", 0]), {"code": "CYCLE", "at": "/prompt/2/inputs/image"}),
-        (
-            "cycle of two",
-            {**graph(n2__image=["9", 0]), "9": {"class_type": "ImageInvert", "inputs": {"image": ["2", 0]}}},
-            {"code": "CYCLE", "at": "dependency_cycle"},
-        ),
-        code="LINK_INVALID",
-        type="prompt_outputs_failed_validation",
-        at="/prompt/3/inputs/images",
-    )
-    + _prompts(
-        "link",
-        ("index -1", graph(n3__images=["2", -1])),
-        ("index false", graph(n3__images=["2", False])),
-        (
-            "unreachable cycle",
-            {
-                **graph(),
-                "8": {"class_type": "ImageInvert", "inputs": {"image": ["9", 0]}},
-                "9": {"class_type": "ImageInvert", "inputs": {"image": ["8", 0]}},
-            },
-        ),
-        status=200,
-        ends="success",
-    )
-    + _prompts(
-        "link",
-        ("unreachable, to a missing node", with_node({"class_type": "ImageInvert", "inputs": {"image": ["77", 0]}})),
-        code="LINK_INVALID",
-        at="/prompt/9/inputs/image",
-    )
+_LINK = _prompts(
+    "link",
+    ("to a missing node", graph(n3__images=["77", 0])),
+    ("id a number", graph(n3__images=[2, 0])),
+    ("id null", graph(n3__images=[None, 0])),
+    ("id a list", graph(n3__images=[["2"], 0])),
+    ("index out of range", graph(n3__images=["2", 5])),
+    ("index text", graph(n3__images=["2", "0"])),
+    ("index a half", graph(n3__images=["2", 0.5])),
+    ("index 0.0", graph(n3__images=["2", 0.0])),
+    ("index null", graph(n3__images=["2", None])),
+    ("undeclared, to a missing node", graph(n2__other=["77", 0]), {"at": "/prompt/2/inputs/other"}),
+    ("self-loop", graph(n2__image=["2", 0]), {"code": "CYCLE", "at": "/prompt/2/inputs/image"}),
+    (
+        "cycle of two",
+        {**graph(n2__image=["9", 0]), "9": {"class_type": "ImageInvert", "inputs": {"image": ["2", 0]}}},
+        {"code": "CYCLE", "at": "dependency_cycle"},
+    ),
+    code="LINK_INVALID",
+    type="prompt_outputs_failed_validation",
+    at="/prompt/3/inputs/images",
+) + _prompts(
+    "link",
+    ("index -1", graph(n3__images=["2", -1])),
+    ("index false", graph(n3__images=["2", False])),
+    ("unreachable, to a missing node", with_node({"class_type": "ImageInvert", "inputs": {"image": ["77", 0]}})),
+    (
+        "unreachable cycle",
+        {
+            **graph(),
+            "8": {"class_type": "ImageInvert", "inputs": {"image": ["9", 0]}},
+            "9": {"class_type": "ImageInvert", "inputs": {"image": ["8", 0]}},
+        },
+    ),
+    status=200,
+    ends="success",
 )
 _LEGAL = _prompts(
     "legal",

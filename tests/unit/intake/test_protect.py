@@ -218,3 +218,24 @@ def test_nothing_but_a_refusal_comes_out_for_any_body(body: dict[str, Any]) -> N
     if error is not None:
         assert error.faults
         json.dumps(core_error(error))
+
+
+def test_a_dangling_link_that_core_drops_is_left_to_core() -> None:
+    """A graph that somebody still works on: one output is good, the others are dropped by core."""
+    save = {"class_type": "SaveImage", "inputs": {"images": ["77", 0], "filename_prefix": "x"}}
+    for further in (
+        {"8": save},
+        {"8": {"class_type": "ImageScale", "inputs": {"image": ["77", 0]}}},
+        {
+            "8": {**save, "inputs": {**save["inputs"], "images": ["9", 0]}},
+            "9": {**save, "inputs": {"other": ["77", 0]}},
+        },
+    ):
+        protect({"prompt": {**graph(), **further}})
+
+
+def test_an_undeclared_dangling_link_of_what_would_run_is_refused_also_beside_a_bad_output() -> None:
+    body = changed("1", other=["77", 0])
+    bad = {"class_type": "SaveImage", "inputs": {"images": ["78", 0], "filename_prefix": "x"}}
+    body["prompt"]["8"] = bad
+    assert refused(body) == ("LINK_INVALID", ["/prompt/1/inputs/other"])
