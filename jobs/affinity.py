@@ -1,0 +1,85 @@
+"""Model affinity: which of the first in line to take next, so that models are loaded less often.
+
+Pure. Owns the rule and its limits; does not know which models are resident (``host``) nor who keeps the line (a store).
+
+Limits: nobody is passed over by work of more than ``slack_s`` in all, whoever stood at the head meanwhile; nobody by a
+job whose score is further than ``slack_s`` behind the head's; nobody at all who was put in front by hand. Work is
+counted as estimated when it passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from . import ordering
+from .model import Job
+from .ordering import OrderPolicy
+
+DEPTH = 32
+"""How many of the line are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class AffinityPolicy:
+    """How far order may give way to models that are resident; 0 turns affinity off.
+
+    With ``strict``, scores are whole priorities instead of seconds, so only jobs of one priority pass each other.
+    """
+
+    slack_s: float = 30.0
+    strict: bool = False
+
+    @property
+    def window(self) -> float:
+        """How far behind the head's score a job may stand and still pass."""
+        return 0.0 if self.strict else self.slack_s
+
+
+@dataclass(frozen=True, slots=True)
+class InLine:
+    """A waiting job as the rule sees it. ``in_front``: put there by hand, so nobody passes it."""
+
+    job_id: str
+    score: float
+    estimated_s: float
+    models: frozenset[str]
+    in_front: bool = False
+
+    @classmethod
+    def of(cls, job: Job, models: frozenset[str], order: OrderPolicy) -> InLine:
+        """A stored job. A score before that of its own tag tells that it was put in front."""
+        in_front = job.score < ordering.score(order, job.start_tag, job.priority)
+        return cls(job.id, job.score, job.estimated_s, models, in_front)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who is next, and for each job passed over now by how much work, in seconds, it has been passed over in all."""
+
+    job_id: str
+    passed_over_s: Mapping[str, float]
+
+
+def choose(
+    line: Sequence[InLine], resident: AbstractSet[str], passed_over_s: Mapping[str, float], policy: AffinityPolicy
+) -> Choice:
+    """The head, or the first behind it that has all its models resident and may pass all who stand before it.
+
+    ``line``: the first ``DEPTH`` (or fewer) waiting jobs by ``ordering.sort_key``; at least one. ``passed_over_s``: what
+    earlier choices came to, for jobs that still wait; the caller adds each ``Choice``'s and forgets jobs that wait no more.
+    A job without models has nothing to load: it neither passes nor is it passed.
+    """
+    head = line[0]
+    if not head.models or head.models <= resident:
+        return Choice(head.job_id, {})
+    passed: dict[str, float] = {}
+    for candidate in line[:DEPTH]:
+        if candidate.score > head.score + policy.window or candidate.in_front:
+            break
+        work_s = max(candidate.estimated_s, ordering.SHORTEST_S)
+        if candidate.models and candidate.models <= resident and max(passed.values()) + work_s <= policy.slack_s:
+            return Choice(candidate.job_id, {job_id: so_far + work_s for job_id, so_far in passed.items()})
+        passed[candidate.job_id] = passed_over_s.get(candidate.job_id, 0.0)
+    return Choice(head.job_id, {})
