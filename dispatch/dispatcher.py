@@ -26,6 +26,7 @@ from .verdict import RunReport, judge
 log = logging.getLogger("expeditor.dispatch")
 Clock = Callable[[], float]
 _T = TypeVar("_T")
+_SECRET_LOST = "The job needs a partner key that was sent with it; keys are never stored and the server restarted. Submit it again."
 
 
 @dataclass(slots=True)
@@ -69,7 +70,7 @@ class Dispatcher:
         kept: list[Any] = []
         for job, payload in recovered.waiting:
             if job.needs_secret:
-                self._fail_secret(job.id)
+                self.give_up(job.id, Cause.SECRET_LOST, _SECRET_LOST)
             else:
                 kept.append((job, payload))
         return replace(recovered, waiting=tuple(kept))
@@ -104,12 +105,15 @@ class Dispatcher:
     ) -> None:
         """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim."""
         facts = self._runs.end(job_id, self._clock())
-        ending = judge(RunReport(succeeded=succeeded, messages=messages, outputs=outputs), facts)
-        sized = tuple(
-            replace(output, size_bytes=self._files.size_bytes(output.folder, output.subfolder, output.name))
-            for output in ending.outputs
-        )
-        self._settle(job_id, replace(ending, outputs=sized))
+        try:
+            ending = self._sized(judge(RunReport(succeeded=succeeded, messages=messages, outputs=outputs), facts))
+        except Exception as error:  # noqa: BLE001 - nodes hand over objects of their own, which may fail in any way
+            log.warning("What a run left behind cannot be read", exc_info=True, extra={"job_id": job_id})
+            fault = JobError(
+                Cause.NODE_ERROR.value, f"What the run left behind cannot be read ({type(error).__name__})."
+            )
+            ending = Ending(JobStatus.FAILED, facts.finished_at_s, facts.run_s, cause=Cause.NODE_ERROR, error=fault)
+        self._settle(job_id, ending)
 
     def refuse(self, job_id: str, message: str) -> None:
         """Settle a claimed job that could not be started as failed. Never raises."""
@@ -132,6 +136,11 @@ class Dispatcher:
         self._await(asked)
         self._asked = None
         return asked.result()
+
+    def _sized(self, ending: Ending) -> Ending:
+        size_bytes = self._files.size_bytes
+        sized = (replace(one, size_bytes=size_bytes(one.folder, one.subfolder, one.name)) for one in ending.outputs)
+        return replace(ending, outputs=tuple(sized))
 
     def _settle(self, job_id: str, ending: Ending) -> None:
         attempt = self._attempts.pop(job_id, None)
@@ -173,16 +182,14 @@ class Dispatcher:
                 )
             self._unsettled.pop(0)
 
-    def _fail_secret(self, job_id: str) -> None:
-        error = JobError(
-            code=Cause.SECRET_LOST.value,
-            message="The job needs a partner key that was sent with it; keys are never stored and the server restarted. Submit it again.",
-        )
-        ending = Ending(JobStatus.FAILED, self._clock(), 0.0, cause=Cause.SECRET_LOST, error=error)
+    def give_up(self, job_id: str, cause: Cause, message: str) -> None:
+        """Fail a waiting job that can never run. Never raises; waits for the commit."""
+        error = JobError(code=cause.value, message=message)
+        ending = Ending(JobStatus.FAILED, self._clock(), 0.0, cause=cause, error=error)
         try:
             self._wait(self._store.fail_queued(job_id, ending))
         except ExpeditorError as refused:
-            log.warning("Could not fail a job without its key: %s", refused.message, extra={"job_id": job_id})
+            log.warning("Could not fail a job that cannot run: %s", refused.message, extra={"job_id": job_id})
 
     def _wait(self, future: Future[_T]) -> _T:
         self._await(future)

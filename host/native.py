@@ -16,8 +16,8 @@ from ..jobs.principals import ANONYMOUS
 from .context import Submission
 
 NativeItem = tuple[Any, ...]
-SYNTHETIC_PREFIX = "expeditor-"
-"""Client ids that we gave to jobs without one; nobody listens on them."""
+SYNTHETIC_PREFIX = "expeditor.no-client."
+"""Client ids that we gave to jobs without one; nobody listens on them. No word that a client would choose for itself."""
 
 
 def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> NewJob:

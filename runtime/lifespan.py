@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from aiohttp import web
 
 from ..host.capabilities import CapabilitySampler, comfy_memory, nvml_reader
-from ..host.native import native_item
+from ..host.native import NativeItem, native_item
 from ..host.ownership import our_queue
 from ..jobs.errors import StoreUnavailable
+from ..jobs.model import Cause
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
+from ..store.base import Recovered
 from .hooks import check_ownership, install_middleware, stand_down
 from .services import Services
 
@@ -67,11 +70,9 @@ class Lifespan:
         queue = our_queue(services.server)
         if queue is None:
             return
-        items = [native_item(job, payload) for job, payload in recovered.waiting]
+        items = await asyncio.to_thread(_readable, services, recovered)
         queue.restore(items)
-        # ComfyUI's page drops history rows whose number is not above those it has seen: go on counting, do not start at 0.
-        highest = max((abs(item[0]) for item in items), default=-1.0)
-        services.server.number = max(services.server.number, int(highest) + 1)
+        services.server.number = max(services.server.number, number_after(item[0] for item in items))
         queue.open_claims()
         if items or recovered.failed:
             log.info(
@@ -85,6 +86,26 @@ class Lifespan:
         taken = any(getattr(route.resource, "canonical", "") == "/metrics" for route in app.router.routes())
         if not taken:
             app.router.add_get("/metrics", boundary(self._metrics_routes.exposition))
+
+
+def number_after(numbers: Iterable[float]) -> int:
+    """Where ComfyUI goes on counting: its page drops history rows whose number is not above those it has seen.
+
+    A number that only a client can have chosen, beyond what JavaScript counts exactly, does not count.
+    """
+    return int(max((size for number in numbers if (size := abs(number)) < 2**52), default=-1.0)) + 1
+
+
+def _readable(services: Services, recovered: Recovered) -> list[NativeItem]:
+    """The queue tuples of recovered jobs; a job whose payload is damaged fails, and only that one."""
+    items: list[NativeItem] = []
+    for job, payload in recovered.waiting:
+        try:
+            items.append(native_item(job, payload))
+        except (ValueError, RecursionError):
+            message = "What the job was to run cannot be read from the database. Submit it again."
+            services.dispatcher.give_up(job.id, Cause.NODE_ERROR, message)
+    return items
 
 
 def _gpu_reader() -> Any:

@@ -91,7 +91,7 @@ class Metrics:
         """A job ended. ``end_to_end_s``: from its creation; None for a job whose end says nothing about speed."""
         self._jobs_finished.labels(status.value, cause.value if cause else NO_CAUSE).inc()
         if end_to_end_s is not None:
-            self._job_end_to_end.observe(end_to_end_s)
+            self._job_end_to_end.observe(max(0.0, end_to_end_s))
 
     def queue_wait(self, priority: int, wait_s: float) -> None:
         """An attempt began after ``wait_s`` in the queue."""

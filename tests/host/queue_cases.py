@@ -265,7 +265,7 @@ def test_history_can_always_be_written(bench):
 def test_a_job_without_a_client_runs_under_a_synthetic_one_and_is_listed_as_it_was(bench):
     bench.put("a")
     item, counter = bench.queue.get(timeout=0.01)
-    assert item[3] == {"client_id": "expeditor-a"}
+    assert item[3] == {"client_id": "expeditor.no-client.a"}
     running, _ = bench.queue.get_current_queue()
     assert running[0][3] == {}
     bench.queue.task_done(counter, {"outputs": {}, "meta": {}}, status=SUCCESS, process_item=lambda it: it[:5])

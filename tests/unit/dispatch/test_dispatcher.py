@@ -264,6 +264,24 @@ def test_a_finish_swallows_what_other_packs_put_into_messages(bench):
     assert bench.job("a").status is JobStatus.SUCCEEDED
 
 
+class FailingText(str):
+    """A node's own text type that fails when it is looked at."""
+
+    __slots__ = ()
+
+    def rfind(self, *_args):
+        raise OSError("a fault of a node's own class")
+
+
+def test_outputs_that_cannot_be_read_fail_the_job_and_not_the_worker_thread(bench, caplog):
+    enqueue(bench.real, "a")
+    bench.dispatcher.claim()
+    bench.dispatcher.finish("a", True, SUCCESS, {"9": {"images": [{"filename": FailingText("a.png")}]}})
+    job = bench.job("a")
+    assert (job.status, job.cause, job.attempts[0].outcome) == (JobStatus.FAILED, Cause.NODE_ERROR, JobStatus.FAILED)
+    assert "cannot be read" in caplog.text
+
+
 def test_the_gap_is_told_only_when_the_next_job_was_waiting(bench):
     enqueue(bench.real, "a")
     enqueue(bench.real, "b")

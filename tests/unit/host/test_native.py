@@ -131,6 +131,6 @@ def test_other_tuples_run_as_they_are(extra):
     assert with_client_id(before) is before
 
 
-@pytest.mark.parametrize("client_id", [None, "", "ada", 5, ["expeditor-a"]])
+@pytest.mark.parametrize("client_id", [None, "", "ada", 5, ["expeditor.no-client.a"], "expeditor-cli"])
 def test_other_client_ids_are_not_synthetic(client_id):
     assert not is_synthetic(client_id)

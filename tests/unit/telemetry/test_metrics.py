@@ -166,3 +166,8 @@ def test_two_servers_in_one_process_do_not_share_metrics():
     Metrics(second)
     assert value(first, "request_errors_total", code="GONE") == 1
     assert value(second, "request_errors_total", code="GONE") is None
+
+
+def test_a_clock_that_was_set_back_takes_nothing_off_a_sum(metrics: Metrics) -> None:
+    metrics.job_finished(JobStatus.SUCCEEDED, None, -5.0)
+    assert "expeditor_job_end_to_end_seconds_sum 0.0" in metrics.render("")[0].decode()
