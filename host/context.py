@@ -10,12 +10,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..jobs.model import PRIORITY_DEFAULT, Job, JsonObject, Principal, Source
+from ..jobs.model import PRIORITY_DEFAULT, JsonObject, Principal, Source
 
 
 @dataclass(slots=True)
 class Submission:
-    """One request's facts (in) and the commits that its answer must wait for (out, filled by ``put`` and deletes)."""
+    """What one request to submit says about its job besides the prompt."""
 
     principal: Principal
     source: Source
@@ -23,10 +23,11 @@ class Submission:
     front: bool = False
     body: JsonObject | None = None
     metadata: JsonObject = field(default_factory=lambda: {})
-    commits: list[Future[Job]] = field(default_factory=lambda: [])
 
 
 SUBMISSION: ContextVar[Submission | None] = ContextVar("expeditor_submission", default=None)
+COMMITS: ContextVar[list[Future[Any]] | None] = ContextVar("expeditor_commits", default=None)
+"""The writes that the answer to this request must wait for: filled by ``put`` and by deletions."""
 CLIENT_ID: ContextVar[str | None] = ContextVar("expeditor_client_id", default=None)
 """The client id in the body of the request, for the access log. (The request's own storage wants keys that only new aiohttps have.)"""
 
@@ -39,6 +40,6 @@ def note_client_id(client_id: object) -> None:
 
 def remember_commit(commit: Future[Any]) -> None:
     """Let the request that caused this write wait for its commit; without a request nobody waits."""
-    submission = SUBMISSION.get()
-    if submission is not None:
-        submission.commits.append(commit)
+    commits = COMMITS.get()
+    if commits is not None:
+        commits.append(commit)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+from ..jobs.awaiting import settled
 from ..jobs.entry import Entry
 from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Job
-from .context import SUBMISSION, Submission
+from .context import COMMITS, SUBMISSION, Submission
 from .ownership import our_queue
 
 if TYPE_CHECKING:
@@ -41,18 +42,15 @@ class Door:
             metadata=entry.metadata,
         )
         item = (self._number(entry), entry.prompt_id, entry.prompt, extra, list(entry.outputs_to_execute), sensitive)
-        token = SUBMISSION.set(submission)
+        commits: list[Future[Job]] = []
+        tokens = SUBMISSION.set(submission), COMMITS.set(commits)
         try:
             queue.put(item)
         finally:
-            SUBMISSION.reset(token)
-        commit = asyncio.wrap_future(submission.commits[0])
-        try:
-            return await asyncio.wait_for(asyncio.shield(commit), self._deadline_s)
-        except asyncio.TimeoutError as error:
-            raise StoreUnavailable(
-                f"The store did not commit within {self._deadline_s:g} s; ask for job {entry.prompt_id} before you submit it again."
-            ) from error
+            SUBMISSION.reset(tokens[0])
+            COMMITS.reset(tokens[1])
+        advice = f"Ask for job {entry.prompt_id} before you submit it again."
+        return await settled(commits[0], self._deadline_s, advice)
 
     def remove(self, job_id: str) -> None:
         """Take a cancelled job off ComfyUI's list of waiting prompts."""

@@ -9,14 +9,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
 
-from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, StoreUnavailable
+from ..jobs.awaiting import settled
+from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, NotFound
 from ..jobs.model import Source
-from ..jobs.principals import ANONYMOUS
-from .context import CLIENT_ID, SUBMISSION, Submission, note_client_id
+from ..jobs.prepared import PreparedPrompt
+from .context import CLIENT_ID, COMMITS, SUBMISSION, Submission, note_client_id
 from .ports import ErrorRenderer, RequestLog, StockGate
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -76,56 +79,54 @@ def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.Str
 
 
 async def _walk(edge: Edge, request: web.Request, handler: Handler, bare: str) -> web.StreamResponse:
-    if request.method == "POST" and bare == "/prompt":
-        return await _submit(edge, request, handler)
-    if bare in CHECKED or bare.startswith("/history/"):
-        return await _checked(edge, request, handler, bare)
-    return await handler(request)
-
-
-async def _submit(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:
-    try:
-        raw = await _read(request)
-        prepared = edge.gate.prompt(raw, request.remote, request.headers)
-        note_client_id(prepared.body.get("client_id"))
-        submission = Submission(
-            principal=prepared.principal,
-            source=Source.PROMPT,
-            priority=prepared.priority,
-            front=bool(prepared.body.get("front")),
-            body=prepared.body,
-        )
-        return await _commit_before_answer(edge, request, handler, submission)
-    except ExpeditorError as error:
-        return edge.render(error)
-
-
-async def _checked(edge: Edge, request: web.Request, handler: Handler, bare: str) -> web.StreamResponse:
+    is_submit = request.method == "POST" and bare == "/prompt"
+    if not is_submit and bare not in CHECKED and not bare.startswith("/history/"):
+        return await handler(request)
     try:
         raw = await _read(request) if request.method == "POST" else b""
-        edge.gate.check(request.method, bare, raw, request.query)
-        submission = Submission(principal=ANONYMOUS, source=Source.PROMPT)
-        return await _commit_before_answer(edge, request, handler, submission)
-    except ExpeditorError as error:
-        return edge.render(error)
+        if is_submit:
+            submission = _submission(edge.gate.prompt(raw, request.remote, request.headers))
+        else:
+            submission = None
+            edge.gate.check(request.method, bare, raw, request.query)
+    except web.HTTPException:
+        raise
+    except Exception as error:  # noqa: BLE001 - the boundary of our part of a stock route; the renderer tells ours from bugs
+        return edge.render(error, f"{request.method} {request.path}")
+    return await _commit_before_answer(edge, request, handler, submission)
+
+
+def _submission(prepared: PreparedPrompt) -> Submission:
+    note_client_id(prepared.body.get("client_id"))
+    return Submission(
+        principal=prepared.principal,
+        source=Source.PROMPT,
+        priority=prepared.priority,
+        # As core has it: a number of the client's own stands above its wish for the front.
+        front=bool(prepared.body.get("front")) and "number" not in prepared.body,
+        body=prepared.body,
+    )
 
 
 async def _commit_before_answer(
-    edge: Edge, request: web.Request, handler: Handler, submission: Submission
+    edge: Edge, request: web.Request, handler: Handler, submission: Submission | None
 ) -> web.StreamResponse:
-    token = SUBMISSION.set(submission)
+    commits: list[Future[Any]] = []
+    tokens = SUBMISSION.set(submission), COMMITS.set(commits)
     try:
-        response = await handler(request)
+        response = await handler(request)  # whatever core raises stays core's
     finally:
-        SUBMISSION.reset(token)
-    for commit in submission.commits:
-        try:
-            await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(commit)), edge.deadline_s)
-        except asyncio.TimeoutError as error:
-            message = (
-                f"The store did not commit within {edge.deadline_s:g} s; ask for the job before you submit it again."
-            )
-            raise StoreUnavailable(message) from error
+        SUBMISSION.reset(tokens[0])
+        COMMITS.reset(tokens[1])
+    try:
+        until_s = time.monotonic() + edge.deadline_s
+        for commit in commits:
+            await settled(commit, max(until_s - time.monotonic(), 0.0), "Ask for the job before you submit it again.")
+    except NotFound:
+        # A deletion met a job whose own commit had failed: it is gone, as was wished.
+        return response
+    except ExpeditorError as error:
+        return edge.render(error, f"{request.method} {request.path}")
     return response
 
 

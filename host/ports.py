@@ -8,7 +8,6 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..jobs.errors import ExpeditorError
 from ..jobs.model import Cause, Claim, Job, NewJob
 from ..jobs.prepared import PreparedPrompt
 
@@ -76,8 +75,8 @@ class StockGate(Protocol):
 class ErrorRenderer(Protocol):
     """Core's shape for our errors; ``routes.errors`` fits."""
 
-    def __call__(self, error: ExpeditorError) -> web.Response:
-        """The answer for a stock route."""
+    def __call__(self, error: Exception, place: str) -> web.Response:
+        """The answer for a stock route; an error that is none of ours is logged with its ``place``."""
         ...
 
 

@@ -23,9 +23,9 @@ import execution
 import nodes
 
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
-from ..jobs.model import Claim, Job
+from ..jobs.model import Claim, Job, JobStatus
 from .context import SUBMISSION, remember_commit
-from .native import NativeItem, new_job, with_client_id
+from .native import NativeItem, native_item, new_job, with_client_id
 from .sanitise import json_safe
 from .wiring import QueueWiring
 
@@ -92,12 +92,17 @@ class ExpeditorQueue(execution.PromptQueue):
             running = self.currently_running.get(item_id)
         safe = json_safe(history_result)
         if running is not None and not wiring.stood_down:
-            wiring.dispatch.finish(
-                running[1],
-                bool(getattr(status, "completed", False)),
-                list(getattr(status, "messages", None) or ()),
-                safe.get("outputs") or {},
-            )
+            try:
+                wiring.dispatch.finish(
+                    running[1],
+                    bool(getattr(status, "completed", False)),
+                    list(getattr(status, "messages", None) or ()),
+                    safe.get("outputs") or {},
+                )
+            except Exception:  # noqa: BLE001 - a bug of ours must neither kill the worker thread nor cost core its history
+                log.exception(
+                    "The end of a run was not settled", extra={"event": "finish.failed", "job_id": running[1]}
+                )
         super().task_done(item_id, safe, *args, **kwargs)
 
     def wipe_queue(self) -> None:
@@ -105,6 +110,8 @@ class ExpeditorQueue(execution.PromptQueue):
         with self.mutex:
             waiting = list(self.queue)
             super().wipe_queue()
+            if not self.expeditor.stood_down:
+                self.expeditor.deleted.update(item[1] for item in waiting)
         self._cancel(waiting)
 
     def delete_queue_item(self, function: Callable[[NativeItem], bool]) -> bool:
@@ -116,6 +123,7 @@ class ExpeditorQueue(execution.PromptQueue):
             if picked is None:
                 return False
             self._drop(picked)
+            self.expeditor.deleted.add(picked[1])
         self._cancel([picked])
         return True
 
@@ -180,8 +188,13 @@ class ExpeditorQueue(execution.PromptQueue):
         job_id = claim.job.id
         with self.mutex:
             # One step under the mutex, as in core: the job is always either listed or running.
-            item = next((item for item in self.queue if item[1] == job_id), None)
-            started = None if item is None else self._start(item)
+            if job_id in self.expeditor.deleted:
+                self.expeditor.deleted.discard(job_id)
+                item = started = None
+            else:
+                listed = next((item for item in self.queue if item[1] == job_id), None)
+                item = listed or native_item(claim.job, claim.payload)
+                started = self._start(item)
         if item is None:
             # Deleted from the list between the claim's commit and now.
             self.expeditor.dispatch.withdraw(job_id)
@@ -241,8 +254,17 @@ class ExpeditorQueue(execution.PromptQueue):
             return
         for item in items:
             commit = wiring.line.cancel(item[1])
-            commit.add_done_callback(partial(_tell_lost_cancel, item[1]))
+            commit.add_done_callback(partial(self._canceled, item[1]))
             remember_commit(commit)
+
+    def _canceled(self, job_id: str, commit: Future[Job]) -> None:
+        error = commit.exception()
+        if error is None and commit.result().status is JobStatus.CANCELING:
+            return  # claimed just before: the worker finds it among the deleted and does not start it
+        with self.mutex:
+            self.expeditor.deleted.discard(job_id)
+        if error is not None and not isinstance(error, NotFound):  # NotFound: its own commit had failed
+            log.warning("A deletion was not stored: %s", error, extra={"event": "delete.refused", "job_id": job_id})
 
     def _drop(self, item: NativeItem, *, tell: bool = True) -> None:
         self._forget(self.queue, item)
@@ -256,14 +278,3 @@ class ExpeditorQueue(execution.PromptQueue):
             if other is item:
                 del items[index]
                 return
-
-
-def _tell_lost_cancel(job_id: str, commit: Future[Job]) -> None:
-    # No request may wait for it (another pack called), and the row would bring the job back at the next start.
-    error = commit.exception()
-    if error is not None and not isinstance(error, NotFound):
-        log.warning(
-            "A deleted job could not be cancelled in the store: %s",
-            error,
-            extra={"event": "cancel.lost", "job_id": job_id},
-        )

@@ -21,4 +21,5 @@ class QueueWiring:
         self.stood_down = False
         self.store_away = False
         self.uncommitted: list[NativeItem] = []
+        self.deleted: set[str] = set()
         self.worker: threading.Thread | None = None

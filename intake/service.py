@@ -6,12 +6,12 @@ ComfyUI behind ``QueueDoor``. Nothing here blocks the event loop.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from ..jobs.awaiting import settled
 from ..jobs.entry import Entry
 from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavailable
 from ..jobs.estimate import signature
@@ -181,10 +181,7 @@ class JobService:
         return JobView(job=fresh) if fresh.status is JobStatus.QUEUED else await self._view(fresh)
 
     async def _wait(self, future: Future[_T]) -> _T:
-        try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(future)), self._deadline_s)
-        except asyncio.TimeoutError as error:
-            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.") from error
+        return await settled(future, self._deadline_s)
 
 
 def _extra_data(request: SubmitRequest) -> JsonObject:

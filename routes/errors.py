@@ -69,10 +69,20 @@ def render_error(error: ExpeditorError) -> web.Response:
     return _response(error, status_of(error), body)
 
 
-def render_core_error(error: ExpeditorError) -> web.Response:
+def render_core_error(error: Exception, place: str = "") -> web.Response:
     """Core's shape, for stock routes: validation faults are 400 there, so that ComfyUI's page marks the nodes."""
+    error = known(error, place)
     status = status_of(error)
     return _response(error, 400 if status == 422 else status, core_error(error))
+
+
+def known(error: Exception, place: str) -> ExpeditorError:
+    """``error`` if it is one of our tree; else it is logged once with its traceback, and an ``Internal`` that names the log's id."""
+    if isinstance(error, ExpeditorError):
+        return error
+    error_id = uuid.uuid4().hex[:12]
+    log.error("Unexpected failure %s in %s", error_id, place, exc_info=error, extra={"event": "internal"})
+    return Internal(f"An unexpected error; the server's log has it under {error_id}.", details={"id": error_id})
 
 
 def boundary(handler: Handler) -> Handler:
@@ -86,12 +96,8 @@ def boundary(handler: Handler) -> Handler:
             return render_error(error)
         except web.HTTPException:
             raise
-        except Exception:  # noqa: BLE001 - the HTTP boundary: a bug of ours is a 500 with an id, never a traceback
-            error_id = uuid.uuid4().hex[:12]
-            place = f"{request.method} {request.path}"
-            log.exception("Unexpected failure %s in %s", error_id, place, extra={"event": "internal"})
-            message = f"An unexpected error; the server's log has it under {error_id}."
-            return render_error(Internal(message, details={"id": error_id}))
+        except Exception as error:  # noqa: BLE001 - the HTTP boundary: a bug of ours is a 500 with an id, never a traceback
+            return render_error(known(error, f"{request.method} {request.path}"))
 
     return guarded
 

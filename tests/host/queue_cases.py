@@ -27,7 +27,7 @@ sys.argv = _arguments
 
 from expeditor.dispatch.dispatcher import Dispatcher
 from expeditor.dispatch.runs import RunTable
-from expeditor.host.context import SUBMISSION, Submission
+from expeditor.host.context import COMMITS, SUBMISSION, Submission
 from expeditor.host.ownership import foreign_owner, swap_queue
 from expeditor.host.queue import ExpeditorQueue
 from expeditor.host.wiring import QueueWiring
@@ -99,13 +99,15 @@ class Bench:
     def put(self, job_id, priority=3, prompt=None, number=0, *, commit=True):
         """Put as a request would, and wait for the commit unless told not to."""
         submission = Submission(Principal("ada"), Source.PROMPT, priority=priority)
-        token = SUBMISSION.set(submission)
+        commits = []
+        tokens = SUBMISSION.set(submission), COMMITS.set(commits)
         try:
             self.queue.put((number, job_id, prompt or {"1": {"class_type": "A", "inputs": {}}}, {}, ["1"], {}))
         finally:
-            SUBMISSION.reset(token)
+            SUBMISSION.reset(tokens[0])
+            COMMITS.reset(tokens[1])
         if commit:
-            submission.commits[0].result(10)
+            commits[0].result(10)
             wait_until(lambda: not self.wiring.uncommitted)
 
     def run_next(self, outputs=None):
@@ -219,6 +221,7 @@ def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
     class FakeSlowDispatch:
         """The real dispatcher; somebody clears the queue just after a claim."""
 
+        owes = bench.dispatcher.owes
         finish, refuse, withdraw = bench.dispatcher.finish, bench.dispatcher.refuse, bench.dispatcher.withdraw
 
         def claim(self):
@@ -230,6 +233,14 @@ def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
     bench.wiring.dispatch = FakeSlowDispatch()
     assert bench.run_next() == "b"
     assert (bench.status("a"), bench.status("b")) == (JobStatus.CANCELED, JobStatus.SUCCEEDED)
+
+
+def test_a_claimed_job_that_is_not_listed_runs_from_what_is_stored(bench):
+    bench.put("a")
+    bench.queue.queue.clear()  # as when another pack tampered with the list
+    bench.put("b", priority=1)
+    assert [bench.run_next(), bench.run_next()] == ["a", "b"]
+    assert bench.status("a") is JobStatus.SUCCEEDED
 
 
 def test_a_prompt_that_cannot_be_copied_is_refused_and_the_next_one_runs(bench):

@@ -182,7 +182,7 @@ async def test_a_commit_that_does_not_come_is_503_and_says_what_to_do(aiohttp_cl
     http = await aiohttp_client(server.app)
     response = await http.post("/prompt", json={"prompt": {}})
     assert response.status == 503
-    assert "ask for the job before you submit it again" in (await response.json())["error"]["message"]
+    assert "Ask for the job before you submit it again" in (await response.json())["error"]["message"]
     server.core.commits[0].set_result(None)  # nobody cancelled it: the store may still commit
 
 
