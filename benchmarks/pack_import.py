@@ -5,6 +5,7 @@ Run with ComfyUI's folder as the working directory. Installs no hook: what `inst
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import logging
 import sys
@@ -21,6 +22,9 @@ importlib.import_module("comfy.options").enable_args_parsing()  # else it does n
 # In the order of main.py: later ones put a folder on the path in which `utils` is another module.
 for comfyui_module in ("utils.extra_config", "execution", "server", "nodes"):
     importlib.import_module(comfyui_module)
+
+# Packs are read after ComfyUI's own extra and partner nodes, whose libraries are in memory by then.
+asyncio.run(importlib.import_module("nodes").init_extra_nodes(init_custom_nodes=False))
 
 package = ModuleType("expeditor")
 package.__path__ = [str(ROOT)]
