@@ -62,12 +62,14 @@ def with_client_id(item: NativeItem) -> NativeItem:
     ComfyUI before 0.19 loses the outputs of fully cached runs that have no client; the item that lists and history
     show stays as it was.
     """
-    if not isinstance(item[3], dict):
+    extra = cast("JsonObject", item[3]) if isinstance(item[3], dict) else {}
+    if extra.get("client_id") is None:
+        extra = {**extra, "client_id": f"{SYNTHETIC_PREFIX}{item[1]}"}
+    elif len(item) > 5 and isinstance(item[5], dict):
         return item
-    extra = cast("JsonObject", item[3])
-    if extra.get("client_id") is not None:
-        return item
-    return (*item[:3], {**extra, "client_id": f"{SYNTHETIC_PREFIX}{item[1]}"}, *item[4:])
+    # Old packs put five elements, and core's worker thread dies of anything but a dictionary as fourth or sixth.
+    keys = cast("JsonObject", item[5]) if len(item) > 5 and isinstance(item[5], dict) else {}
+    return (*item[:3], extra, item[4], keys, *item[6:])
 
 
 def is_synthetic(client_id: object) -> bool:

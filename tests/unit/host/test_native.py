@@ -125,10 +125,22 @@ def test_a_job_without_a_client_runs_under_a_synthetic_one(extra):
     assert is_synthetic(after[3]["client_id"])
 
 
-@pytest.mark.parametrize("extra", [{"client_id": "ada"}, {"client_id": ""}, None, "text"])
+@pytest.mark.parametrize("extra", [{"client_id": "ada"}, {"client_id": ""}])
 def test_other_tuples_run_as_they_are(extra):
     before = (1, "a", {}, extra, [], {})
     assert with_client_id(before) is before
+
+
+@pytest.mark.parametrize(
+    "before",
+    [(1, "a", {}, {}, []), (1, "a", {}, None, [], None), (1, "a", {}, "text", [], {}), (1, "a", {}, {}, [], 5)],
+)
+def test_what_cores_worker_thread_would_die_of_is_made_good(before):
+    assert with_client_id(before) == (1, "a", {}, {"client_id": f"{SYNTHETIC_PREFIX}a"}, [], {})
+
+
+def test_a_client_of_an_old_pack_keeps_its_id():
+    assert with_client_id((1, "a", {}, {"client_id": "ada"}, [])) == (1, "a", {}, {"client_id": "ada"}, [], {})
 
 
 @pytest.mark.parametrize("client_id", [None, "", "ada", 5, ["expeditor.no-client.a"], "expeditor-cli"])
