@@ -254,16 +254,22 @@ class ExpeditorQueue(execution.PromptQueue):
             return
         for item in items:
             commit = wiring.line.cancel(item[1])
-            commit.add_done_callback(partial(self._canceled, item[1]))
+            commit.add_done_callback(partial(self._canceled, item))
             remember_commit(commit)
 
-    def _canceled(self, job_id: str, commit: Future[Job]) -> None:
+    def _canceled(self, item: NativeItem, commit: Future[Job]) -> None:
+        job_id = item[1]
         error = commit.exception()
         if error is None and commit.result().status is JobStatus.CANCELING:
             return  # claimed just before: the worker finds it among the deleted and does not start it
         with self.mutex:
             self.expeditor.deleted.discard(job_id)
-        if error is not None and not isinstance(error, NotFound):  # NotFound: its own commit had failed
+            refused = error is not None and not isinstance(error, NotFound)  # NotFound: its own commit had failed
+            if refused:
+                # The job is still in the line: what is not listed would wait for ever when nothing else comes.
+                self.restore([item])
+                self.not_empty.notify()
+        if refused:
             log.warning("A deletion was not stored: %s", error, extra={"event": "delete.refused", "job_id": job_id})
 
     def _drop(self, item: NativeItem, *, tell: bool = True) -> None:

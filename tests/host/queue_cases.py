@@ -70,6 +70,10 @@ class FakeHeldLine:
         return future
 
     def cancel(self, job_id, cause=Cause.CANCELED):
+        if self.failure is not None:
+            future: Future = Future()
+            future.set_exception(self.failure)
+            return future
         return self._store.cancel(job_id, cause)
 
 
@@ -211,6 +215,17 @@ def test_deleting_and_clearing_cancel_in_the_store(bench):
     assert bench.listed() == []
     assert {bench.status(job_id) for job_id in "abc"} == {JobStatus.CANCELED}
     assert bench.run_next() is None
+
+
+def test_a_deletion_that_the_store_refuses_leaves_the_job_listed_and_it_runs(bench):
+    bench.put("a")
+    bench.put("b")
+    bench.line.failure = StoreUnavailable("The disk is full.")
+    assert bench.queue.delete_queue_item(lambda item: item[1] == "a") is True
+    bench.queue.wipe_queue()
+    assert {item[1] for item in bench.queue.queue} == {"a", "b"}
+    bench.line.failure = None
+    assert [bench.run_next(), bench.run_next()] == ["a", "b"]
 
 
 def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
