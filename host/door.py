@@ -6,7 +6,7 @@ import time
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
-from ..jobs.awaiting import settled
+from ..jobs.awaiting import Awaiter
 from ..jobs.entry import Entry
 from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Job
@@ -22,10 +22,10 @@ _DEFAULT_SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 class Door:
     """Fits ``intake.ports.QueueDoor``."""
 
-    def __init__(self, server: Any, deadline_s: float) -> None:
-        """``server`` is ComfyUI's ``PromptServer``; ``deadline_s`` bounds the wait for a commit."""
+    def __init__(self, server: Any, awaiter: Awaiter) -> None:
+        """``server`` is ComfyUI's ``PromptServer``; ``awaiter`` waits for commits."""
         self._server = server
-        self._deadline_s = deadline_s
+        self._awaiter = awaiter
 
     async def enter(self, entry: Entry) -> Job:
         """Put the job into the one queue and wait for its commit. Raises ``StoreUnavailable`` or ``Conflict``."""
@@ -50,7 +50,7 @@ class Door:
             SUBMISSION.reset(tokens[0])
             COMMITS.reset(tokens[1])
         advice = f"Ask for job {entry.prompt_id} before you submit it again."
-        return await settled(commits[0], self._deadline_s, advice)
+        return await self._awaiter.settled(commits[0], advice)
 
     def remove(self, job_id: str) -> None:
         """Take a cancelled job off ComfyUI's list of waiting prompts."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..jobs.awaiting import settled
+from ..jobs.awaiting import Awaiter
 from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, NotFound
 from ..jobs.model import Source
 from ..jobs.prepared import PreparedPrompt
@@ -39,7 +39,7 @@ class Edge:
     gate: StockGate
     render: ErrorRenderer
     requests: RequestLog
-    deadline_s: float
+    awaiter: Awaiter
 
 
 def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
@@ -119,9 +119,8 @@ async def _commit_before_answer(
         SUBMISSION.reset(tokens[0])
         COMMITS.reset(tokens[1])
     try:
-        until_s = time.monotonic() + edge.deadline_s
         for commit in commits:
-            await settled(commit, max(until_s - time.monotonic(), 0.0), "Ask for the job before you submit it again.")
+            await edge.awaiter.settled(commit, "Ask for the job before you submit it again.")
     except NotFound:
         # A deletion met a job whose own commit had failed: it is gone, as was wished.
         return response

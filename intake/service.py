@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from ..jobs.awaiting import settled
+from ..jobs.awaiting import Awaiter
 from ..jobs.entry import Entry
 from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavailable
 from ..jobs.estimate import signature
@@ -60,10 +60,10 @@ class JobService:
         principals: PrincipalRules,
         clock: Callable[[], float],
         new_id: Callable[[], str],
-        deadline_s: float,
+        awaiter: Awaiter,
         drain_rate: Callable[[], float],
     ) -> None:
-        """``deadline_s`` bounds every wait for the store; ``new_id`` makes canonical UUIDs."""
+        """``awaiter`` waits for the store; ``new_id`` makes canonical UUIDs."""
         self._store = store
         self._validation = validation
         self._core = core
@@ -72,7 +72,7 @@ class JobService:
         self._principals = principals
         self._clock = clock
         self._new_id = new_id
-        self._deadline_s = deadline_s
+        self._awaiter = awaiter
         self._drain_rate = drain_rate
 
     async def submit(self, fields: JsonObject, caller: Caller) -> JobView:
@@ -181,7 +181,7 @@ class JobService:
         return JobView(job=fresh) if fresh.status is JobStatus.QUEUED else await self._view(fresh)
 
     async def _wait(self, future: Future[_T]) -> _T:
-        return await settled(future, self._deadline_s)
+        return await self._awaiter.settled(future)
 
 
 def _extra_data(request: SubmitRequest) -> JsonObject:

@@ -6,6 +6,7 @@ Pure. The store keeps the means; the mean is exponentially weighted with ``ALPHA
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Any, cast
 
 ALPHA = 0.3
@@ -22,16 +23,21 @@ def signature(prompt: dict[str, Any]) -> str:
         fields = cast("dict[str, Any]", node)
         parts.append(f"class={fields.get('class_type')}")
         inputs = fields.get("inputs")
-        if not isinstance(inputs, dict):
-            continue
-        for name, value in cast("dict[str, Any]", inputs).items():
-            # str(): prompts put by other packs may have names that are no text.
-            sized = name in _SIZE_INPUTS and isinstance(value, (int, float, str))
-            named = str(name).endswith("_name") and isinstance(value, str)
-            if sized or named:
-                parts.append(f"{name}={value}")
-    digest = hashlib.blake2b("\n".join(sorted(parts)).encode("utf-8", "surrogatepass"), digest_size=8)
+        if isinstance(inputs, dict):
+            parts += [
+                f"{name}={value}"
+                for name, value in cast("dict[str, Any]", inputs).items()
+                if _tells(name) and isinstance(value, (int, float, str))
+            ]
+    parts.sort()
+    digest = hashlib.blake2b("\n".join(parts).encode("utf-8", "surrogatepass"), digest_size=8)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _tells(name: object) -> bool:
+    # str(): prompts put by other packs may have names that are no text. Kept, since every submit asks the same names.
+    return name in _SIZE_INPUTS or str(name).endswith("_name")
 
 
 def next_mean(mean_s: float | None, observed_s: float) -> float:

@@ -39,7 +39,7 @@ def install_middleware(services: Services) -> None:
         gate=services.gate,
         render=render_core_error,
         requests=services.requests,
-        deadline_s=services.settings.store_deadline_s,
+        awaiter=services.awaiter,
     )
     app = services.server.app
     _hook(

@@ -6,7 +6,6 @@ services here.
 
 from __future__ import annotations
 
-import asyncio
 import time
 import uuid
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from ..host.wiring import QueueWiring
 from ..intake.gate import StockGate
 from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
+from ..jobs.awaiting import Awaiter
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
 from ..jobs.principals import PrincipalRules
@@ -53,6 +53,7 @@ class Services:
     metrics: Metrics
     requests: RequestMetrics
     mailbox: Mailbox
+    awaiter: Awaiter
     notifier: Notifier
     store: JobStore
     runs: RunTable
@@ -66,7 +67,7 @@ class Services:
 
     async def summary(self) -> QueueSummary:
         """The queue's depths, for a scrape."""
-        return await asyncio.wrap_future(self.store.summary())
+        return await self.awaiter.settled(self.store.summary())
 
 
 _CURRENT: list[Services] = []
@@ -87,6 +88,7 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     board, lag, metrics, notifier = HookBoard(), LoopLag(), Metrics(), Notifier(server)
+    awaiter = Awaiter(settings.store_deadline_s)
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
     store = _store(settings, data_dir, Bus((TelemetryListener(metrics), notifier)), metrics)
@@ -102,6 +104,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         board=board,
         metrics=metrics,
         requests=RequestMetrics(metrics, access_log=settings.access_log),
+        awaiter=awaiter,
         mailbox=Mailbox(time.time, lambda: uuid.uuid4().hex),
         notifier=notifier,
         store=store,
@@ -119,12 +122,12 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             store=store,
             validation=validation,
             core=ComfyValidator(),
-            door=Door(server, settings.store_deadline_s),
+            door=Door(server, awaiter),
             runs=runs,
             principals=principals,
             clock=time.time,
             new_id=lambda: str(uuid.uuid4()),
-            deadline_s=settings.store_deadline_s,
+            awaiter=awaiter,
             drain_rate=metrics.drain_rate,
         ),
         health=Health(

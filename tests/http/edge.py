@@ -16,6 +16,7 @@ from expeditor.dispatch.runs import RunTable
 from expeditor.events.mailbox import Mailbox
 from expeditor.intake.service import JobService
 from expeditor.intake.validation import Checked
+from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.entry import CoreVerdict
 from expeditor.jobs.errors import Fault, InvalidPrompt
 from expeditor.jobs.estimate import signature
@@ -127,7 +128,7 @@ class App:
             principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
             clock=self.clock,
             new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
-            deadline_s=10.0,
+            awaiter=Awaiter(10.0),
             drain_rate=lambda: 0.5,
         )
         jobs = JobRoutes(

@@ -12,6 +12,7 @@ from aiohttp import web
 from expeditor.host.context import SUBMISSION, note_client_id, remember_commit
 from expeditor.host.middleware import Edge, middleware
 from expeditor.intake.gate import StockGate
+from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.errors import Conflict, Fault, InputInvalid, Internal, StoreUnavailable
 from expeditor.jobs.principals import PrincipalRules
 from expeditor.routes.errors import render_core_error
@@ -81,7 +82,7 @@ class Server:
         self.log = FakeRequestLog()
         rules = PrincipalRules(user_header="X-User", proxies=("127.0.0.1",))
         gate = StockGate(validation=FakeProtection(), principals=rules, max_bytes=1_000, max_depth=20)
-        edge = Edge(gate=gate, render=render_core_error, requests=self.log, deadline_s=5.0)
+        edge = Edge(gate=gate, render=render_core_error, requests=self.log, awaiter=Awaiter(5.0))
         self.app = web.Application(client_max_size=MAX_UPLOAD)
         self.app.middlewares.insert(0, middleware(edge))
         for prefix in ("", "/api"):
@@ -177,7 +178,7 @@ async def test_a_commit_that_fails_is_the_answer_in_cores_shape(http, server, er
 async def test_a_commit_that_does_not_come_is_503_and_says_what_to_do(aiohttp_client):
     server = Server()
     server.core.commits = [Future()]
-    impatient = Edge(gate=server.edge.gate, render=render_core_error, requests=server.log, deadline_s=0.01)
+    impatient = Edge(gate=server.edge.gate, render=render_core_error, requests=server.log, awaiter=Awaiter(0.01))
     server.app.middlewares[0] = middleware(impatient)
     http = await aiohttp_client(server.app)
     response = await http.post("/prompt", json={"prompt": {}})

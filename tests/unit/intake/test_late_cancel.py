@@ -8,6 +8,7 @@ from concurrent.futures import Future
 import pytest
 
 from expeditor.intake.service import JobService
+from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.errors import NotFound, StoreUnavailable
 from expeditor.jobs.model import JobStatus
 from expeditor.jobs.principals import PrincipalRules
@@ -60,7 +61,7 @@ def service(store, machine):
         principals=PrincipalRules(),
         clock=lambda: 0.0,
         new_id=lambda: str(next(numbers)),
-        deadline_s=0.01,
+        awaiter=Awaiter(0.01),
         drain_rate=lambda: 0.0,
     )
 
