@@ -69,7 +69,7 @@ def with_client_id(item: NativeItem) -> NativeItem:
         return item
     # Old packs put five elements, and core's worker thread dies of anything but a dictionary as fourth or sixth.
     keys = cast("JsonObject", item[5]) if len(item) > 5 and isinstance(item[5], dict) else {}
-    return (*item[:3], extra, item[4], keys, *item[6:])
+    return (*item[:3], extra, *item[4:5], keys, *item[6:])
 
 
 def is_synthetic(client_id: object) -> bool:
