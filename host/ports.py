@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..jobs.model import Cause, Claim, Job, NewJob
+from ..jobs.model import Cause, Claim, Job, NewJob, Principal
 from ..jobs.prepared import PreparedPrompt
 
 
@@ -65,6 +65,10 @@ class StockGate(Protocol):
 
     def lift(self, body: Any) -> tuple[Any, int | None]:
         """Take priorities out of a parsed body, whatever it is, and the one found; never raises."""
+        ...
+
+    def owner(self, body: Any) -> Principal:
+        """Who a body says that it comes from, where nothing is known of its request; never raises."""
         ...
 
     def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from ..jobs.model import PRIORITY_DEFAULT, Source
-from ..jobs.principals import ANONYMOUS
 from .context import SUBMISSION, Submission
 from .ports import StockGate
 
@@ -25,7 +24,8 @@ def prompt_handler(gate: StockGate) -> Callable[[Any], Any]:
         lifted, priority = gate.lift(body)
         if submission is None:
             # No middleware: this request's context still carries the priority to ``put``.
-            SUBMISSION.set(Submission(principal=ANONYMOUS, source=Source.PROMPT, priority=priority or PRIORITY_DEFAULT))
+            owner = gate.owner(lifted)
+            SUBMISSION.set(Submission(principal=owner, source=Source.PROMPT, priority=priority or PRIORITY_DEFAULT))
         return lifted
 
     return on_prompt

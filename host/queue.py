@@ -192,8 +192,7 @@ class ExpeditorQueue(execution.PromptQueue):
                 self.expeditor.deleted.discard(job_id)
                 item = started = None
             else:
-                listed = next((item for item in self.queue if item[1] == job_id), None)
-                item = listed or native_item(claim.job, claim.payload)
+                item = next((item for item in self.queue if item[1] == job_id), None) or _from_store(claim)
                 started = self._start(item)
         if item is None:
             # Deleted from the list between the claim's commit and now.
@@ -284,3 +283,11 @@ class ExpeditorQueue(execution.PromptQueue):
             if other is item:
                 del items[index]
                 return
+
+
+def _from_store(claim: Claim) -> NativeItem:
+    try:
+        return native_item(claim.job, claim.payload)
+    except (ValueError, RecursionError):
+        # Damaged: an empty prompt, which core ends at once, instead of a worker thread that dies.
+        return (claim.job.number, claim.job.id, {}, {}, [], {})

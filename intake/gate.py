@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, cast
 
 from ..jobs.errors import Fault, InvalidPrompt
-from ..jobs.model import JsonObject
+from ..jobs.model import JsonObject, Principal
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
 from .envelope import known_targets
@@ -61,6 +61,11 @@ class StockGate:
             return body, None
         lifted = take(cast("JsonObject", body))
         return lifted.body, lifted.priority
+
+    def owner(self, body: Any) -> Principal:
+        """Who a parsed body says that it comes from, where its request is not known. Never raises."""
+        client_id = cast("JsonObject", body).get("client_id") if isinstance(body, dict) else None
+        return principal_of(self._principals, None, None, client_id)
 
     def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:
         """Check a body of ``/queue``, ``/history``, ``/interrupt`` or ``/free``, and the query of ``GET /history``."""

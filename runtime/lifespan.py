@@ -48,16 +48,24 @@ class Lifespan:
     async def _start(self, app: web.Application) -> None:
         services = self._services
         install_middleware(services)
-        self._offer_metrics(app)
+        # What only measures comes first: once claims are open, nothing may fail any more (jobs of ours would run as core's).
+        await self._start_measuring(app)
         if check_ownership(services):
             await self._open_queue()
-        reader = await asyncio.to_thread(_gpu_reader)
-        CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
-        self._background.append(asyncio.get_running_loop().create_task(services.lag.watch()))
         hooks = " ".join(f"{name}={state}" for name, state in services.board.states().items())
         log.info(
             "Expeditor: %s; hooks %s", services.health.not_ready() or "ready", hooks, extra={"event": "start.done"}
         )
+
+    async def _start_measuring(self, app: web.Application) -> None:
+        services = self._services
+        try:
+            self._offer_metrics(app)
+            self._background.append(asyncio.get_running_loop().create_task(services.lag.watch()))
+            reader = await asyncio.to_thread(_gpu_reader)
+            CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
+        except Exception:  # noqa: BLE001 - a server that cannot be measured still runs jobs
+            log.warning("Some measurements could not be started", exc_info=True, extra={"event": "measuring.failed"})
 
     async def _open_queue(self) -> None:
         services = self._services
