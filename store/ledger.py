@@ -10,14 +10,14 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from ..jobs.model import Job, JobStatus, Payload
-from .base import DepthRow
+from .base import DepthRow, Place
 
 ALL_SIGNATURES = ""
 """The signature under which the mean of all runs is kept."""
 
 
-class ReadLedger(Protocol):
-    """Finding rows."""
+class KnownRows(Protocol):
+    """Finding one row."""
 
     def job(self, job_id: str) -> Job | None:
         """One job with its attempts, or None."""
@@ -26,6 +26,14 @@ class ReadLedger(Protocol):
     def payload(self, job_id: str) -> Payload | None:
         """What a job runs, or None."""
         ...
+
+    def mean_run_s(self, signature: str) -> float | None:
+        """The learned mean of a signature, or None."""
+        ...
+
+
+class ReadLedger(KnownRows, Protocol):
+    """Finding rows."""
 
     def newest(
         self, statuses: tuple[JobStatus, ...], principal: str | None, before_seq: int | None, limit: int
@@ -41,24 +49,20 @@ class ReadLedger(Protocol):
         """When the job that waits longest was queued; held ones do not count."""
         ...
 
-    def waiting_before(self, job: Job) -> tuple[int, float]:
-        """How many claimable jobs come before ``job`` by ``ordering.sort_key``, and their estimates' sum in seconds."""
-        ...
-
-    def work_on_machine_s(self) -> float:
-        """The sum of the estimates of jobs that occupy the machine (``running``, ``canceling``)."""
-        ...
-
-    def mean_run_s(self, signature: str) -> float | None:
-        """The learned mean of a signature, or None."""
+    def place(self, job_id: str) -> Place | None:
+        """Where a claimable job stands by ``ordering.sort_key``; None for any other."""
         ...
 
 
-class Ledger(ReadLedger, Protocol):
+class Ledger(KnownRows, Protocol):
     """Finding and changing rows; all changes of one verb are kept or none."""
 
-    def add(self, job: Job, payload: Payload) -> Job:
-        """Store a new job. Returns it with ``seq`` set: larger than that of any job before it."""
+    def next_seq(self) -> int:
+        """The ``seq`` of the next new job: larger than that of any job before it."""
+        ...
+
+    def add(self, job: Job, payload: Payload) -> None:
+        """Store a new job, which has ``next_seq`` as its ``seq``."""
         ...
 
     def save(self, job: Job) -> None:

@@ -11,18 +11,17 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import TypeVar
 
 from ..jobs.events import Publisher
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.ordering import OrderPolicy, sort_key
 from ..jobs.transitions import is_terminal
-from .base import Clock, DepthRow, StoreObserver, StoreState
+from .base import Clock, DepthRow, Place, StoreObserver, StoreState
 from .reading import Reading
 from .threaded import ThreadedStore
-from .verbs import Done, Verb, Verbs
-from .worker import BatchWorker, Outcome, outcome_of, tell
+from .verbs import Done, Verbs
+from .worker import BatchWorker, Call, Outcome, outcome_of, tell
 
 T = TypeVar("T")
 
@@ -46,11 +45,11 @@ class MemoryLedger:
         self._means: dict[str, float] = {}
 
     def job(self, job_id: str) -> Job | None:
-        """See ``ReadLedger``."""
+        """See ``KnownRows``."""
         return self._jobs.get(job_id)
 
     def payload(self, job_id: str) -> Payload | None:
-        """See ``ReadLedger``."""
+        """See ``KnownRows``."""
         return self._payloads.get(job_id)
 
     def newest(
@@ -77,26 +76,29 @@ class MemoryLedger:
         """See ``ReadLedger``."""
         return min((self._at(key).queued_at_s for key in self._line), default=None)
 
-    def waiting_before(self, job: Job) -> tuple[int, float]:
+    def place(self, job_id: str) -> Place | None:
         """See ``ReadLedger``."""
+        job = self._jobs.get(job_id)
+        if job is None or not _claimable(job):
+            return None
         before = self._line[: bisect_left(self._line, _key(job))]
-        return len(before), sum(self._at(key).estimated_s for key in before)
-
-    def work_on_machine_s(self) -> float:
-        """See ``ReadLedger``."""
-        return sum(job.estimated_s for job in self._unfinished.values() if job.status in _WORKING)
+        work = [self._at(key) for key in before]
+        work += [job for job in self._unfinished.values() if job.status in _WORKING]
+        return Place(len(before) + 1, sum(job.estimated_s for job in work))
 
     def mean_run_s(self, signature: str) -> float | None:
-        """See ``ReadLedger``."""
+        """See ``KnownRows``."""
         return self._means.get(signature)
 
-    def add(self, job: Job, payload: Payload) -> Job:
+    def next_seq(self) -> int:
+        """See ``Ledger``."""
+        return len(self._ids) + 1
+
+    def add(self, job: Job, payload: Payload) -> None:
         """See ``Ledger``."""
         self._ids.append(job.id)
-        job = replace(job, seq=len(self._ids))
         self._payloads[job.id] = payload
         self.save(job)
-        return job
 
     def save(self, job: Job) -> None:
         """See ``Ledger``."""
@@ -194,15 +196,15 @@ class MemoryStore(ThreadedStore):
         """See ``JobStore.state``."""
         return StoreState(kind="memory", open=self._worker.running, error=None, pending_writes=self._worker.pending)
 
-    def _write(self, verb: Callable[[Verbs], Done[T]]) -> Future[T]:
-        return self._worker.submit(lambda: verb(self._verbs))
+    def _write(self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None) -> Future[T]:
+        return self._worker.submit(lambda: verb(self._verbs), job_id)
 
-    def _read(self, verb: Callable[[Reading], Done[T]]) -> Future[T]:
-        return self._worker.submit(lambda: verb(self._reading))
+    def _read(self, verb: Callable[[Reading], Done[T]], job_id: str | None = None) -> Future[T]:
+        return self._worker.submit(lambda: verb(self._reading), job_id)
 
-    def _run(self, batch: Sequence[Verb]) -> Sequence[Outcome]:
+    def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         began_s = time.perf_counter()
-        outcomes = [outcome_of(verb) for verb in batch]
+        outcomes = [outcome_of(call.run) for call in batch]
         if tell(self._publisher, outcomes):
             self._observer.committed(time.perf_counter() - began_s, len(batch))
         return outcomes

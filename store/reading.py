@@ -9,7 +9,7 @@ import base64
 import binascii
 
 from ..jobs.errors import Fault, InputInvalid
-from ..jobs.model import Job, JobStatus, Payload
+from ..jobs.model import Job, Payload
 from .base import PAGE_LIMIT_MAX, JobPage, JobQuery, Place, QueueSummary
 from .ledger import ReadLedger
 from .verbs import Done, estimate_s
@@ -45,11 +45,7 @@ class Reading:
 
     def place(self, job_id: str) -> Done[Place | None]:
         """See ``JobStore.place``; a held job does not wait."""
-        job = self._ledger.job(job_id)
-        if job is None or job.status is not JobStatus.QUEUED or job.held:
-            return Done(None)
-        before, work_s = self._ledger.waiting_before(job)
-        return Done(Place(position=before + 1, work_ahead_s=work_s + self._ledger.work_on_machine_s()))
+        return Done(self._ledger.place(job_id))
 
     def summary(self) -> Done[QueueSummary]:
         """See ``JobStore.summary``."""

@@ -18,7 +18,7 @@ from ..jobs.events import JobEvent
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob
 from ..jobs.ordering import OrderPolicy
 from .base import MAX_DEATHS, Clock, Recovered, Reprioritise
-from .ledger import ALL_SIGNATURES, Ledger, ReadLedger
+from .ledger import ALL_SIGNATURES, KnownRows, Ledger
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ Verb = Callable[[], Done[Any]]
 """A verb with its arguments bound, to be run by the store's thread."""
 
 
-def estimate_s(ledger: ReadLedger, signature: str) -> float:
+def estimate_s(ledger: KnownRows, signature: str) -> float:
     """The estimate of ``JobStore.estimate``."""
     own = ledger.mean_run_s(signature) if signature != ALL_SIGNATURES else None
     if own is not None:
@@ -72,7 +72,8 @@ class Verbs:
         if new.front:
             score = ordering.front_score(score, ledger.head_score(but=new.id))
         now_s = self._clock()
-        job = ledger.add(_queued(new, now_s, start_tag, score, estimated), new.payload)
+        job = _queued(new, ledger.next_seq(), now_s, start_tag, score, estimated)
+        ledger.add(job, new.payload)
         ledger.set_finish_tag(principal, new.priority, tags.finish)
         return Done(job, (JobEvent.of(job, now_s),))
 
@@ -190,7 +191,7 @@ class Verbs:
         return job
 
 
-def _queued(new: NewJob, now_s: float, start_tag: float, score: float, estimated_s_: float) -> Job:
+def _queued(new: NewJob, seq: int, now_s: float, start_tag: float, score: float, estimated_s_: float) -> Job:
     return Job(
         id=new.id,
         principal=new.principal,
@@ -200,7 +201,7 @@ def _queued(new: NewJob, now_s: float, start_tag: float, score: float, estimated
         created_at_s=new.created_at_s,
         queued_at_s=now_s,
         number=float(new.number),
-        seq=0,
+        seq=seq,
         start_tag=start_tag,
         score=score,
         estimated_s=estimated_s_,
@@ -218,6 +219,7 @@ def _refuse_broken_text(new: NewJob) -> None:
     texts = (new.id, new.principal.name, new.signature, new.client_id or "")
     try:
         for text in (*texts, payload.prompt_json, payload.extra_json, payload.outputs_json):
-            text.encode("utf-8")
+            if not text.isascii():
+                text.encode("utf-8")
     except UnicodeEncodeError as fault:
         raise InputInvalid("The request holds half a surrogate pair, which no UTF-8 text can hold.") from fault

@@ -14,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..jobs.errors import ExpeditorError, Internal, StoreUnavailable
 from ..jobs.events import Publisher
@@ -25,6 +25,14 @@ T = TypeVar("T")
 Outcome = Done[Any] | ExpeditorError
 """What became of one verb of a batch."""
 
+
+class Call(NamedTuple):
+    """A verb that was asked for. ``job_id`` is the only job that it touches; None when that is not known beforehand."""
+
+    run: Verb
+    job_id: str | None
+
+
 BATCH_MAX = 256
 """The most verbs of one batch, so that the first caller does not wait for an endless one."""
 
@@ -34,16 +42,20 @@ _log = logging.getLogger("expeditor.store")
 class BatchWorker:
     """A thread around ``run``, which takes a batch of verbs and gives back one outcome for each, and never raises."""
 
-    def __init__(self, name: str, run: Callable[[Sequence[Verb]], Sequence[Outcome]]) -> None:
+    def __init__(self, name: str, run: Callable[[Sequence[Call]], Sequence[Outcome]]) -> None:
         """Not started yet: until ``start``, everything asked is refused."""
         self._name = name
         self._run = run
-        self._changed = threading.Condition()
-        self._asked: deque[tuple[Verb, Future[Any]]] = deque()
+        self._lock = threading.Lock()
+        self._more = threading.Condition(self._lock)  # the thread alone waits for it
+        self._progress = threading.Condition(self._lock)
+        self._asked: deque[tuple[Call, Future[Any]]] = deque()
         self._thread: threading.Thread | None = None
         self._accepting = False
         self._submitted = 0
         self._settled = 0
+        self._latest = 0  # the number of the latest call that may touch any job
+        self._latest_of: dict[str, int] = {}  # the same of one job, while it is pending
 
     def start(self) -> None:
         """Accept verbs from now on."""
@@ -53,9 +65,9 @@ class BatchWorker:
 
     def stop(self) -> None:
         """Accept nothing more, do what was asked, end the thread. Blocks; idempotent."""
-        with self._changed:
+        with self._lock:
             self._accepting = False
-            self._changed.notify_all()
+            self._more.notify()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
@@ -70,48 +82,66 @@ class BatchWorker:
         """How many verbs were asked and are not settled."""
         return self._submitted - self._settled
 
-    def submit(self, verb: Callable[[], Done[T]]) -> Future[T]:
-        """Ask for a verb; never blocks on it. The future fails with ``StoreUnavailable`` when the store is not open."""
+    def submit(self, verb: Callable[[], Done[T]], job_id: str | None = None) -> Future[T]:
+        """Ask for a verb, see ``Call``; never blocks on it. The future fails with ``StoreUnavailable`` when the store is not open."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
-        with self._changed:
+        with self._lock:
             if accepted := self._accepting:
-                self._asked.append((verb, future))
+                self._asked.append((Call(verb, job_id), future))
                 self._submitted += 1
-                self._changed.notify_all()
+                if job_id is None:
+                    self._latest = self._submitted
+                else:
+                    self._latest_of[job_id] = self._submitted
+                self._more.notify()
         if not accepted:
             future.set_exception(StoreUnavailable("The queue's storage is not open."))
         return future
 
-    def ticket(self) -> int:
-        """Stands for all that was asked so far; see ``wait_for``."""
-        return self._submitted
+    def ticket(self, job_id: str | None = None) -> int:
+        """Stands for all that was asked so far, or for what of it may touch one job; see ``wait_for``."""
+        if job_id is None:
+            return self._submitted
+        with self._lock:
+            return max(self._latest, self._latest_of.get(job_id, 0))
+
+    def settled(self, ticket: int) -> bool:
+        """Whether all that the ticket stands for is settled."""
+        return self._settled >= ticket
 
     def wait_for(self, ticket: int) -> None:
         """Block until all that the ticket stands for is settled."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._settled >= ticket)
+        if not self.settled(ticket):
+            with self._lock:
+                self._progress.wait_for(lambda: self.settled(ticket))
 
     def _serve(self) -> None:
         while batch := self._next_batch():
-            outcomes = self._outcomes([verb for verb, _ in batch])
-            with self._changed:
-                self._settled += len(batch)
-                self._changed.notify_all()
+            outcomes = self._outcomes([call for call, _ in batch])
+            self._settle([call for call, _ in batch])
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 _complete(future, outcome)
 
-    def _next_batch(self) -> list[tuple[Verb, Future[Any]]]:
+    def _settle(self, calls: Sequence[Call]) -> None:
+        with self._lock:
+            self._settled += len(calls)
+            for call in calls:
+                if call.job_id is not None and self._latest_of.get(call.job_id, self._submitted + 1) <= self._settled:
+                    del self._latest_of[call.job_id]
+            self._progress.notify_all()
+
+    def _next_batch(self) -> list[tuple[Call, Future[Any]]]:
         """What is asked now, waited for; empty at the end."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._asked or not self._accepting)
+        with self._lock:
+            self._more.wait_for(lambda: self._asked or not self._accepting)
             return [self._asked.popleft() for _ in range(min(BATCH_MAX, len(self._asked)))]
 
-    def _outcomes(self, verbs: Sequence[Verb]) -> Sequence[Outcome]:
+    def _outcomes(self, calls: Sequence[Call]) -> Sequence[Outcome]:
         try:
-            return self._run(verbs)
+            return self._run(calls)
         except Exception:  # noqa: BLE001 - a fault of ours must not end the thread that everybody waits for
-            return [unexpected() for _ in verbs]
+            return [unexpected() for _ in calls]
 
 
 def outcome_of(verb: Verb) -> Outcome:

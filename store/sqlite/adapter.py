@@ -1,7 +1,10 @@
 """``JobStore`` on one SQLite file: a thread that writes, a thread that reads, a lock against other processes.
 
-Owns opening, closing and who runs where. Group commit is ``transactions``' own, rows are ``ledger``'s, and what a verb
-means stands in ``store.verbs``.
+Owns opening, closing and who runs where. Group commit is ``transactions``' own, rows are ``finding``'s and
+``changes``', and what a verb means stands in ``store.verbs``.
+
+A read of one job waits only for the writes that may touch that job. A place is answered from memory, as the writes so
+far left it, those included whose commit is under way; but for a job that is being written it waits.
 """
 
 from __future__ import annotations
@@ -17,13 +20,16 @@ from typing import TypeVar
 from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.ordering import OrderPolicy
-from ..base import Clock, StoreObserver, StoreState
+from ..base import Clock, Place, StoreObserver, StoreState
+from ..line import Line
 from ..lockfile import LockFile
 from ..reading import Reading
 from ..threaded import ThreadedStore
-from ..verbs import Done, Verb, Verbs
-from ..worker import BatchWorker, Outcome, outcome_of
+from ..verbs import Done, Verbs
+from ..worker import BatchWorker, Call, Outcome, outcome_of
+from .changes import ChangeWriter
 from .database import connect_reader, connect_writer
+from .finding import ReaderRows, SqliteRows
 from .ledger import SqliteLedger
 from .statements import load_statements
 from .transactions import Transactions
@@ -38,6 +44,7 @@ class _Session:
     statements: Mapping[str, str]
     reader: sqlite3.Connection
     verbs: Verbs
+    line: Line
     reading: Reading
     transactions: Transactions
     resources: ExitStack
@@ -82,7 +89,7 @@ class SqliteStore(ThreadedStore):
         with ExitStack() as undo:
             try:
                 self._session = self._opened(undo)
-            except (sqlite3.Error, OSError) as fault:
+            except (sqlite3.Error, OSError, ValueError) as fault:  # ValueError: a row that says what we never write
                 raise StoreUnavailable(f"{self._path} cannot be opened: {fault}.") from fault
         self._writer.start()
         self._reader.start()
@@ -105,6 +112,15 @@ class SqliteStore(ThreadedStore):
             pending_writes=self._writer.pending,
         )
 
+    def place(self, job_id: str) -> Future[Place | None]:
+        """See ``JobStore.place``."""
+        session = self._session
+        if session is None or not self._reader.running or not self._writer.settled(self._writer.ticket(job_id)):
+            return super().place(job_id)
+        answered: Future[Place | None] = Future()
+        answered.set_result(session.line.place(job_id))
+        return answered
+
     def _opened(self, undo: ExitStack) -> _Session:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         statements = load_statements()
@@ -113,31 +129,37 @@ class SqliteStore(ThreadedStore):
         undo.callback(writer.close)
         reader = connect_reader(self._path, statements, self._busy_timeout_s)
         undo.callback(reader.close)
-        ledger = SqliteLedger(writer, statements)
+        rows = SqliteRows(writer, statements)
+        ledger = SqliteLedger(rows)
         verbs = Verbs(ledger, self._policy, self._clock, self._boot_id)
-        if ledger.policy() != self._policy.signature:
-            writer.execute(statements["begin_write"])
+        if rows.policy() != self._policy.signature:
             verbs.rescore()
-            ledger.set_policy(self._policy.signature)
+            writer.execute(statements["begin_write"])
+            ChangeWriter(writer, statements).write(ledger.take())
+            writer.execute(statements["set_policy"], {"policy": self._policy.signature})
             writer.execute(statements["commit"])
+            ledger.commit()
         return _Session(
             statements=statements,
             reader=reader,
             verbs=verbs,
-            reading=Reading(SqliteLedger(reader, statements)),
-            transactions=Transactions(writer, statements, self._publisher, self._observer, self._commit_delay_s),
+            line=ledger.line,
+            reading=Reading(ReaderRows(reader, statements, ledger.line)),
+            transactions=Transactions(
+                writer, statements, ledger, self._publisher, self._observer, self._commit_delay_s
+            ),
             resources=undo.pop_all(),
         )
 
-    def _write(self, verb: Callable[[Verbs], Done[T]]) -> Future[T]:
-        return self._writer.submit(lambda: verb(self._now_open().verbs))
+    def _write(self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None) -> Future[T]:
+        return self._writer.submit(lambda: verb(self._now_open().verbs), job_id)
 
-    def _read(self, verb: Callable[[Reading], Done[T]]) -> Future[T]:
-        ticket = self._writer.ticket()
+    def _read(self, verb: Callable[[Reading], Done[T]], job_id: str | None = None) -> Future[T]:
+        ticket = self._writer.ticket(job_id)
         return self._reader.submit(lambda: self._in_snapshot(ticket, verb))
 
     def _in_snapshot(self, ticket: int, verb: Callable[[Reading], Done[T]]) -> Done[T]:
-        """One consistent look at the rows, after the commit of all writes asked before."""
+        """One consistent look at the rows, after the commit of the writes that the ticket stands for."""
         self._writer.wait_for(ticket)
         session = self._now_open()
         try:
@@ -149,11 +171,11 @@ class SqliteStore(ThreadedStore):
         except sqlite3.Error as fault:
             raise StoreUnavailable(f"The queue's storage cannot be read: {fault}.") from fault
 
-    def _run_writes(self, batch: Sequence[Verb]) -> Sequence[Outcome]:
+    def _run_writes(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         return self._now_open().transactions.run(batch)
 
-    def _run_reads(self, batch: Sequence[Verb]) -> Sequence[Outcome]:
-        return [outcome_of(verb) for verb in batch]
+    def _run_reads(self, batch: Sequence[Call]) -> Sequence[Outcome]:
+        return [outcome_of(call.run) for call in batch]
 
     def _now_open(self) -> _Session:
         assert self._session is not None, "the threads run only while the store is open"

@@ -23,6 +23,7 @@ def connect_writer(path: Path, statements: Mapping[str, str], busy_timeout_s: fl
         _refuse_foreign(path, connection, statements)
         _set_up(path, connection, statements)
         _refuse_damaged(path, connection, statements)
+        connection.executescript(load_script("changes"))
     except BaseException:
         connection.close()
         raise

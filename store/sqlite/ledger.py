@@ -1,158 +1,163 @@
-"""The ledger in SQLite: every finding and changing of rows is one named statement.
+"""The writer's ledger: what is unfinished stands in memory, so that a verb needs no statement, and goes to the file at once.
 
-Owns which statement answers which question. Opens no transaction (``transactions`` does) and decides nothing.
+Owns what the writer holds in memory of the file, which is its alone (``lockfile``): the line, virtual time, finish tags,
+the next ``seq``, learned means; and how to take changes back. Payloads and ended jobs stay in the file.
 """
 
 from __future__ import annotations
 
-import heapq
-import sqlite3
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable
+from functools import partial
 
-from ...jobs.model import Job, JobStatus, Payload
-from ..base import DepthRow
-from .rows import attempt_values, depth_row_of, job_of, job_values, payload_values
+from ...jobs.model import Job, Payload
+from ..line import Line
+from .changes import Changes
+from .finding import SqliteRows
+from .rows import Values
 
-_BEFORE_ALL = 2**63 - 1
+MEANS_MAX = 4096
+"""The most learned means held in memory."""
 
 
 class SqliteLedger:
-    """``Ledger`` on one connection, used by one thread at a time."""
+    """``Ledger`` on the writing connection, used by one thread; ``line`` may be asked for places from any."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
-        """``connection`` has the row factory ``sqlite3.Row``; ``statements`` are those of ``queries.sql``."""
-        self._connection = connection
-        self._statements = statements
+    def __init__(self, rows: SqliteRows) -> None:
+        """Read all that is held from the file."""
+        self.line = Line()
+        self._rows = rows
+        self._changes = Changes()
+        self._undo: list[Callable[[], object]] = []
+        self._absent: set[str] = set()
+        self._means: dict[str, float | None] = {}
+        self._seq = rows.last_seq()
+        self._virtual_time = rows.virtual_time()
+        self._tags = rows.finish_tags()
+        for job in rows.unfinished():
+            self.line.put(job)
+
+    def expect(self, job_ids: Iterable[str]) -> None:
+        """Look up with one statement which of the jobs that verbs are about to ask for do not exist."""
+        asked = {job_id for job_id in job_ids if self.line.get(job_id) is None}
+        self._absent = asked - self._rows.known_ids(asked) if asked else asked
+
+    def take(self) -> list[Values]:
+        """What is changed and not written, as rows of ``changes``; the caller writes it."""
+        return self._changes.take()
+
+    def mark(self) -> int:
+        """Stands for now; see ``roll_back``. All before must have been taken."""
+        return len(self._undo)
+
+    def roll_back(self, mark: int = 0) -> None:
+        """Take back all changes since ``mark``, in memory; the caller does the same in the file."""
+        self._changes.clear()
+        self._absent.clear()
+        while len(self._undo) > mark:
+            self._undo.pop()()
+
+    def commit(self) -> None:
+        """What was taken is in the file for good."""
+        self._undo.clear()
 
     def job(self, job_id: str) -> Job | None:
-        """See ``ReadLedger``."""
-        return next(iter(self._jobs("job", id=job_id)), None)
+        """See ``KnownRows``."""
+        job = self.line.get(job_id) or self._changes.jobs.get(job_id)
+        if job is not None or job_id in self._absent:
+            return job
+        return self._rows.job(job_id)
 
     def payload(self, job_id: str) -> Payload | None:
-        """See ``ReadLedger``."""
-        row = self._one("payload", id=job_id)
-        return None if row is None else Payload(**dict(row))
-
-    def newest(
-        self, statuses: tuple[JobStatus, ...], principal: str | None, before_seq: int | None, limit: int
-    ) -> list[Job]:
-        """See ``ReadLedger``. Several statuses are as many index walks, merged: never a walk over other jobs."""
-        bounds: dict[str, Any] = {"before_seq": _BEFORE_ALL if before_seq is None else before_seq, "limit": limit}
-        if principal is None and not statuses:
-            return self._jobs("newest", **bounds)
-        name, statuses = "newest_of_status", statuses or tuple(JobStatus)
-        if principal is not None:
-            name, bounds = "newest_of_principal_and_status", {**bounds, "principal": principal}
-        found = [self._rows(name, **bounds, status=status.value) for status in statuses]
-        merged = heapq.merge(*found, key=lambda row: -row["seq"])
-        return [self._with_attempts(row) for _, row in zip(range(limit), merged, strict=False)]
-
-    def depth(self) -> list[DepthRow]:
-        """See ``ReadLedger``."""
-        return [depth_row_of(row) for row in self._rows("depth")]
-
-    def oldest_queued_at_s(self) -> float | None:
-        """See ``ReadLedger``."""
-        return self._value("oldest_queued_at_s")
-
-    def waiting_before(self, job: Job) -> tuple[int, float]:
-        """See ``ReadLedger``."""
-        row = self._one("waiting_before", score=job.score, number=job.number, seq=job.seq)
-        return (0, 0.0) if row is None else (row[0], row[1])
-
-    def work_on_machine_s(self) -> float:
-        """See ``ReadLedger``."""
-        return self._value("work_on_machine_s")
+        """See ``KnownRows``."""
+        return self._changes.payloads.get(job_id) or self._rows.payload(job_id)
 
     def mean_run_s(self, signature: str) -> float | None:
-        """See ``ReadLedger``."""
-        return self._value("mean_run_s", signature=signature)
+        """See ``KnownRows``."""
+        if signature not in self._means:
+            if len(self._means) >= MEANS_MAX:
+                self._means.clear()
+                self._means.update(self._changes.means)
+            self._means[signature] = self._rows.mean_run_s(signature)
+        return self._means[signature]
 
-    def add(self, job: Job, payload: Payload) -> Job:
+    def next_seq(self) -> int:
         """See ``Ledger``."""
-        seq = self._execute("add_job", job_values(job)).lastrowid
-        assert seq is not None, "an insert into a table with an integer key gives one"
-        self._execute("add_payload", payload_values(seq, payload))
-        return replace(job, seq=seq)
+        return self._seq + 1
+
+    def add(self, job: Job, payload: Payload) -> None:
+        """See ``Ledger``."""
+        self._undo.append(partial(setattr, self, "_seq", self._seq))
+        self._seq = job.seq
+        self._absent.discard(job.id)
+        self._changes.payloads[job.id] = payload
+        self.save(job)
 
     def save(self, job: Job) -> None:
         """See ``Ledger``."""
-        self._execute("save_job", job_values(job))
+        before = self.line.get(job.id)
+        undo = partial(self.line.remove, job.id) if before is None else partial(self.line.put, before)
+        self._undo.append(undo)
+        self.line.put(job)
+        self._changes.jobs[job.id] = job
         if job.attempts:
-            self._execute("save_attempt", attempt_values(job.seq, job.attempts[-1]))
+            self._changes.attempts[(job.seq, job.attempts[-1].number)] = job.attempts[-1]
 
     def head(self) -> Job | None:
         """See ``Ledger``."""
-        return next(iter(self._jobs("line", limit=1)), None)
+        return self.line.head()
 
     def head_score(self, but: str) -> float | None:
         """See ``Ledger``."""
-        return next((row["score"] for row in self._rows("line", limit=2) if row["id"] != but), None)
+        return self.line.head_score(but)
 
     def queued(self) -> list[Job]:
         """See ``Ledger``."""
-        return self._jobs("queued")
+        return self.line.queued()
 
     def on_machine(self) -> list[Job]:
         """See ``Ledger``."""
-        return self._jobs("on_machine")
+        return self.line.on_machine()
 
     def idle(self) -> bool:
         """See ``Ledger``."""
-        return self._one("any_unfinished") is None
+        return self.line.empty()
 
     def virtual_time(self) -> float:
         """See ``Ledger``."""
-        return self._value("ordering")
+        return self._virtual_time
 
     def set_virtual_time(self, value: float) -> None:
         """See ``Ledger``."""
-        self._execute("set_virtual_time", {"virtual_time": value})
-        self._execute("forget_finish_tags", {"virtual_time": value})
+        if value == self._virtual_time:
+            return
+        self._undo.append(partial(self._set_ordering, self._virtual_time, self._tags))
+        left = {name: {level: tag for level, tag in tags.items() if tag > value} for name, tags in self._tags.items()}
+        self._set_ordering(value, {name: tags for name, tags in left.items() if tags})
+        self._changes.virtual_time = value
+        for level in [level for level, finish in self._changes.tags.items() if finish <= value]:
+            del self._changes.tags[level]
 
     def finish_tags(self, principal: str) -> dict[int, float]:
         """See ``Ledger``."""
-        return {row["priority"]: row["finish"] for row in self._rows("finish_tags", principal=principal)}
+        return dict(self._tags.get(principal, {}))
 
     def largest_finish_tag(self) -> float | None:
         """See ``Ledger``."""
-        return self._value("largest_finish_tag")
+        return max((finish for tags in self._tags.values() for finish in tags.values()), default=None)
 
     def set_finish_tag(self, principal: str, priority: int, finish: float) -> None:
         """See ``Ledger``."""
-        self._execute("set_finish_tag", {"principal": principal, "priority": priority, "finish": finish})
+        before = self._tags.get(principal, {})
+        self._undo.append(partial(self._tags.__setitem__, principal, before))
+        self._tags[principal] = {**before, priority: finish}
+        self._changes.tags[(principal, priority)] = finish
 
     def set_mean_run_s(self, means: Iterable[tuple[str, float]]) -> None:
         """See ``Ledger``."""
         for signature, mean_s in means:
-            self._execute("set_mean_run_s", {"signature": signature, "mean_s": mean_s})
+            self._undo.append(partial(self._means.pop, signature, None))
+            self._means[signature] = self._changes.means[signature] = mean_s
 
-    def policy(self) -> str:
-        """The signature of the policy that the stored scores were computed by; empty in a new database."""
-        row = self._one("ordering")
-        return "" if row is None else row["policy"]
-
-    def set_policy(self, signature: str) -> None:
-        """Keep that signature."""
-        self._execute("set_policy", {"policy": signature})
-
-    def _execute(self, name: str, values: Mapping[str, Any]) -> sqlite3.Cursor:
-        return self._connection.execute(self._statements[name], values)
-
-    def _rows(self, name: str, **values: Any) -> list[sqlite3.Row]:
-        return self._execute(name, values).fetchall()
-
-    def _one(self, name: str, **values: Any) -> sqlite3.Row | None:
-        return self._execute(name, values).fetchone()
-
-    def _value(self, name: str, **values: Any) -> Any:
-        row = self._one(name, **values)
-        return None if row is None else row[0]
-
-    def _jobs(self, name: str, **values: Any) -> list[Job]:
-        return [self._with_attempts(row) for row in self._rows(name, **values)]
-
-    def _with_attempts(self, row: sqlite3.Row) -> Job:
-        return job_of(row, self._rows("attempts", job_seq=row["seq"]))
+    def _set_ordering(self, virtual_time: float, tags: dict[str, dict[int, float]]) -> None:
+        self._virtual_time = virtual_time
+        self._tags = tags

@@ -34,7 +34,9 @@ SELECT * FROM jobs WHERE id = :id
 -- name: payload
 SELECT prompt_json, extra_json, outputs_json FROM payloads WHERE job_seq = (SELECT seq FROM jobs WHERE id = :id)
 -- name: attempts
-SELECT * FROM attempts WHERE job_seq = :job_seq ORDER BY number
+SELECT * FROM attempts WHERE job_seq IN (SELECT value FROM json_each(:seqs)) ORDER BY job_seq, number
+-- name: known_ids
+SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
 
 -- name: newest
 SELECT * FROM jobs WHERE seq < :before_seq ORDER BY seq DESC LIMIT :limit
@@ -50,59 +52,21 @@ SELECT principal, priority, status, COUNT(*) AS jobs, TOTAL(estimated_s) AS work
 FROM jobs WHERE finished_at_s IS NULL GROUP BY principal, priority, status ORDER BY principal, priority, status
 -- name: oldest_queued_at_s
 SELECT MIN(queued_at_s) FROM jobs INDEXED BY jobs_line WHERE status = 'queued' AND held = 0
--- name: waiting_before
-SELECT COUNT(*), TOTAL(estimated_s) FROM jobs INDEXED BY jobs_line
-WHERE status = 'queued' AND held = 0 AND (score, number, seq) < (:score, :number, :seq)
--- name: work_on_machine_s
-SELECT TOTAL(estimated_s) FROM jobs WHERE status IN ('running', 'canceling')
 -- name: mean_run_s
 SELECT mean_s FROM estimates WHERE signature = :signature
 
--- name: add_job
-INSERT INTO jobs (
-  id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score, estimated_s,
-  signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s, finished_at_s,
-  outputs, cause, error
-) VALUES (
-  :id, :principal, :trusted, :priority, :source, :status, :created_at_s, :queued_at_s, :number, :start_tag, :score,
-  :estimated_s, :signature, :client_id, :metadata, :node_count, :prompt_length, :needs_secret, :held, :cached,
-  :started_at_s, :finished_at_s, :outputs, :cause, :error
-)
--- name: add_payload
-INSERT INTO payloads (job_seq, prompt_json, extra_json, outputs_json)
-VALUES (:job_seq, :prompt_json, :extra_json, :outputs_json)
--- name: save_job
-UPDATE jobs SET
-  priority = :priority, status = :status, queued_at_s = :queued_at_s, start_tag = :start_tag, score = :score,
-  held = :held, cached = :cached, started_at_s = :started_at_s, finished_at_s = :finished_at_s, outputs = :outputs,
-  cause = :cause, error = :error
-WHERE seq = :seq
--- name: save_attempt
-INSERT OR REPLACE INTO attempts (job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id)
-VALUES (:job_seq, :number, :started_at_s, :boot_id, :finished_at_s, :outcome, :cause, :last_node_id)
-
--- name: line
-SELECT * FROM jobs INDEXED BY jobs_line WHERE status = 'queued' AND held = 0 ORDER BY score, number, seq LIMIT :limit
--- name: queued
-SELECT * FROM jobs WHERE status = 'queued' ORDER BY score, number, seq
--- name: on_machine
-SELECT * FROM jobs WHERE status IN ('running', 'waiting', 'canceling') ORDER BY seq
--- name: any_unfinished
-SELECT 1 FROM jobs WHERE finished_at_s IS NULL LIMIT 1
-
+-- name: unfinished
+SELECT * FROM jobs WHERE finished_at_s IS NULL
+-- name: last_seq
+SELECT seq FROM sqlite_sequence WHERE name = 'jobs'
+-- name: finish_tags
+SELECT principal, priority, finish FROM finish_tags
 -- name: ordering
 SELECT virtual_time, policy FROM ordering
 -- name: set_policy
 UPDATE ordering SET policy = :policy
--- name: set_virtual_time
-UPDATE ordering SET virtual_time = :virtual_time
--- name: forget_finish_tags
-DELETE FROM finish_tags WHERE finish <= :virtual_time
--- name: finish_tags
-SELECT priority, finish FROM finish_tags WHERE principal = :principal
--- name: largest_finish_tag
-SELECT MAX(finish) FROM finish_tags
--- name: set_finish_tag
-INSERT OR REPLACE INTO finish_tags (principal, priority, finish) VALUES (:principal, :priority, :finish)
--- name: set_mean_run_s
-INSERT OR REPLACE INTO estimates (signature, mean_s) VALUES (:signature, :mean_s)
+
+-- name: change
+-- One row of the view `changes` (changes.sql); several are written as so many groups of values.
+INSERT INTO changes VALUES
+(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -8,49 +8,49 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
 from ...jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Payload, Principal, Source
 from ..base import DepthRow
 
-Values = Mapping[str, Any]
+Values = tuple[Any, ...]
 
 _OUTPUT_FIELDS = tuple(field.name for field in fields(Output))
 _ERROR_FIELDS = tuple(field.name for field in fields(JobError))
 
 
 def job_values(job: Job) -> Values:
-    """The columns of ``jobs``, attempts left out."""
-    return {
-        "seq": job.seq,
-        "id": job.id,
-        "principal": job.principal.name,
-        "trusted": job.principal.trusted,
-        "priority": job.priority,
-        "source": job.source.value,
-        "status": job.status.value,
-        "created_at_s": job.created_at_s,
-        "queued_at_s": job.queued_at_s,
-        "number": job.number,
-        "start_tag": job.start_tag,
-        "score": job.score,
-        "estimated_s": job.estimated_s,
-        "signature": job.signature,
-        "client_id": job.client_id,
-        "metadata": json.dumps(job.metadata),
-        "node_count": job.node_count,
-        "prompt_length": job.prompt_length,
-        "needs_secret": job.needs_secret,
-        "held": job.held,
-        "cached": job.cached,
-        "started_at_s": job.started_at_s,
-        "finished_at_s": job.finished_at_s,
-        "outputs": json.dumps([_plain(output, _OUTPUT_FIELDS) for output in job.outputs]),
-        "cause": _word(job.cause),
-        "error": None if job.error is None else json.dumps(_plain(job.error, _ERROR_FIELDS)),
-    }
+    """The columns of ``jobs``, in their order; attempts left out."""
+    return (
+        job.seq,
+        job.id,
+        job.principal.name,
+        job.principal.trusted,
+        job.priority,
+        job.source.value,
+        job.status.value,
+        job.created_at_s,
+        job.queued_at_s,
+        job.number,
+        job.start_tag,
+        job.score,
+        job.estimated_s,
+        job.signature,
+        job.client_id,
+        json.dumps(job.metadata) if job.metadata else "{}",
+        job.node_count,
+        job.prompt_length,
+        job.needs_secret,
+        job.held,
+        job.cached,
+        job.started_at_s,
+        job.finished_at_s,
+        json.dumps([_plain(output, _OUTPUT_FIELDS) for output in job.outputs]) if job.outputs else "[]",
+        _word(job.cause),
+        None if job.error is None else json.dumps(_plain(job.error, _ERROR_FIELDS)),
+    )
 
 
 def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
@@ -85,29 +85,24 @@ def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
     )
 
 
-def payload_values(seq: int, payload: Payload) -> Values:
-    """The columns of ``payloads``."""
-    return {
-        "job_seq": seq,
-        "prompt_json": payload.prompt_json,
-        "extra_json": payload.extra_json,
-        "outputs_json": payload.outputs_json,
-    }
+def payload_values(payload: Payload) -> Values:
+    """The columns of ``payloads`` after ``job_seq``."""
+    return (payload.prompt_json, payload.extra_json, payload.outputs_json)
 
 
 def attempt_values(seq: int, attempt: Attempt) -> Values:
-    """The columns of ``attempts``."""
+    """The columns of ``attempts``, in their order."""
     node_id = attempt.last_node_id
-    return {
-        "job_seq": seq,
-        "number": attempt.number,
-        "started_at_s": attempt.started_at_s,
-        "boot_id": attempt.boot_id,
-        "finished_at_s": attempt.finished_at_s,
-        "outcome": _word(attempt.outcome),
-        "cause": _word(attempt.cause),
-        "last_node_id": None if node_id is None else node_id.encode("utf-8", "backslashreplace").decode("utf-8"),
-    }
+    return (
+        seq,
+        attempt.number,
+        attempt.started_at_s,
+        attempt.boot_id,
+        attempt.finished_at_s,
+        _word(attempt.outcome),
+        _word(attempt.cause),
+        None if node_id is None else node_id.encode("utf-8", "backslashreplace").decode("utf-8"),
+    )
 
 
 def depth_row_of(row: sqlite3.Row) -> DepthRow:

@@ -1,7 +1,9 @@
 """Group commit: a batch of verbs in one transaction, one sync of the disk for all of them.
 
-Owns begin, savepoints, commit and what a failure of each means. Each verb has a savepoint: a verb that raises takes
-back its own changes and no other's. A commit that fails, fails the whole batch; the next one tries again.
+Owns begin, savepoints, commit and what a failure of each means. A batch runs in memory first (``ledger``) and is then
+written at once. A verb that refuses has changed nothing. After any other fault in a verb or in what it wants written,
+the whole batch is taken back and run again with a savepoint around each verb, so that only the faulty one fails.
+A file that cannot be written fails the whole batch; the next one tries again.
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ from collections.abc import Mapping, Sequence
 from ...jobs.errors import ExpeditorError, StoreUnavailable
 from ...jobs.events import Publisher
 from ..base import StoreObserver
-from ..verbs import Verb
-from ..worker import Outcome, tell, unexpected
+from ..worker import Call, Outcome, tell, unexpected
+from .changes import ROWS_MAX, ChangeWriter
+from .ledger import SqliteLedger
 
 _log = logging.getLogger("expeditor.store")
 
@@ -30,6 +33,7 @@ class Transactions:
         self,
         connection: sqlite3.Connection,
         statements: Mapping[str, str],
+        ledger: SqliteLedger,
         publisher: Publisher,
         observer: StoreObserver,
         commit_delay_s: float,
@@ -37,59 +41,93 @@ class Transactions:
         """``commit_delay_s`` is added to every commit that writes: a slow disk for benchmarks."""
         self._connection = connection
         self._statements = statements
+        self._writer = ChangeWriter(connection, statements)
+        self._ledger = ledger
         self._publisher = publisher
         self._observer = observer
         self._commit_delay_s = commit_delay_s
         self.error: str | None = None
 
-    def run(self, batch: Sequence[Verb]) -> Sequence[Outcome]:
+    def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         """Run and commit a batch, publish its events, and say what became of each verb."""
-        changes = self._connection.total_changes
         try:
-            self._execute("begin_write")
-            outcomes = [self._in_savepoint(verb) for verb in batch]
-            wrote = self._connection.total_changes != changes
-            duration_s = self._commit(wrote)
+            try:
+                outcomes, wrote_s = self._at_once(batch)
+            except Exception as fault:  # a fault of ours in one verb is no fault of the others in its batch
+                if _is_the_files(fault):
+                    raise
+                _log.warning("a batch of %d verbs is run again, each on its own", len(batch))
+                self._take_back()
+                outcomes, wrote_s = self._one_by_one(batch)
         except sqlite3.Error as fault:
             return self._failed(batch, fault)
-        if wrote:
+        self._ledger.commit()
+        if wrote_s is not None:
             self._recovered()
-            self._observer.committed(duration_s, len(batch))
+            self._observer.committed(wrote_s, len(batch))
         tell(self._publisher, outcomes)
         return outcomes
 
-    def _in_savepoint(self, verb: Verb) -> Outcome:
+    def _at_once(self, batch: Sequence[Call]) -> tuple[list[Outcome], float | None]:
+        """The outcomes, and how long the commit took, None when there was nothing to write."""
+        self._ledger.expect(call.job_id for call in batch if call.job_id is not None)
+        outcomes = [_refusable(call) for call in batch]
+        rows = self._ledger.take()
+        if not rows:
+            return outcomes, None
+        began_s = self._commit_begins()
+        if len(rows) <= ROWS_MAX:
+            self._writer.write(rows)  # one statement is its own transaction
+        else:
+            self._execute("begin_write")
+            self._writer.write(rows)
+            self._execute("commit")
+        return outcomes, time.perf_counter() - began_s
+
+    def _one_by_one(self, batch: Sequence[Call]) -> tuple[list[Outcome], float | None]:
+        changes = self._connection.total_changes
+        self._execute("begin_write")
+        outcomes = [self._in_savepoint(call) for call in batch]
+        wrote = self._connection.total_changes != changes
+        began_s = self._commit_begins() if wrote else time.perf_counter()
+        self._execute("commit")
+        return outcomes, time.perf_counter() - began_s if wrote else None
+
+    def _in_savepoint(self, call: Call) -> Outcome:
+        mark = self._ledger.mark()
         self._execute("savepoint")
         try:
-            outcome: Outcome = verb()
-        except ExpeditorError as refusal:
-            self._execute("rollback_to_savepoint")
-            outcome = refusal
-        except Exception as fault:  # a fault of ours in one verb is no fault of the others in its batch
-            if isinstance(fault, sqlite3.Error) and not isinstance(fault, _VERBS_OWN):
+            outcome = _refusable(call)
+            self._writer.write(self._ledger.take())
+        except Exception as fault:  # as above
+            if _is_the_files(fault):
                 raise
             outcome = unexpected()
+            self._ledger.roll_back(mark)
             self._execute("rollback_to_savepoint")
         self._execute("release")
         return outcome
 
-    def _commit(self, wrote: bool) -> float:
+    def _commit_begins(self) -> float:
         began_s = time.perf_counter()
-        if wrote and self._commit_delay_s:
+        if self._commit_delay_s:
             time.sleep(self._commit_delay_s)
-        self._execute("commit")
-        return time.perf_counter() - began_s
+        return began_s
 
-    def _failed(self, batch: Sequence[Verb], fault: sqlite3.Error) -> Sequence[Outcome]:
+    def _failed(self, batch: Sequence[Call], fault: sqlite3.Error) -> Sequence[Outcome]:
         if self.error is None:
             _log.error("the queue cannot be written: %s", fault)
         self.error = str(fault)
         try:
-            if self._connection.in_transaction:
-                self._execute("rollback")
+            self._take_back()
         except sqlite3.Error as second:
             _log.error("the failed transaction cannot be rolled back: %s", second)
         return [StoreUnavailable(f"The queue's storage cannot be written, nothing was stored: {fault}.") for _ in batch]
+
+    def _take_back(self) -> None:
+        self._ledger.roll_back()
+        if self._connection.in_transaction:
+            self._execute("rollback")
 
     def _recovered(self) -> None:
         if self.error is not None:
@@ -98,3 +136,14 @@ class Transactions:
 
     def _execute(self, name: str) -> None:
         self._connection.execute(self._statements[name])
+
+
+def _refusable(call: Call) -> Outcome:
+    try:
+        return call.run()
+    except ExpeditorError as refusal:
+        return refusal
+
+
+def _is_the_files(fault: Exception) -> bool:
+    return isinstance(fault, sqlite3.Error) and not isinstance(fault, _VERBS_OWN)

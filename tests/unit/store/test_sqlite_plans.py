@@ -1,4 +1,4 @@
-"""How SQLite answers the statements that every claim, place and scrape asks: by the queue's own index, without a sort."""
+"""How SQLite answers the statements that every batch, poll and scrape asks: by the queue's own index, without a sort."""
 
 from __future__ import annotations
 
@@ -9,15 +9,11 @@ import pytest
 
 from expeditor.store.sqlite.statements import load_script, load_statements
 
-PLACE = {"score": 0.0, "number": 0.0, "seq": 1}
 ASKED_ALL_THE_TIME = [
-    ("line", {"limit": 1}, "USING INDEX jobs_line"),
-    ("waiting_before", PLACE, "USING COVERING INDEX jobs_line"),
     ("oldest_queued_at_s", {}, "USING COVERING INDEX jobs_line"),
     ("depth", {}, "USING COVERING INDEX jobs_unfinished"),
-    ("any_unfinished", {}, "USING COVERING INDEX jobs_unfinished"),
-    ("work_on_machine_s", {}, "USING INDEX jobs_by_status"),
-    ("largest_finish_tag", {}, "USING COVERING INDEX finish_tags_by_finish"),
+    ("known_ids", {"ids": '["a"]'}, "USING COVERING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+    ("attempts", {"seqs": "[1]"}, "USING PRIMARY KEY (job_seq=?)"),
 ]
 
 

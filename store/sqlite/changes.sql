@@ -1,0 +1,71 @@
+-- How the writer changes the file: it inserts the rows of a whole batch into the view `changes` with one statement, and
+-- the triggers put each where it belongs. Why: every statement gives the interpreter away, and beside a busy event loop
+-- it takes milliseconds to get it back. The view holds nothing; it and the triggers live in the connection alone.
+-- A row speaks of a job (with a payload: a new one), an attempt, the virtual time, a finish tag and a learned mean, or of
+-- some of these: the columns of the others are NULL.
+
+CREATE TEMP VIEW changes (
+  seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
+  estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
+  finished_at_s, outputs, cause, error,
+  prompt_json, extra_json, outputs_json,
+  attempt_seq, attempt_number, attempt_started_at_s, attempt_boot_id, attempt_finished_at_s, attempt_outcome,
+  attempt_cause, attempt_last_node_id,
+  virtual_time,
+  tag_principal, tag_priority, tag_finish,
+  mean_signature, mean_s
+) AS SELECT
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  NULL, NULL, NULL;
+
+CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
+BEGIN
+  INSERT INTO jobs (
+    seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
+    estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
+    finished_at_s, outputs, cause, error
+  ) VALUES (
+    NEW.seq, NEW.id, NEW.principal, NEW.trusted, NEW.priority, NEW.source, NEW.status, NEW.created_at_s,
+    NEW.queued_at_s, NEW.number, NEW.start_tag, NEW.score, NEW.estimated_s, NEW.signature, NEW.client_id, NEW.metadata,
+    NEW.node_count, NEW.prompt_length, NEW.needs_secret, NEW.held, NEW.cached, NEW.started_at_s, NEW.finished_at_s,
+    NEW.outputs, NEW.cause, NEW.error
+  );
+  INSERT INTO payloads (job_seq, prompt_json, extra_json, outputs_json)
+  VALUES (NEW.seq, NEW.prompt_json, NEW.extra_json, NEW.outputs_json);
+END;
+
+CREATE TEMP TRIGGER job_saved INSTEAD OF INSERT ON changes WHEN NEW.seq IS NOT NULL AND NEW.prompt_json IS NULL
+BEGIN
+  UPDATE jobs SET
+    priority = NEW.priority, status = NEW.status, queued_at_s = NEW.queued_at_s, start_tag = NEW.start_tag,
+    score = NEW.score, held = NEW.held, cached = NEW.cached, started_at_s = NEW.started_at_s,
+    finished_at_s = NEW.finished_at_s, outputs = NEW.outputs, cause = NEW.cause, error = NEW.error
+  WHERE seq = NEW.seq;
+END;
+
+CREATE TEMP TRIGGER attempt_saved INSTEAD OF INSERT ON changes WHEN NEW.attempt_seq IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO attempts (job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id)
+  VALUES (
+    NEW.attempt_seq, NEW.attempt_number, NEW.attempt_started_at_s, NEW.attempt_boot_id, NEW.attempt_finished_at_s,
+    NEW.attempt_outcome, NEW.attempt_cause, NEW.attempt_last_node_id
+  );
+END;
+
+CREATE TEMP TRIGGER virtual_time_moved INSTEAD OF INSERT ON changes WHEN NEW.virtual_time IS NOT NULL
+BEGIN
+  UPDATE ordering SET virtual_time = NEW.virtual_time;
+  DELETE FROM finish_tags WHERE finish <= NEW.virtual_time;
+END;
+
+CREATE TEMP TRIGGER finish_tag_set INSTEAD OF INSERT ON changes WHEN NEW.tag_principal IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO finish_tags (principal, priority, finish)
+  VALUES (NEW.tag_principal, NEW.tag_priority, NEW.tag_finish);
+END;
+
+CREATE TEMP TRIGGER mean_learned INSTEAD OF INSERT ON changes WHEN NEW.mean_signature IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO estimates (signature, mean_s) VALUES (NEW.mean_signature, NEW.mean_s);
+END;
