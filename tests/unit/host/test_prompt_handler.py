@@ -45,9 +45,9 @@ def test_behind_the_middleware_core_gets_the_body_that_was_checked(on_prompt):
 
 
 def test_without_the_middleware_the_priority_still_travels(on_prompt):
-    body, seen = handled(on_prompt, {"prompt": {"_priority": 8, "1": {}}})
-    assert body == {"prompt": {"1": {}}}
-    assert (seen.priority, seen.source) == (8, Source.PROMPT)
+    body, seen = handled(on_prompt, {"prompt": {"_priority": 8, "1": {}}, "client_id": "ada"})
+    assert body == {"prompt": {"1": {}}, "client_id": "ada"}
+    assert (seen.priority, seen.source, seen.principal.name) == (8, Source.PROMPT, "ada")
 
 
 @pytest.mark.parametrize(("given", "left"), [({"prompt": {"_priority": 99}}, {"prompt": {}}), (None, None), ([5], [5])])
