@@ -255,7 +255,11 @@ def test_progress_of_a_running_job(server: RealComfyUI):
 
     snapshot = wait_until(progress, what="progress")
     assert snapshot is not None
-    assert (snapshot["current_node"], snapshot["current_node_class"], snapshot["steps"]) == ("1", "ExpeditorTestSleepy", 200)
+    assert (snapshot["current_node"], snapshot["current_node_class"], snapshot["steps"]) == (
+        "1",
+        "ExpeditorTestSleepy",
+        200,
+    )
     assert 0 < snapshot["value"] < 1
     server.post(f"/expeditor/jobs/{held}/cancel")
     assert until_ended(server, held)["status"] == "canceled"
