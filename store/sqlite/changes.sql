@@ -2,7 +2,7 @@
 -- the triggers put each where it belongs. Why: every statement gives the interpreter away, and beside a busy event loop
 -- it takes milliseconds to get it back. The view holds nothing; it and the triggers live in the connection alone.
 -- A row speaks of a job (with a payload: a new one), an attempt, the virtual time, a finish tag and a learned mean, or of
--- some of these: the columns of the others are NULL.
+-- some of these: of the others the first column is NULL and the rest means nothing.
 
 CREATE TEMP VIEW changes (
   seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
