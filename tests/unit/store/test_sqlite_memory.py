@@ -1,0 +1,204 @@
+"""What the SQLite writer holds in memory: right again after everything that takes changes back, and how long reads wait.
+
+The judge is a second store in memory that never heard of what failed: from then on both must answer alike.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from expeditor.jobs.errors import Internal, StoreUnavailable
+from expeditor.jobs.model import Payload
+from expeditor.jobs.ordering import OrderPolicy
+from expeditor.store.base import JobQuery, JobStore, Reprioritise
+from expeditor.store.sqlite import SqliteStore
+from tests.conformance.harness import MemoryStorage, SqliteStorage, claim, done, ending, enqueue, new_job
+
+Verb = Callable[[JobStore], "Future[Any]"]
+
+
+class ImpatientStorage(SqliteStorage):
+    """A store that gives up on a locked file at once."""
+
+    def make(self, boot_id: str) -> SqliteStore:
+        return SqliteStore(path=self.path, busy_timeout_s=0.01, **self.parts(boot_id))
+
+
+class Unstorable(str):
+    """Passes for text until SQLite binds it."""
+
+    __slots__ = ()
+
+    def __conform__(self, _protocol: object) -> object:
+        return object()
+
+
+class HalfWay(int):
+    """A priority that breaks `reprioritise` after it has moved a finish tag and before it saves the job."""
+
+    def __rmul__(self, _other: object) -> Any:
+        raise RuntimeError("half way")
+
+
+@pytest.fixture
+def storage(tmp_path):
+    made = ImpatientStorage(tmp_path)
+    made.policy = OrderPolicy(ageing_s=120)  # an int: only an int's product with HalfWay is HalfWay's to make
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def judge(storage):
+    made = MemoryStorage()
+    made.policy = storage.policy
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def twins(storage, judge):
+    """The store under test and its judge, with the same past: a run that was learned from, one that runs, two that wait."""
+    stores = (storage.start(), judge.start())
+    for store in stores:
+        for name, principal in (("old", "ada"), ("run", "ada"), ("a", "ada"), ("b", "bob")):
+            enqueue(store, name, principal=principal, signature="s")
+        done(store.finish("old", claim(store).attempt, ending(run_s=9.0)))
+        assert claim(store).job.id == "b"
+    return stores
+
+
+class Hold:
+    """Keeps the writer busy, so that all that is asked meanwhile is one batch."""
+
+    def __init__(self, storage: SqliteStorage, store: JobStore, name: str) -> None:
+        busy, self._release = threading.Event(), threading.Event()
+
+        def listen(_events: object) -> None:
+            busy.set()
+            self._release.wait(30)
+
+        storage.ears.on_publish = listen
+        self.first = store.enqueue(new_job(name))
+        assert busy.wait(30)
+
+    def end(self) -> None:
+        self._release.set()
+
+
+def _alike(twins: tuple[JobStore, JobStore]) -> None:
+    """Both answer alike to all that depends on what the writer holds."""
+    verbs: list[Verb] = [
+        lambda store: store.page(JobQuery(limit=1000)),
+        lambda store: store.estimate("s"),
+        lambda store: store.place("a"),
+        lambda store: store.reprioritise("a", Reprioritise(priority=5)),
+        lambda store: store.enqueue(new_job("x", 5, "ada")),
+        lambda store: store.enqueue(new_job("y", 3, "bob", front=True)),
+        lambda store: store.finish("b", 1, ending(run_s=1.0)),
+        lambda store: store.enqueue(new_job("z", 3, "ada", signature="s")),
+        *[lambda store: store.place("z"), lambda store: store.claim()] * 8,
+        lambda store: store.recover(),
+    ]
+    for number, verb in enumerate(verbs):
+        answers = [done(verb(store)) for store in twins]
+        assert answers[0] == answers[1], number
+
+
+BROKEN: dict[str, Verb] = {
+    "in the verb": lambda store: store.reprioritise("a", Reprioritise(priority=HalfWay(9))),
+    "when it is written": lambda store: store.enqueue(new_job("c", 9, payload=Payload("{}", "{}", Unstorable("[]")))),
+}
+
+
+@pytest.mark.parametrize("place", BROKEN)
+def test_a_fault_after_the_first_change_is_taken_back_alone(storage, twins, place, caplog):
+    store, judge = twins
+    hold = Hold(storage, store, "first")
+    asked: list[Verb] = [
+        lambda store: store.enqueue(new_job("d", 4, "bob")),
+        lambda store: store.cancel("run"),
+        lambda store: store.enqueue(new_job("a")),
+        lambda store: store.enqueue(new_job("e", 4, "ada")),
+    ]
+    futures = [asked[0](store), asked[1](store), BROKEN[place](store), asked[2](store), asked[3](store)]
+    hold.end()
+    outcomes = [type(future.exception(30)).__name__ for future in futures]
+    assert outcomes == ["NoneType", "NoneType", "Internal", "Conflict", "NoneType"]
+    assert isinstance(futures[2].exception(), Internal)
+    done(judge.enqueue(new_job("first")))
+    for verb in asked:
+        verb(judge).exception(30)
+    assert [done(hold.first), *[done(futures[n]) for n in (0, 4)]] == [done(judge.get(n)) for n in ("first", "d", "e")]
+    assert [storage.ears.told(n) for n in ("d", "run", "e")] == [
+        ["job.queued"],
+        ["job.queued", "job.canceling", "job.canceled"],
+        ["job.queued"],
+    ]
+    assert caplog.text.count("a verb of the store failed unexpectedly") == 1
+    _alike(twins)
+
+
+@pytest.mark.parametrize("count", [1, 200])
+def test_a_batch_that_cannot_be_committed_leaves_nothing_in_memory(storage, twins, count):
+    store, _ = twins
+    told = len(storage.ears.events)
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as intruder:
+        intruder.execute("BEGIN IMMEDIATE")
+        futures: list[Future[Any]] = [store.enqueue(new_job(f"n{n}", 1 + n % 10, "bob")) for n in range(count)]
+        futures += [store.finish("b", 1, ending(run_s=99.0)), store.reprioritise("a", Reprioritise(8, front=True))]
+        futures += [store.claim(), store.cancel("run")]
+        assert {type(future.exception(30)) for future in futures} == {StoreUnavailable}
+    assert len(storage.ears.events) == told
+    _alike(twins)
+
+
+def test_a_batch_of_more_rows_than_one_statement_takes(storage, twins):
+    store, judge = twins
+    hold = Hold(storage, store, "first")
+    futures = [store.enqueue(new_job(f"n{n}", 1 + n % 10, f"p{n % 7}")) for n in range(250)]
+    hold.end()
+    done(judge.enqueue(new_job("first")))
+    assert [done(future) for future in futures] == [
+        enqueue(judge, f"n{n}", 1 + n % 10, f"p{n % 7}") for n in range(250)
+    ]
+    assert len(storage.ears.commits) < 20
+    _alike(twins)
+
+
+def test_what_is_held_is_read_again_by_the_next_process(storage, judge, twins):  # noqa: ARG001 - their past
+    _alike((storage.start(), judge.start()))
+
+
+def test_a_read_of_one_job_waits_for_its_own_writes_only(storage):
+    store = storage.start()
+    before = enqueue(store, "before")
+    hold = Hold(storage, store, "a")
+    asked = store.cancel("other")
+    assert done(store.get("before")) == before
+    assert store.place("before").done()
+    own, all_jobs = store.place("other"), store.page(JobQuery())
+    assert not any(future.done() for future in (own, all_jobs, hold.first))
+    hold.end()
+    assert done(own) is None
+    assert [job.id for job in done(all_jobs).jobs] == ["a", "before"]
+    assert asked.exception(30) is not None
+
+
+def test_a_read_waits_for_a_claim_that_may_take_its_job(storage):
+    store = storage.start()
+    enqueue(store, "before")
+    hold = Hold(storage, store, "a")
+    store.claim()
+    place, job = store.place("before"), store.get("before")
+    assert not place.done()
+    hold.end()
+    assert done(place) is None
+    assert done(job).attempt == 1
