@@ -88,7 +88,6 @@ class SqliteLedger:
         """See ``Ledger``."""
         self._undo.append(partial(setattr, self, "_seq", self._seq))
         self._seq = job.seq
-        self._absent.discard(job.id)
         self._changes.payloads[job.id] = payload
         self.save(job)
 
