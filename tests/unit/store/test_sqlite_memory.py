@@ -241,3 +241,17 @@ def test_reached_finish_tags_do_not_pile_up_in_the_file(storage):
     storage.stop()
     with closing(sqlite3.connect(storage.path)) as connection:
         assert connection.execute("SELECT COUNT(*) FROM finish_tags").fetchone() == (1,)
+
+
+def test_a_job_moved_twice_in_one_batch_is_charged_twice(storage, judge, twins):
+    moves: list[Verb] = [lambda store, n=n: store.reprioritise("a", Reprioritise(priority=n)) for n in (9, 4)]
+    hold = Hold(storage, twins[0], "first")
+    futures = [verb(twins[0]) for verb in moves]
+    hold.end()
+    done(twins[1].enqueue(new_job("first")))
+    for verb, future in zip(moves, futures, strict=True):
+        assert done(future) == done(verb(twins[1]))
+    stores = (storage.start(), judge.start())
+    charged = [enqueue(store, "x", 9) for store in stores]
+    assert charged[0] == charged[1]
+    assert charged[0].start_tag > 0.0
