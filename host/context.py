@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..jobs.errors import ExpeditorError
 from ..jobs.model import PRIORITY_DEFAULT, JsonObject, Principal, Source
 
 
@@ -23,6 +24,8 @@ class Submission:
     front: bool = False
     body: JsonObject | None = None
     metadata: JsonObject = field(default_factory=lambda: {})
+    answered: bool = False
+    """The request is over; what still carries this (a task that it started) speaks for itself."""
 
 
 SUBMISSION: ContextVar[Submission | None] = ContextVar("expeditor_submission", default=None)
@@ -36,6 +39,19 @@ def note_client_id(client_id: object) -> None:
     """Let the access log know which client sent this request."""
     if isinstance(client_id, str):
         CLIENT_ID.set(client_id)
+
+
+def can_be_told() -> bool:
+    """Whether a request to submit waits for what ``put`` makes of its job, so that a refusal reaches its client."""
+    submission = SUBMISSION.get()
+    return submission is not None and not submission.answered and COMMITS.get() is not None
+
+
+def remember_refusal(error: ExpeditorError) -> None:
+    """Let the request that wanted to submit hear why its job stays outside."""
+    refused: Future[Any] = Future()
+    refused.set_exception(error)
+    remember_commit(refused)
 
 
 def remember_commit(commit: Future[Any]) -> None:

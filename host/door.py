@@ -28,7 +28,7 @@ class Door:
         self._awaiter = awaiter
 
     async def enter(self, entry: Entry) -> Job:
-        """Put the job into the one queue and wait for its commit. Raises ``StoreUnavailable`` or ``Conflict``."""
+        """Put the job into the one queue and wait for its commit. Raises ``Busy`` or ``Refused``; then it is not in."""
         queue = self._queue()
         extra = dict(entry.extra_data)
         keys = _secret_keys()
@@ -47,6 +47,7 @@ class Door:
         try:
             queue.put(item)
         finally:
+            submission.answered = True
             SUBMISSION.reset(tokens[0])
             COMMITS.reset(tokens[1])
         advice = f"Ask for job {entry.prompt_id} before you submit it again."

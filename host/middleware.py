@@ -116,6 +116,8 @@ async def _commit_before_answer(
     try:
         response = await handler(request)  # whatever core raises stays core's
     finally:
+        if submission is not None:
+            submission.answered = True
         SUBMISSION.reset(tokens[0])
         COMMITS.reset(tokens[1])
     try:

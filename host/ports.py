@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -21,6 +21,17 @@ class Line(Protocol):
 
     def cancel(self, job_id: str, cause: Cause = Cause.CANCELED) -> Future[Job]:
         """Cancel a job; done when committed."""
+        ...
+
+
+class Depth(Protocol):
+    """Gives each job its place among those that wait, or refuses it; ``intake.depth`` fits."""
+
+    def enter(self, job: NewJob, *, refusable: bool) -> Callable[[], None]:
+        """Take a place; call what comes back when the job's commit is done, either way.
+
+        Raises ``Busy`` or ``Refused``, then nothing was taken; never for a job that is not ``refusable``.
+        """
         ...
 
 

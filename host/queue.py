@@ -24,7 +24,7 @@ import nodes
 
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Claim, Job, JobStatus
-from .context import SUBMISSION, remember_commit
+from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
 from .native import NativeItem, native_item, new_job, with_client_id
 from .sanitise import json_safe
 from .wiring import QueueWiring
@@ -41,17 +41,23 @@ class ExpeditorQueue(execution.PromptQueue):
     expeditor: QueueWiring
 
     def put(self, item: NativeItem) -> None:
-        """List the item and have it stored; it can be claimed once its row is committed. Never blocks on disk."""
+        """List the item and have it stored; it can be claimed once committed. A request that is refused hears it as its commit."""
         wiring = self.expeditor
         if wiring.stood_down:
             super().put(item)
             return
         job = new_job(item, SUBMISSION.get(), wiring.clock())
+        try:
+            commit_done = wiring.depth.enter(job, refusable=can_be_told())
+        except ExpeditorError as refusal:
+            remember_refusal(refusal)
+            return
         with self.mutex:
             self.queue.append(item)
             wiring.uncommitted.append(item)
             self.server.queue_updated()
         commit = wiring.line.enqueue(job)
+        commit.add_done_callback(lambda _: commit_done())
         commit.add_done_callback(partial(self._committed, item))
         remember_commit(commit)
 

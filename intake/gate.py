@@ -13,6 +13,7 @@ from ..jobs.errors import Fault, InvalidPrompt
 from ..jobs.model import JsonObject, Principal
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
+from .depth import QueueDepth
 from .envelope import known_targets
 from .lift import lift, take
 from .limits import parse_body
@@ -30,10 +31,19 @@ class Protection(Protocol):
 class StockGate:
     """See the module's docstring."""
 
-    def __init__(self, *, validation: Protection, principals: PrincipalRules, max_bytes: int, max_depth: int) -> None:
-        """``max_bytes`` and ``max_depth`` bound a body before it is looked at."""
+    def __init__(
+        self,
+        *,
+        validation: Protection,
+        principals: PrincipalRules,
+        depth: QueueDepth,
+        max_bytes: int,
+        max_depth: int,
+    ) -> None:
+        """``max_bytes`` and ``max_depth`` bound a body before it is looked at; ``depth`` is how full the queue is."""
         self._validation = validation
         self._principals = principals
+        self._depth = depth
         self._max_bytes = max_bytes
         self._max_depth = max_depth
 
@@ -47,12 +57,13 @@ class StockGate:
         if prompt.get("prompt_id", "") is None:
             # Core would make the text "None" of it, one id for all such clients.
             prompt.pop("prompt_id")
+        user = headers.get(self._principals.user_header) if self._principals.user_header else None
+        principal = principal_of(self._principals, remote, user, prompt.get("client_id"))
+        self._depth.check(principal)  # what has no chance is not worth the walk through its graph
         self._validation.protect(prompt)
         targets, graph = prompt.get("partial_execution_targets"), prompt.get("prompt")
         if isinstance(targets, list) and isinstance(graph, dict):
             prompt["partial_execution_targets"] = known_targets(cast("list[str]", targets), cast("JsonObject", graph))
-        user = headers.get(self._principals.user_header) if self._principals.user_header else None
-        principal = principal_of(self._principals, remote, user, prompt.get("client_id"))
         return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal)
 
     def lift(self, body: Any) -> tuple[Any, int | None]:

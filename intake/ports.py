@@ -22,7 +22,10 @@ class QueueDoor(Protocol):
     """ComfyUI's queue, with our class in it."""
 
     async def enter(self, entry: Entry) -> Job:
-        """Put the job into the one queue and wait for its commit. Raises ``StoreUnavailable`` or ``Conflict``; then it is not in."""
+        """Put the job into the one queue and wait for its commit. Raises ``QueueFull`` or ``Conflict``; then it is not in.
+
+        ``StoreUnavailable``: it is not in, or nobody can say yet.
+        """
         ...
 
     def remove(self, job_id: str) -> None:

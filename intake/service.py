@@ -20,6 +20,7 @@ from ..jobs.principals import PrincipalRules, principal_of
 from ..jobs.transitions import is_terminal
 from ..store.base import JobQuery, JobStore, QueueSummary, Reprioritise
 from .core_faults import faults_of
+from .depth import QueueDepth
 from .envelope import known_targets
 from .faults import refusal
 from .ports import CoreValidator, QueueDoor, Runs
@@ -56,24 +57,24 @@ class JobService:
         validation: Validation,
         core: CoreValidator,
         door: QueueDoor,
+        depth: QueueDepth,
         runs: Runs,
         principals: PrincipalRules,
         clock: Callable[[], float],
         new_id: Callable[[], str],
         awaiter: Awaiter,
-        drain_rate: Callable[[], float],
     ) -> None:
         """``awaiter`` waits for the store; ``new_id`` makes canonical UUIDs."""
         self._store = store
         self._validation = validation
         self._core = core
         self._door = door
+        self._depth = depth
         self._runs = runs
         self._principals = principals
         self._clock = clock
         self._new_id = new_id
         self._awaiter = awaiter
-        self._drain_rate = drain_rate
 
     async def submit(self, fields: JsonObject, caller: Caller) -> JobView:
         """Validate, admit and enqueue; the job is committed when this returns. Raises ``Refused`` or ``Busy``."""
@@ -81,6 +82,8 @@ class JobService:
         prompt_id = request.prompt_id or self._new_id()
         if request.prompt_id is not None and await self._wait(self._store.get(prompt_id)) is not None:
             raise Conflict(f"Job {prompt_id} is known already.", details={"job_id": prompt_id})
+        principal = self._principal(caller, request.client_id)
+        self._depth.check(principal)  # what has no chance is not worth its validation
         prompt, outputs = await self._judge(prompt_id, request)
         entry = Entry(
             prompt_id=prompt_id,
@@ -88,7 +91,7 @@ class JobService:
             extra_data=_extra_data(request),
             outputs_to_execute=outputs,
             priority=request.priority,
-            principal=self._principal(caller, request.client_id),
+            principal=principal,
             source=Source.SUBMIT,
             front=request.front,
             number=request.number,
@@ -134,7 +137,7 @@ class JobService:
     async def queue(self) -> QueueView:
         """Depth by priority and principal, and the work in it."""
         summary = await self._wait(self._store.summary())
-        return _queue_view(summary, self._clock(), self._runs.worked_off_s(), self._drain_rate())
+        return _queue_view(summary, self._clock(), self._runs.worked_off_s(), self._depth.drain_rate())
 
     async def _judge(self, prompt_id: str, request: SubmitRequest) -> tuple[JsonObject, tuple[str, ...]]:
         checked = self._validation.submit(request.prompt)

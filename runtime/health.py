@@ -48,20 +48,25 @@ class Health:
         lag: LoopLag,
         comfyui_version: str,
         worker_alive: Callable[[], bool | None],
+        too_full: Callable[[], str | None],
     ) -> None:
-        """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time."""
+        """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time.
+
+        ``too_full`` says why the queue should get no more jobs, or None.
+        """
         self._board = board
         self._store = store
         self._lag = lag
         self._comfyui_version = comfyui_version
         self._worker_alive = worker_alive
+        self._too_full = too_full
         self._started_s = time.monotonic()
 
     def facts(self) -> dict[str, Any]:
         """For ``/expeditor/health``."""
         state = self._store.state()
         return {
-            "status": "ok" if self.not_ready() is None else "degraded",
+            "status": "ok" if self._fault() is None else "degraded",
             "version": VERSION,
             "comfyui_version": self._comfyui_version,
             "pid": os.getpid(),
@@ -78,7 +83,10 @@ class Health:
         }
 
     def not_ready(self) -> str | None:
-        """Why this server should get no work now, or None."""
+        """Why this server should get no work now, or None. A queue that is nearly full is such a reason, and no fault."""
+        return self._fault() or self._too_full()
+
+    def _fault(self) -> str | None:
         state = self._store.state()
         if not self._board.is_on("queue"):
             return f"queue: {self._board.states().get('queue', 'not installed')}"

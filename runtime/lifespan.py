@@ -75,6 +75,7 @@ class Lifespan:
         except StoreUnavailable as error:
             stand_down(services, f"the store cannot be used: {error.message}")
             return
+        services.depth.restore(recovered.waiting)
         queue = our_queue(services.server)
         if queue is None:
             return

@@ -24,6 +24,8 @@ from ..host.notifier import Notifier
 from ..host.ownership import our_queue
 from ..host.validator import ComfyValidator
 from ..host.wiring import QueueWiring
+from ..intake.admission import Limits, Pace
+from ..intake.depth import QueueDepth
 from ..intake.gate import StockGate
 from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
@@ -56,6 +58,7 @@ class Services:
     awaiter: Awaiter
     notifier: Notifier
     store: JobStore
+    depth: QueueDepth
     runs: RunTable
     dispatcher: Dispatcher
     wiring: QueueWiring
@@ -91,13 +94,13 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     awaiter = Awaiter(settings.store_deadline_s)
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
-    store = _store(settings, data_dir, Bus((TelemetryListener(metrics), notifier)), metrics)
+    depth = _depth(settings, metrics)
+    store = _store(settings, data_dir, Bus((depth, TelemetryListener(metrics), notifier)), metrics)
     runs = RunTable(interrupter=_Interrupter(server), observer=RunMetrics(metrics), monotonic=time.monotonic)
     dispatcher = _dispatcher(settings, store, runs, metrics)
-    wiring = QueueWiring(line=store, dispatch=dispatcher, clock=time.time)
+    wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=time.time)
     definitions = LiveDefinitions()
     validation = PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
-    principals = _principals(settings)
     return Services(
         settings=settings,
         server=server,
@@ -108,32 +111,54 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         mailbox=Mailbox(time.time, lambda: uuid.uuid4().hex),
         notifier=notifier,
         store=store,
+        depth=depth,
         runs=runs,
         dispatcher=dispatcher,
         wiring=wiring,
         validation=validation,
-        gate=StockGate(
-            validation=validation,
-            principals=principals,
-            max_bytes=settings.max_body_bytes,
-            max_depth=settings.max_depth,
-        ),
+        gate=_gate(settings, validation, depth),
         jobs=JobService(
             store=store,
             validation=validation,
             core=ComfyValidator(),
             door=Door(server, awaiter),
+            depth=depth,
             runs=runs,
-            principals=principals,
+            principals=_principals(settings),
             clock=time.time,
             new_id=lambda: str(uuid.uuid4()),
             awaiter=awaiter,
-            drain_rate=metrics.drain_rate,
         ),
         health=Health(
-            board=board, store=store, lag=lag, comfyui_version=version(), worker_alive=lambda: _alive(wiring)
+            board=board,
+            store=store,
+            lag=lag,
+            comfyui_version=version(),
+            worker_alive=lambda: _alive(wiring),
+            too_full=depth.too_full,
         ),
         lag=lag,
+    )
+
+
+def _depth(settings: Settings, metrics: Metrics) -> QueueDepth:
+    metrics.queue_capacity(settings.max_waiting_jobs or None)
+    limits = Limits(
+        jobs=settings.max_waiting_jobs,
+        jobs_per_principal=settings.max_waiting_jobs_per_principal,
+        size_bytes=settings.max_waiting_bytes,
+        ready_below_ratio=settings.ready_below_ratio,
+    )
+    return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()))
+
+
+def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -> StockGate:
+    return StockGate(
+        validation=validation,
+        principals=_principals(settings),
+        depth=depth,
+        max_bytes=settings.max_body_bytes,
+        max_depth=settings.max_depth,
     )
 
 

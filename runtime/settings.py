@@ -85,6 +85,24 @@ class Settings(BaseSettings):
         description="Share of a principal among others, default 1 each, above 0. Environment: as JSON.",
     )
 
+    max_waiting_jobs: int = Field(
+        20_000, ge=0, description="Most jobs that wait at once; more are refused with 429 `QUEUE_FULL`. 0: no limit."
+    )
+    max_waiting_jobs_per_principal: int = Field(
+        0,
+        ge=0,
+        description="The same for each user that a trusted proxy names. All others (a `client_id` is only a claim) share "
+        "one such quota. 0: no limit.",
+    )
+    max_waiting_bytes: int = Field(
+        1_073_741_824,
+        ge=0,
+        description="Most bytes of waiting jobs (prompt and extra data as stored, which is JSON in ASCII). 0: no limit.",
+    )
+    ready_below_ratio: float = Field(
+        0.9, gt=0, le=1, description="`/expeditor/ready` answers 503 from this share of those two limits on."
+    )
+
     max_body_bytes: int = Field(
         104_857_600, gt=0, description="Largest body of `/prompt` and `/expeditor/submit`, next to ComfyUI's own limit."
     )
@@ -222,6 +240,8 @@ def _values(schema: dict[str, Any]) -> str:
         return f"{kind} from {low:g} to {high:,.10g}"
     if above is not None and high is not None:
         return f"{kind} above {above:g}, at most {high:,.10g}"
+    if low is not None:
+        return f"{kind} from {low:g}"
     return kind if above is None else f"{kind} above {above:g}"
 
 

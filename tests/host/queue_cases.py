@@ -31,9 +31,10 @@ from expeditor.host.context import COMMITS, SUBMISSION, Submission
 from expeditor.host.ownership import foreign_owner, swap_queue
 from expeditor.host.queue import ExpeditorQueue
 from expeditor.host.wiring import QueueWiring
-from expeditor.jobs.errors import StoreUnavailable
+from expeditor.jobs.errors import QueueFull, StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus, Principal, Source
 from tests.conformance.harness import MemoryStorage, done
+from tests.support.depth import depth
 from tests.support.waiting import wait_until
 from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
 
@@ -80,7 +81,7 @@ class FakeHeldLine:
 class Bench:
     """A swapped queue with everything around it in reach."""
 
-    def __init__(self, storage) -> None:
+    def __init__(self, storage, most=0) -> None:
         self.storage = storage
         self.store = storage.start()
         self.line = FakeHeldLine(self.store)
@@ -95,7 +96,9 @@ class Bench:
             monotonic=HandMonotonic(),
             deadline_s=10.0,
         )
-        self.wiring = QueueWiring(line=self.line, dispatch=self.dispatcher, clock=storage.clock)
+        self.depth = depth(jobs=most)
+        storage.ears.on_publish = self.depth.publish
+        self.wiring = QueueWiring(line=self.line, depth=self.depth, dispatch=self.dispatcher, clock=storage.clock)
         self.native = execution.PromptQueue(self.server)
         self.queue = swap_queue(self.native, self.wiring)
         self.queue.open_claims()
@@ -203,6 +206,43 @@ def test_a_job_that_cannot_be_stored_is_taken_off_the_list(bench):
     bench.line.failure = None
     bench.put("b")
     assert bench.run_next() == "b"
+
+
+def test_a_full_line_refuses_a_request_and_keeps_nothing_of_it():
+    bench = Bench(MemoryStorage(), most=2)
+    bench.put("a")
+    bench.put("b")
+    told = bench.server.told
+    with pytest.raises(QueueFull):
+        bench.put("c")
+    assert [item[1] for item in bench.queue.queue] == ["a", "b"]
+    assert bench.server.told == told, "clients were told of a job that is not there"
+    assert done(bench.store.get("c")) is None
+    assert (bench.run_next(), bench.run_next()) == ("a", "b")
+    bench.put("c")
+
+
+def test_what_cannot_be_told_is_never_refused():
+    bench = Bench(MemoryStorage(), most=1)
+    bench.put("a")
+    bench.queue.put((0, "b", {"1": {"class_type": "A", "inputs": {}}}, {}, ["1"], {}))
+    left_behind = Submission(Principal("ada"), Source.PROMPT, answered=True)
+    tokens = SUBMISSION.set(left_behind), COMMITS.set([])
+    try:
+        bench.queue.put((0, "c", {"1": {"class_type": "A", "inputs": {}}}, {}, ["1"], {}))
+    finally:
+        SUBMISSION.reset(tokens[0])
+        COMMITS.reset(tokens[1])
+    assert [bench.run_next(), bench.run_next(), bench.run_next()] == ["a", "b", "c"]
+
+
+def test_a_job_that_cannot_be_stored_takes_no_place():
+    bench = Bench(MemoryStorage(), most=1)
+    bench.line.failure = StoreUnavailable("away")
+    with pytest.raises(StoreUnavailable):
+        bench.put("a")
+    bench.line.failure = None
+    bench.put("b")
 
 
 def test_deleting_and_clearing_cancel_in_the_store(bench):

@@ -261,3 +261,12 @@ def test_custom_routes_script_is_listed_and_served(server: RealComfyUI) -> None:
     assert script.headers["Content-Type"].split(";")[0] in {"text/javascript", "application/javascript"}
     assert "export async function send_message(node_id, message)" in script.text
     assert "api.fetchApi(" in script.text
+
+
+# -- backoff_client.py (against a full queue: test_backpressure.py) --------------------------------------------------------
+
+
+def test_backoff_client_prints_each_accepted_job(server: RealComfyUI, tmp_path: Path) -> None:
+    done = run(server.url, "backoff_client.py", written(tmp_path, TINY), "--times", "3")
+    assert done.returncode == 0, done.stderr
+    assert [job(server, job_id)["status"] for job_id in done.stdout.split()] == ["succeeded"] * 3

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from expeditor.dispatch.runs import RunTable
 from expeditor.events.mailbox import Mailbox
+from expeditor.intake.admission import Pace
 from expeditor.intake.service import JobService
 from expeditor.intake.validation import Checked
 from expeditor.jobs.awaiting import Awaiter
@@ -29,10 +30,12 @@ from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import route_table
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
+from tests.support.depth import depth
 from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
 
 PROMPT = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
 MAX_BYTES = 20_000
+MAX_WAITING = 200
 
 
 class FakeValidation:
@@ -65,10 +68,11 @@ class FakeCore:
 
 
 class FakeDoor:
-    """Puts entries straight into the store; notes what it is told; fails when told to."""
+    """Puts entries straight into the store, if there is room; notes what it is told; fails when told to."""
 
-    def __init__(self, store, clock) -> None:
+    def __init__(self, store, clock, depth) -> None:
         self._store = store
+        self._depth = depth
         self._clock = clock
         self.entries = []
         self.removed = []
@@ -93,7 +97,10 @@ class FakeDoor:
             signature=signature(entry.prompt),
             node_count=len(entry.prompt),
         )
-        return await asyncio.wrap_future(self._store.enqueue(job))
+        commit_done = self._depth.enter(job, refusable=True)
+        commit = self._store.enqueue(job)
+        commit.add_done_callback(lambda _: commit_done())
+        return await asyncio.wrap_future(commit)
 
     def remove(self, job_id):
         self.removed.append(job_id)
@@ -110,7 +117,9 @@ class App:
         self.store = self.storage.start()
         self.clock = self.storage.clock
         self.core = FakeCore()
-        self.door = FakeDoor(self.store, self.clock)
+        self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0))
+        self.storage.ears.on_publish = self.depth.publish
+        self.door = FakeDoor(self.store, self.clock, self.depth)
         self.interrupter = FakeInterrupter()
         self.monotonic = HandMonotonic()
         self.runs = RunTable(interrupter=self.interrupter, observer=FakeObserver(), monotonic=self.monotonic)
@@ -124,12 +133,12 @@ class App:
             validation=validation,
             core=self.core,
             door=self.door,
+            depth=self.depth,
             runs=self.runs,
             principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
             clock=self.clock,
             new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
             awaiter=Awaiter(10.0),
-            drain_rate=lambda: 0.5,
         )
         jobs = JobRoutes(
             self.service,

@@ -16,6 +16,7 @@ from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.errors import Conflict, Fault, InputInvalid, Internal, StoreUnavailable
 from expeditor.jobs.principals import PrincipalRules
 from expeditor.routes.errors import render_core_error
+from tests.support.depth import depth, fill
 from tests.support.waiting import wait_until_async
 
 MAX_UPLOAD = 5_000
@@ -81,7 +82,8 @@ class Server:
         self.core = FakeCore()
         self.log = FakeRequestLog()
         rules = PrincipalRules(user_header="X-User", proxies=("127.0.0.1",))
-        gate = StockGate(validation=FakeProtection(), principals=rules, max_bytes=1_000, max_depth=20)
+        self.depth = depth(jobs=2)
+        gate = StockGate(validation=FakeProtection(), principals=rules, depth=self.depth, max_bytes=1_000, max_depth=20)
         edge = Edge(gate=gate, render=render_core_error, requests=self.log, awaiter=Awaiter(5.0))
         self.app = web.Application(client_max_size=MAX_UPLOAD)
         self.app.middlewares.insert(0, middleware(edge))
@@ -142,6 +144,21 @@ async def test_nothing_of_a_request_stays_for_the_next(http, server):
     first, second = server.core.submissions
     assert (first.priority, second.priority) == (9, 3)
     assert [fields["client_id"] for fields in server.log.seen] == ["ada", None]
+
+
+async def test_a_full_queue_is_told_in_cores_words_and_core_is_not_asked(http, server):
+    fill(server.depth, 2)
+    response = await http.post("/prompt", json={"prompt": {"1": {}}})
+    body = await response.json()
+    assert (response.status, response.reason, response.headers["Retry-After"]) == (429, "QUEUE_FULL", "1")
+    assert (body["error"]["type"], body["error"]["extra_info"]["code"]) == ("QUEUE_LIMIT", "QUEUE_FULL")
+    assert server.core.submissions == []
+    assert server.log.seen[-1]["code"] == "QUEUE_FULL"
+
+
+async def test_what_a_request_leaves_behind_knows_that_it_was_answered(http, server):
+    await http.post("/prompt", json={"prompt": {"1": {}}})
+    assert [submission.answered for submission in server.core.submissions] == [True]
 
 
 async def test_the_answer_waits_for_the_commit(http, server):

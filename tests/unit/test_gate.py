@@ -7,8 +7,9 @@ import json
 import pytest
 
 from expeditor.intake.gate import StockGate
-from expeditor.jobs.errors import ExpeditorError, InputInvalid, InvalidJson, InvalidPrompt, LimitExceeded
+from expeditor.jobs.errors import ExpeditorError, InputInvalid, InvalidJson, InvalidPrompt, LimitExceeded, QueueFull
 from expeditor.jobs.principals import PrincipalRules
+from tests.support.depth import depth, fill
 
 
 class FakeProtection:
@@ -27,9 +28,14 @@ def protection():
 
 
 @pytest.fixture
-def gate(protection):
+def queue():
+    return depth(jobs=2)
+
+
+@pytest.fixture
+def gate(protection, queue):
     rules = PrincipalRules(user_header="X-User", proxies=("10.0.0.1",))
-    return StockGate(validation=protection, principals=rules, max_bytes=1_000, max_depth=10)
+    return StockGate(validation=protection, principals=rules, depth=queue, max_bytes=1_000, max_depth=10)
 
 
 def prepared(gate, body, remote=None, **headers):
@@ -73,6 +79,14 @@ def test_a_null_prompt_id_is_left_out_and_another_is_kept(gate):
 def test_bodies_that_are_refused(gate, protection, raw, refusal):
     with pytest.raises(refusal):
         gate.prompt(raw, None, {})
+    assert protection.seen == []
+
+
+def test_a_full_queue_refuses_before_the_graph_is_walked(gate, protection, queue):
+    fill(queue, 2)
+    with pytest.raises(QueueFull) as caught:
+        prepared(gate, {"prompt": {"1": {}}})
+    assert caught.value.retry_after_s == 1
     assert protection.seen == []
 
 

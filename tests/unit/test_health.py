@@ -39,12 +39,14 @@ class Made:
         self.store = FakeStore()
         self.lag = FakeLag()
         self.alive: bool | None = True
+        self.too_full: str | None = None
         self.health = Health(
             board=self.board,
             store=self.store,
             lag=self.lag,
             comfyui_version="0.3.75",
             worker_alive=lambda: self.alive,
+            too_full=lambda: self.too_full,
         )
 
 
@@ -90,9 +92,20 @@ def test_reasons_to_get_no_work(made, spoil, reason):
     assert made.health.facts()["status"] == "degraded"
 
 
+def test_a_nearly_full_queue_gets_no_work_and_is_no_fault(made):
+    made.too_full = "queue: 9 of 10 jobs wait"
+    assert made.health.not_ready() == "queue: 9 of 10 jobs wait"
+    assert made.health.facts()["status"] == "ok"
+
+
 def test_a_queue_hook_that_was_never_set_is_not_there():
     health = Health(
-        board=HookBoard(), store=FakeStore(), lag=LoopLag(), comfyui_version="unknown", worker_alive=lambda: None
+        board=HookBoard(),
+        store=FakeStore(),
+        lag=LoopLag(),
+        comfyui_version="unknown",
+        worker_alive=lambda: None,
+        too_full=lambda: None,
     )
     assert health.not_ready() == "queue: not installed"
 

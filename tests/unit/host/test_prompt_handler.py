@@ -11,6 +11,7 @@ from expeditor.host.prompt_handler import prompt_handler
 from expeditor.intake.gate import StockGate
 from expeditor.jobs.model import Principal, Source
 from expeditor.jobs.principals import PrincipalRules
+from tests.support.depth import depth
 
 
 class FakeProtection:
@@ -23,7 +24,8 @@ class FakeProtection:
 @pytest.fixture
 def on_prompt():
     rules = PrincipalRules()
-    return prompt_handler(StockGate(validation=FakeProtection(), principals=rules, max_bytes=1_000, max_depth=10))
+    gate = StockGate(validation=FakeProtection(), principals=rules, depth=depth(), max_bytes=1_000, max_depth=10)
+    return prompt_handler(gate)
 
 
 def handled(on_prompt, body, submission=None):

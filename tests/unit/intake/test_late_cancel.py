@@ -13,6 +13,7 @@ from expeditor.jobs.errors import NotFound, StoreUnavailable
 from expeditor.jobs.model import JobStatus
 from expeditor.jobs.principals import PrincipalRules
 from tests.conformance.harness import MemoryStorage, claim, done, enqueue
+from tests.support.depth import depth
 
 
 class FakeSlowStore:
@@ -57,12 +58,12 @@ def service(store, machine):
         validation=None,
         core=None,
         door=machine,
+        depth=depth(),
         runs=machine,
         principals=PrincipalRules(),
         clock=lambda: 0.0,
         new_id=lambda: str(next(numbers)),
         awaiter=Awaiter(0.01),
-        drain_rate=lambda: 0.0,
     )
 
 

@@ -1,0 +1,216 @@
+"""How deep the queue is now, in memory, and the one place where a job gets its place in it or is refused.
+
+Counts every job that waits for the machine (status ``queued`` or ``retrying``) and every job that is on its way to its
+commit, so that any number of submits at once cannot pass a limit together. A job's bytes are those of its payload as it is
+stored (prompt, extra data, outputs; JSON text in ASCII). Hears committed events, and is told once what waited before the
+start. Every call is O(1) but ``restore``, does no I/O and is safe from any thread.
+
+Owns no rule (``admission``) and no wire format. What was accepted once is counted, never refused: recovered and retried jobs,
+and those that other packs put into ComfyUI's queue, which cannot be told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from threading import Lock
+
+from ..jobs.errors import LimitExceeded, QueueFull
+from ..jobs.events import JobEvent
+from ..jobs.model import Job, JobStatus, NewJob, Payload, Principal
+from ..jobs.transitions import is_terminal
+from .admission import Limits, Meter, Pace, refuses, retry_after_s, stays_closed, surplus, too_full
+
+WAITING = frozenset({JobStatus.QUEUED, JobStatus.RETRYING})
+
+_JOBS = "max_waiting_jobs"
+_BYTES = "max_waiting_bytes"
+_OF_PRINCIPAL = "max_waiting_jobs_per_principal"
+_UNTRUSTED = "\0untrusted"
+"""The one holder of all principals that are only a claim: a header cannot carry this name."""
+
+_Key = tuple[str, str]
+"""A limit's setting, and whose share of it: "" for everybody's."""
+
+
+@dataclass(slots=True)
+class _Load:
+    """What one job weighs, and whether it counts now."""
+
+    holder: str
+    size_bytes: int
+    counts: bool = False
+
+
+class QueueDepth:
+    """See the module's docstring. Fits ``jobs.events.Publisher`` and ``host.ports.Depth``."""
+
+    def __init__(self, limits: Limits, pace: Callable[[], Pace]) -> None:
+        """``pace`` is asked when a job is refused and when somebody wants to know."""
+        self._limits = limits
+        self._pace = pace
+        self._lock = Lock()
+        self._used: Counter[_Key] = Counter()
+        self._closed: set[_Key] = set()
+        self._known: dict[str, _Load] = {}  # committed and not ended, by job id
+        self._entering: dict[str, deque[_Load]] = {}  # on their way to a commit, by job id
+
+    # -- asking ------------------------------------------------------------------------------------------------------
+
+    def check(self, principal: Principal) -> None:
+        """Refuse early what has no chance now; takes no place. Raises ``QueueFull``."""
+        with self._lock:
+            refused = self._refusing(_holder(principal), 0)
+        if refused is not None:
+            raise self._full(*refused)
+
+    def enter(self, job: NewJob, *, refusable: bool) -> Callable[[], None]:
+        """Give ``job`` a place before its commit is asked for; call what comes back when that commit is done, either way.
+
+        Raises ``QueueFull``, or ``LimitExceeded`` for a job that no empty queue would take; then nothing was counted.
+        A job that is not ``refusable`` is counted whatever the limits say.
+        """
+        load = _Load(_holder(job.principal), _size_bytes(job.payload))
+        if refusable and 0 < self._limits.size_bytes < load.size_bytes:
+            raise LimitExceeded(
+                f"The job has {load.size_bytes} bytes; all waiting jobs together may have {self._limits.size_bytes}.",
+                details={"limit": _BYTES, "most": self._limits.size_bytes},
+                too_large=True,
+            )
+        with self._lock:
+            refused = self._refusing(load.holder, load.size_bytes) if refusable else None
+            if refused is None:
+                self._count(load)
+                self._entering.setdefault(job.id, deque()).append(load)
+        if refused is not None:
+            raise self._full(*refused)
+        return lambda: self._leave_if_not_committed(job.id, load)
+
+    def too_full(self) -> str | None:
+        """Why the server should get no new work because of what waits, or None."""
+        limits = self._limits
+        for name, most, unit in ((_JOBS, limits.jobs, "jobs"), (_BYTES, limits.size_bytes, "bytes")):
+            used = self._used[name, ""]
+            if too_full(used, most, limits.ready_below_ratio):
+                return f"queue: {used} of {most} {unit} wait ({name})"
+        return None
+
+    def drain_rate(self) -> float:
+        """Jobs that ended per second lately, idle time included."""
+        return self._pace().jobs_per_s
+
+    # -- hearing -----------------------------------------------------------------------------------------------------
+
+    def publish(self, events: tuple[JobEvent, ...]) -> None:
+        """Committed events: who waits, who runs, who has ended."""
+        with self._lock:
+            for event in events:
+                self._hear(event.job)
+
+    def restore(self, waiting: Iterable[tuple[Job, Payload]]) -> None:
+        """What waited before this start, with its exact size."""
+        with self._lock:
+            for job, payload in waiting:
+                self._forget(job.id)
+                load = self._known[job.id] = _Load(_holder(job.principal), _size_bytes(payload))
+                self._count(load)
+
+    # -- inside, under the lock --------------------------------------------------------------------------------------
+
+    def _hear(self, job: Job) -> None:
+        if is_terminal(job.status):
+            self._forget(job.id)
+            return
+        load = self._known.get(job.id)
+        if load is None:
+            load = self._known[job.id] = self._entered(job) or _Load(_holder(job.principal), job.prompt_length)
+        if job.status in WAITING:
+            self._count(load)
+        else:
+            self._release(load)
+
+    def _entered(self, job: Job) -> _Load | None:
+        """The place that was taken for this job: it stays counted, from now on as a committed one."""
+        queue = self._entering.get(job.id)
+        if not queue:
+            return None
+        load = queue.popleft()
+        if not queue:
+            del self._entering[job.id]
+        return load
+
+    def _leave_if_not_committed(self, job_id: str, load: _Load) -> None:
+        with self._lock:
+            queue = self._entering.get(job_id, deque[_Load]())
+            for index, other in enumerate(queue):
+                # By identity: two submits of one id may weigh the same, and only one of them can be committed.
+                if other is load:
+                    del queue[index]
+                    self._release(load)
+                    break
+            if not queue:
+                self._entering.pop(job_id, None)
+
+    def _forget(self, job_id: str) -> None:
+        load = self._known.pop(job_id, None)
+        if load is not None:
+            self._release(load)
+
+    def _count(self, load: _Load) -> None:
+        if not load.counts:
+            load.counts = True
+            self._move(load, 1)
+
+    def _release(self, load: _Load) -> None:
+        if load.counts:
+            load.counts = False
+            self._move(load, -1)
+
+    def _move(self, load: _Load, sign: int) -> None:
+        for key, amount in (((_JOBS, ""), 1), ((_BYTES, ""), load.size_bytes), ((_OF_PRINCIPAL, load.holder), 1)):
+            self._used[key] += sign * amount
+            if not self._used[key]:
+                del self._used[key]  # principals come and go: what is zero is not kept
+            if key in self._closed and not stays_closed(self._used[key], self._most(key)):
+                self._closed.discard(key)
+
+    def _most(self, key: _Key) -> int:
+        limits = self._limits
+        return {_JOBS: limits.jobs, _BYTES: limits.size_bytes, _OF_PRINCIPAL: limits.jobs_per_principal}[key[0]]
+
+    def _refusing(self, holder: str, size_bytes: int) -> tuple[_Key, float, int] | None:
+        """The first limit in the way: which, how many jobs must go first, and what is used of it. Closes it if it is full."""
+        for key, wanted in (((_JOBS, ""), 1), ((_BYTES, ""), size_bytes), ((_OF_PRINCIPAL, holder), 1)):
+            used = self._used[key]
+            meter = Meter(self._most(key), used, wanted, key in self._closed)
+            if not refuses(meter):
+                continue
+            if stays_closed(used, meter.most):
+                self._closed.add(key)
+            jobs = float(surplus(meter))
+            if key[0] == _BYTES:
+                jobs *= self._used[_JOBS, ""] / max(used, 1)
+            return key, jobs, used
+        return None
+
+    # -- outside the lock --------------------------------------------------------------------------------------------
+
+    def _full(self, key: _Key, jobs: float, used: int) -> QueueFull:
+        name, holder = key
+        most, wait_s = self._most(key), retry_after_s(jobs, self._pace())
+        whose = {"": "", _UNTRUSTED: " of clients without a login"}.get(holder, " of yours")
+        unit = "bytes" if name == _BYTES else "jobs"
+        return QueueFull(
+            f"The queue is full: {used} {unit}{whose} wait, {most} may ({name}). Try again in {wait_s} s.",
+            details={"limit": name, "most": most, "used": used},
+            retry_after_s=wait_s,
+        )
+
+
+def _holder(principal: Principal) -> str:
+    return principal.name if principal.trusted else _UNTRUSTED
+
+
+def _size_bytes(payload: Payload) -> int:
+    return len(payload.prompt_json) + len(payload.extra_json) + len(payload.outputs_json)
