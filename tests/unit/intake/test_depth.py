@@ -130,6 +130,17 @@ def test_a_full_line_takes_nothing_until_it_is_below_95_percent() -> None:
     queue.enter(new_job("late"), refusable=True)
 
 
+def test_a_line_that_emptied_since_it_was_full_takes_jobs_up_to_the_last_place_again() -> None:
+    queue = depth(jobs=100)
+    leave = [queue.enter(new_job(str(number)), refusable=True) for number in range(100)]
+    refusal(queue, new_job("late"))
+    for each in leave[:10]:
+        each()
+    for number in range(10):
+        queue.enter(new_job(f"new-{number}"), refusable=True)
+    refusal(queue, new_job("late"))
+
+
 def test_a_line_that_was_never_full_takes_the_last_job() -> None:
     queue = depth(jobs=100)
     fill(queue, 99)
