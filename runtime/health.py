@@ -6,13 +6,16 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ..host.board import HookBoard
+from ..jobs.errors import ExpeditorError
 from ..store.base import JobStore
 
 VERSION = "0.1.0"
 LAG_INTERVAL_S = 1.0
+PROBE_INTERVAL_S = 2.0
 SLOW_LOOP_S = 5.0
 
 
@@ -35,6 +38,25 @@ class LoopLag:
     def seconds(self) -> float:
         """The largest lag of the last ten measurements."""
         return max(self._recent, default=0.0)
+
+
+class StoreWatch:
+    """Asks a store that failed whether it can be written again: on an idle server nobody else would ask."""
+
+    def __init__(self, store: JobStore, interval_s: float = PROBE_INTERVAL_S) -> None:
+        """One question every ``interval_s`` while the last write failed; none while all is well."""
+        self._store = store
+        self._interval_s = interval_s
+
+    async def watch(self) -> None:
+        """Watch until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_s)
+            state = self._store.state()
+            if state.open and state.error is not None:
+                # What it comes to is told by the store's state; a failure is what is expected here.
+                with suppress(ExpeditorError):
+                    await asyncio.wrap_future(self._store.probe())
 
 
 class Health:

@@ -20,6 +20,7 @@ from ..jobs.model import Cause
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
 from ..store.base import Recovered
+from .health import StoreWatch
 from .hooks import check_ownership, install_middleware, stand_down
 from .services import Services
 
@@ -61,7 +62,9 @@ class Lifespan:
         services = self._services
         try:
             self._offer_metrics(app)
-            self._background.append(asyncio.get_running_loop().create_task(services.lag.watch()))
+            loop = asyncio.get_running_loop()
+            watches = services.lag.watch(), StoreWatch(services.store).watch()
+            self._background += [loop.create_task(watch) for watch in watches]
             reader = await asyncio.to_thread(_gpu_reader)
             CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
         except Exception:  # noqa: BLE001 - a server that cannot be measured still runs jobs

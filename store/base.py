@@ -159,6 +159,13 @@ class JobStore(Protocol):
         """End a *queued* job as failed without an attempt (for example ``SECRET_LOST``); ``Conflict`` if it does not wait."""
         ...
 
+    def probe(self) -> Future[None]:
+        """Write what is there already: fails as any writing verb would, and changes nothing.
+
+        After a failure ``state().error`` stays until a write works again; this is a write for when nobody else writes.
+        """
+        ...
+
     def recover(self) -> Future[Recovered]:
         """After a start: jobs whose attempt is of another boot are recovered (``transitions.recover``); lists all that wait."""
         ...

@@ -97,6 +97,10 @@ class Ledger(KnownRows, Protocol):
         """Keep the virtual time and forget finish tags that it has reached (they decide nothing any more)."""
         ...
 
+    def touch(self) -> None:
+        """Write the virtual time as it is: a change to the storage, none to what it holds."""
+        ...
+
     def finish_tags(self, principal: str) -> dict[int, float]:
         """The principal's last finish tag per priority."""
         ...

@@ -137,6 +137,9 @@ class MemoryLedger:
         """See ``Ledger``."""
         return self._virtual_time
 
+    def touch(self) -> None:
+        """See ``Ledger``."""
+
     def set_virtual_time(self, value: float) -> None:
         """See ``Ledger``."""
         self._virtual_time = value

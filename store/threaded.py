@@ -54,6 +54,10 @@ class ThreadedStore(ABC):
         """See ``JobStore.fail_queued``."""
         return self._write(lambda verbs: verbs.fail_queued(job_id, ending), job_id)
 
+    def probe(self) -> Future[None]:
+        """See ``JobStore.probe``."""
+        return self._write(lambda verbs: verbs.probe())
+
     def recover(self) -> Future[Recovered]:
         """See ``JobStore.recover``."""
         return self._write(lambda verbs: verbs.recover())

@@ -125,6 +125,10 @@ class SqliteLedger:
         """See ``Ledger``."""
         return self._virtual_time
 
+    def touch(self) -> None:
+        """See ``Ledger``."""
+        self._changes.virtual_time = self._virtual_time
+
     def set_virtual_time(self, value: float) -> None:
         """See ``Ledger``."""
         if value == self._virtual_time:

@@ -60,6 +60,8 @@ def test_a_submit_is_refused_and_changes_nothing(server: RealComfyUI):
             assert idle(server)
         assert server.get("/expeditor/ready").status_code == 503
         assert len(server.get("/expeditor/jobs?limit=1000").json()["jobs"]) == len(before)
+    # Nobody writes: the server finds out by itself that it may be given work again.
+    wait_until(lambda: server.get("/expeditor/ready").status_code == 200, what="readiness")
     accepted = submit(server, quick(101), extra_data=padding)["id"]
     assert until_ended(server, accepted)["status"] == "succeeded"
     assert server.get("/expeditor/ready").status_code == 200

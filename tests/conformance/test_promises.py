@@ -31,6 +31,15 @@ def test_a_read_sees_the_writes_called_before_it(store):
         assert done(store.get(f"j{n}")) is not None
 
 
+def test_a_probe_changes_nothing(store, storage):
+    enqueue(store, "a")
+    before = done(store.page(JobQuery()))
+    told = len(storage.ears.events)
+    assert done(store.probe()) is None
+    assert (done(store.page(JobQuery())), len(storage.ears.events)) == (before, told)
+    assert claim(store).job.id == "a"
+
+
 def test_a_refused_verb_spoils_no_other(store):
     futures = [store.enqueue(new_job(f"j{n // 2}")) for n in range(40)]
     refused = [future.exception(30) for future in futures]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent.futures import Future
 
 import pytest
 
 from expeditor.host.board import OFF, ON, HookBoard
-from expeditor.runtime.health import VERSION, Health, LoopLag
+from expeditor.jobs.errors import StoreUnavailable
+from expeditor.runtime.health import VERSION, Health, LoopLag, StoreWatch
 from expeditor.store.base import StoreState
 from tests.support.waiting import wait_until_async
 
@@ -120,3 +122,37 @@ async def test_the_lag_of_a_blocked_loop_is_seen():
         pass
     await wait_until_async(lambda: lag.seconds > 0.03)
     watch.cancel()
+
+
+class FakeFailingStore(FakeStore):
+    """Its first probes fail; the third one finds that writing works."""
+
+    def __init__(self):
+        super().__init__()
+        self.error = "disk full"
+        self.probes = 0
+        self.looks = 0
+
+    def state(self):
+        self.looks += 1
+        return StoreState("sqlite", True, self.error, 0)
+
+    def probe(self):
+        self.probes += 1
+        future = Future()
+        if self.probes < 3:
+            future.set_exception(StoreUnavailable("disk full"))
+        else:
+            self.error = None
+            future.set_result(None)
+        return future
+
+
+async def test_a_store_that_failed_is_asked_until_it_works_and_then_left_alone():
+    store = FakeFailingStore()
+    watch = asyncio.ensure_future(StoreWatch(store, interval_s=0.001).watch())
+    await wait_until_async(lambda: store.error is None)
+    looks = store.looks
+    await wait_until_async(lambda: store.looks > looks + 5)
+    watch.cancel()
+    assert store.probes == 3

@@ -64,6 +64,19 @@ def test_an_empty_claim_does_not_say_that_writing_works(storage):
     assert store.state().error is not None
 
 
+def test_a_probe_finds_out_that_writing_works_again(storage, caplog):
+    store = storage.start()
+    enqueue(store, "before")
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as intruder:
+        intruder.execute("BEGIN IMMEDIATE")
+        assert isinstance(store.probe().exception(30), StoreUnavailable)
+        assert "locked" in (store.state().error or "")
+        assert isinstance(store.probe().exception(30), StoreUnavailable)
+    assert done(store.probe()) is None
+    assert store.state().error is None
+    assert [event.job.id for event in storage.ears.events] == ["before"]
+
+
 class Unstorable(str):
     """Passes for text until SQLite binds it."""
 
