@@ -110,6 +110,11 @@ def charge(virtual_time: float, finish_tags: Mapping[int, float], priority: int,
     return finish if finish > max(virtual_time, finish_tags.get(priority, virtual_time)) else None
 
 
+def finish_tag(start_tag: float, estimated_s: float, weight: float) -> float:
+    """Where the stretch of a job that starts at ``start_tag`` ends."""
+    return _stretch(start_tag, estimated_s, weight).finish
+
+
 def sort_key(score_: float, number: float, seq: int) -> tuple[float, float, int]:
     """The total order of the queue: every store's query is held to it by the conformance suite."""
     return (score_, number, seq)

@@ -53,6 +53,7 @@ class Verbs:
         self._policy = policy
         self._clock = clock
         self._boot_id = boot_id
+        self._owed: set[str] = set()
 
     def enqueue(self, new: NewJob) -> Done[Job]:
         """See ``JobStore.enqueue``; ``InputInvalid`` for text that no UTF-8 can hold."""
@@ -61,6 +62,7 @@ class Verbs:
         if ledger.job(new.id) is not None:
             raise Conflict(f"The id {new.id} is known already.", details={"job_id": new.id})
         virtual_time = self._virtual_time()
+        self._refund(principal, virtual_time)
         estimated = estimate_s(ledger, new.signature)
         tags = ordering.tag(
             virtual_time, ledger.finish_tags(principal), new.priority, estimated, self._policy.weight(principal)
@@ -108,6 +110,8 @@ class Verbs:
         job, events = transitions.withdraw(self._known(job_id), self._clock(), cause)
         if events:
             self._ledger.save(job)
+        if job.status is JobStatus.CANCELED:
+            self._owed.add(job.principal.name)
         return Done(job, events)
 
     def reprioritise(self, job_id: str, change: Reprioritise) -> Done[Job]:
@@ -165,6 +169,26 @@ class Verbs:
         if moved != virtual_time:
             self._ledger.set_virtual_time(moved)
         return moved
+
+    def _refund(self, principal: str, virtual_time: float) -> None:
+        """Take back what was charged for jobs that were cancelled while they waited: their work was never done.
+
+        Done at the principal's next arrival, once for all of them; what remains keeps its place, and the arrival stands
+        behind it. Owed in memory only: a restart in between costs a principal this, nothing else.
+        """
+        if principal not in self._owed:
+            return
+        self._owed.discard(principal)
+        weight = self._policy.weight(principal)
+        left: dict[int, float] = {}
+        for job in (*self._ledger.queued(), *self._ledger.on_machine()):
+            if job.principal.name == principal:
+                finish = ordering.finish_tag(job.start_tag, job.estimated_s, weight)
+                left[job.priority] = max(finish, left.get(job.priority, finish))
+        for level, charged in self._ledger.finish_tags(principal).items():
+            kept = left.get(level, virtual_time)
+            if kept < charged:
+                self._ledger.set_finish_tag(principal, level, kept)
 
     def _relevel(self, job: Job, priority: int, virtual_time: float) -> Job:
         name = job.principal.name

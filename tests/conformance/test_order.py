@@ -33,6 +33,29 @@ def test_a_newcomer_shares_with_a_long_backlog(store):
     assert claim_all(store) == ["b0", "a1", "b1", "a2", "a3", "a4", "a5"]
 
 
+def test_what_was_cancelled_is_not_held_against_anybody(store):
+    """Queue thirty, clear them, queue again: the second batch does not stand behind the thirty."""
+    for n in range(30):
+        enqueue(store, f"a{n}", principal="ada")
+    for n in range(30):
+        done(store.cancel(f"a{n}"))
+    for n in range(4):
+        enqueue(store, f"b{n}", principal="bob")
+    for n in range(3):
+        enqueue(store, f"again{n}", principal="ada")
+    assert claim_all(store) == ["b0", "again0", "b1", "again1", "b2", "again2", "b3"]
+
+
+def test_a_refund_keeps_the_order_of_what_remains(store):
+    for n in range(6):
+        enqueue(store, f"a{n}", principal="ada")
+    enqueue(store, "low", 1, principal="ada")
+    for n in (0, 2, 5):
+        done(store.cancel(f"a{n}"))
+    enqueue(store, "new", principal="ada")
+    assert claim_all(store) == ["a1", "a3", "a4", "new", "low"]
+
+
 def test_number_breaks_ties_then_arrival(store):
     for name, number in (("a", 5.0), ("b", -2.5), ("c", 5.0)):
         enqueue(store, name, principal=name, number=number)
