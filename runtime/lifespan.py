@@ -6,6 +6,7 @@ ComfyUI runs nothing of ours at shutdown; the store is crash-only. A signal hand
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Iterable
 from typing import Any
@@ -53,6 +54,10 @@ class Lifespan:
         await self._start_measuring(app)
         if check_ownership(services):
             await self._open_queue()
+        if services.settings.gc_freeze:
+            # Modules, node classes and libraries live as long as the process. What is garbage already goes first.
+            gc.collect()
+            gc.freeze()
         hooks = " ".join(f"{name}={state}" for name, state in services.board.states().items())
         log.info(
             "Expeditor: %s; hooks %s", services.health.not_ready() or "ready", hooks, extra={"event": "start.done"}

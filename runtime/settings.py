@@ -139,6 +139,11 @@ class Settings(BaseSettings):
     log_format: Literal["json", "plain"] = Field("json", description="Shape of a log line.")
     log_file: str | None = Field(None, description="Also write log lines to this file (rotated at 10 MB, 5 kept).")
     access_log: bool = Field(True, description="One log line per request to the API (pages and files are left out).")
+    gc_freeze: bool = Field(
+        True,
+        description="Once ComfyUI has loaded everything, take what is in memory then out of Python's garbage "
+        "collection: its full passes over a million objects stop every request for half a second.",
+    )
     sample_interval_s: float = Field(5.0, ge=0.5, le=3600, description="How often memory and utilisation are sampled.")
 
     @field_validator("trusted_proxies")
