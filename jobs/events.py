@@ -24,7 +24,9 @@ _NAMES: dict[JobStatus, str] = {
 }
 OUTPUT = "job.output"
 REPRIORITISED = "job.reprioritised"
-EVENT_TYPES = frozenset({*_NAMES.values(), OUTPUT, REPRIORITISED})
+HELD = "job.held"
+RELEASED = "job.released"
+EVENT_TYPES = frozenset({*_NAMES.values(), OUTPUT, REPRIORITISED, HELD, RELEASED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,11 @@ class JobEvent:
     def reprioritised(cls, job: Job, at_s: float) -> JobEvent:
         """The event of a waiting job that was given another place in the queue."""
         return cls(type=REPRIORITISED, job=job, at_s=at_s)
+
+    @classmethod
+    def hold(cls, job: Job, at_s: float) -> JobEvent:
+        """The event of a waiting job that was held or released."""
+        return cls(type=HELD if job.held else RELEASED, job=job, at_s=at_s)
 
 
 class Publisher(Protocol):

@@ -15,6 +15,9 @@ PRIORITY_MIN = 1
 PRIORITY_MAX = 10
 PRIORITY_DEFAULT = 3
 
+SUSPECT_DEATHS = 2
+"""A job whose process died this often while it ran is a suspect (DESIGN 8)."""
+
 JsonObject = dict[str, Any]
 
 
@@ -100,7 +103,11 @@ class JobError:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One run of a job, numbered from 1. ``outcome`` is None while it runs."""
+    """One run of a job, numbered from 1. ``outcome`` is None while it runs.
+
+    ``boot_id`` names the instance's life that ran it. While it runs, a ``cause`` of ``INTERRUPTED`` says that its process
+    was asked to stop (a planned stop): if the process ends now, that is no death. ``message`` says why it did not succeed.
+    """
 
     number: int
     started_at_s: float
@@ -109,6 +116,7 @@ class Attempt:
     outcome: JobStatus | None = None
     cause: Cause | None = None
     last_node_id: str | None = None
+    message: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +133,23 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestKey:
+    """What makes a repeated request the same one (``Idempotency-Key``).
+
+    Unique per principal for ``store.base.KEY_LIFE_S``. ``fingerprint`` is a digest of the request's body: equal for equal requests.
+    """
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job that asks to enter the store. ``number`` is ComfyUI's and only breaks ties of the score."""
+    """A job that asks to enter the store. ``number`` is ComfyUI's and only breaks ties of the score.
+
+    ``not_before_s``: not claimed earlier; ``expires_at_s``: ends ``expired`` if it waits still; both seconds since the
+    epoch. ``max_attempts`` None: the server's setting. ``models``: the model files that it names, for affinity.
+    """
 
     id: str
     principal: Principal
@@ -142,11 +165,20 @@ class NewJob:
     node_count: int = 0
     prompt_length: int = 0
     needs_secret: bool = False
+    not_before_s: float | None = None
+    expires_at_s: float | None = None
+    max_attempts: int | None = None
+    models: tuple[str, ...] = ()
+    request_key: RequestKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A stored job. ``seq`` is the order of arrival; ``score`` the static place in the queue (smallest first)."""
+    """A stored job. ``seq`` is the order of arrival; ``score`` the static place in the queue (smallest first).
+
+    ``not_before_s`` is also when a back-off ends. ``forgiven``: the number of the last attempt before the job was
+    re-driven by hand; attempts up to it count neither as tries nor as deaths.
+    """
 
     id: str
     principal: Principal
@@ -174,11 +206,38 @@ class Job:
     outputs: tuple[Output, ...] = ()
     cause: Cause | None = None
     error: JobError | None = None
+    not_before_s: float | None = None
+    expires_at_s: float | None = None
+    max_attempts: int | None = None
+    models: tuple[str, ...] = ()
+    forgiven: int = 0
 
     @property
     def attempt(self) -> int:
         """The number of the current or last attempt; 0 before the first."""
         return self.attempts[-1].number if self.attempts else 0
+
+    @property
+    def deaths(self) -> int:
+        """How often the process died while this job ran, since it was last re-driven; planned stops do not count."""
+        return sum(attempt.cause is Cause.PROCESS_DIED for attempt in self.attempts if attempt.number > self.forgiven)
+
+    @property
+    def tries(self) -> int:
+        """The attempts that count against ``max_attempts``: no deaths and no planned stops; the one that runs counts."""
+        return sum(
+            attempt.outcome is None or attempt.cause not in _NO_TRY
+            for attempt in self.attempts
+            if attempt.number > self.forgiven
+        )
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it died so often that it runs after all other waiting work."""
+        return self.deaths >= SUSPECT_DEATHS
+
+
+_NO_TRY = frozenset({Cause.PROCESS_DIED, Cause.INTERRUPTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +251,11 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How an attempt ended. ``status`` is SUCCEEDED, FAILED or CANCELED; ``run_s`` is the time on the machine."""
+    """How an attempt ended. ``status`` is SUCCEEDED, FAILED or CANCELED; ``run_s`` is the time on the machine.
+
+    ``history_json``: what ComfyUI's history holds of the run besides the prompt (``{"outputs", "status", "meta"}``), kept
+    so that it can be shown after a restart; None to keep nothing.
+    """
 
     status: JobStatus
     finished_at_s: float
@@ -202,6 +265,7 @@ class Ending:
     outputs: tuple[Output, ...] = ()
     cached: bool = False
     last_node_id: str | None = None
+    history_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

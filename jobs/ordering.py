@@ -21,6 +21,9 @@ FRONT_STEP = 1.0
 SHORTEST_S = 0.001
 """A job counts as at least this long, so that tags always grow."""
 
+SUSPECT_SCORE = 1e15
+"""The score of a suspect of the poison rule: behind all other waiting work."""
+
 
 @dataclass(frozen=True, slots=True)
 class OrderPolicy:

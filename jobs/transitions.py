@@ -1,11 +1,12 @@
 """The legal moves between statuses, and the one function that makes a move.
 
-Every store changes a job's status through ``advance`` and nowhere else; each move yields exactly one event.
+Every store changes a job's status through ``advance`` and nowhere else, but for ``reopen``, by which somebody takes an end
+back; each move yields exactly one event.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from .errors import Conflict
 from .events import JobEvent
@@ -26,6 +27,9 @@ LEGAL: dict[JobStatus, frozenset[JobStatus]] = {
     JobStatus.CANCELED: frozenset(),
     JobStatus.EXPIRED: frozenset(),
 }
+
+REOPENABLE = TERMINAL - {JobStatus.SUCCEEDED}
+"""Ends that somebody may take back by hand (``reopen``); by itself no job leaves its end."""
 
 
 def is_terminal(status: JobStatus) -> bool:
@@ -74,7 +78,7 @@ def settle(job: Job, ending: Ending) -> tuple[Job, tuple[JobEvent, ...]]:
     cause = ending.cause
     if job.status is JobStatus.CANCELING:
         cause = Cause.CANCELED
-    job = close_attempt(job, at_s, status, cause, ending.last_node_id)
+    job = _closed_by(job, ending, status, cause)
     job = replace(job, outputs=ending.outputs, cached=ending.cached)
     events: list[JobEvent] = [JobEvent.output(job, at_s, output) for output in ending.outputs]
     if canceled and job.status is not JobStatus.CANCELING:
@@ -101,32 +105,111 @@ def withdraw(job: Job, at_s: float, cause: Cause = Cause.CANCELED) -> tuple[Job,
     return job, (first, second)
 
 
-def recover(job: Job, at_s: float, max_deaths: int) -> tuple[Job, tuple[JobEvent, ...]]:
-    """What becomes of a job whose process died while it ran: what every store's ``recover`` does.
+def retry(job: Job, ending: Ending, not_before_s: float | None) -> tuple[Job, tuple[JobEvent, ...]]:
+    """Close the failed attempt and put the job back: what every store's ``retry`` does; its score is kept.
 
-    The open attempt is closed as ``PROCESS_DIED``. A canceling job ends ``canceled``; a job that has now
-    died ``max_deaths`` times fails as ``POISON``; any other goes back to the queue with its score kept.
+    A job whose cancel was asked for ends ``canceled`` instead, as in ``settle``.
     """
-    job = close_attempt(job, at_s, JobStatus.FAILED, Cause.PROCESS_DIED, None)
     if job.status is JobStatus.CANCELING:
-        job, event = advance(job, JobStatus.CANCELED, at_s, cause=Cause.CANCELED)
-        return job, (event,)
-    deaths = sum(attempt.cause is Cause.PROCESS_DIED for attempt in job.attempts)
-    if deaths >= max_deaths:
-        error = JobError(
-            code=Cause.POISON.value,
-            message=f"The server process died {deaths} times while this job ran; it is not tried again.",
-        )
-        job, event = advance(job, JobStatus.FAILED, at_s, cause=Cause.POISON, error=error)
-        return job, (event,)
-    job, first = advance(job, JobStatus.RETRYING, at_s, cause=Cause.PROCESS_DIED)
-    job, second = advance(job, JobStatus.QUEUED, at_s)
+        return settle(job, ending)
+    at_s = ending.finished_at_s
+    job = _closed_by(job, ending, JobStatus.FAILED, ending.cause)
+    job, first = advance(job, JobStatus.RETRYING, at_s, cause=ending.cause)
+    job, second = advance(replace(job, not_before_s=not_before_s), JobStatus.QUEUED, at_s)
     return job, (first, second)
 
 
-def close_attempt(job: Job, at_s: float, outcome: JobStatus, cause: Cause | None, last_node_id: str | None) -> Job:
+def expire(job: Job, at_s: float) -> tuple[Job, JobEvent]:
+    """What becomes of a job that waited longer than it may."""
+    error = JobError(Cause.EXPIRED.value, "The job waited longer than its expires_in_s allows and was never finished.")
+    return advance(job, JobStatus.EXPIRED, at_s, cause=Cause.EXPIRED, error=error)
+
+
+def reopen(job: Job, at_s: float) -> tuple[Job, JobEvent]:
+    """Put an ended job that did not succeed back into the queue, with a clean slate: what every store's ``redrive`` does.
+
+    Its attempts stay on record but count no more; the end, its outputs and its time limits are forgotten. Raises
+    ``Conflict`` for any other job.
+    """
+    if job.status not in REOPENABLE:
+        raise Conflict(
+            f"Job {job.id} is {job.status.value}; only one that failed, was cancelled or expired can run again.",
+            details={"job_id": job.id, "status": job.status.value},
+        )
+    blank = replace(
+        job,
+        status=JobStatus.QUEUED,
+        queued_at_s=at_s,
+        forgiven=job.attempt,
+        finished_at_s=None,
+        cause=None,
+        error=None,
+        outputs=(),
+        cached=False,
+        held=False,
+        not_before_s=None,
+        expires_at_s=None,
+    )
+    return blank, JobEvent.of(blank, at_s)
+
+
+@dataclass(frozen=True, slots=True)
+class LastSeen:
+    """What the process that died left behind of the job that it ran: for people to find the culprit."""
+
+    node_id: str | None = None
+    class_type: str | None = None
+    log_tail: str | None = None
+
+
+def recover(
+    job: Job, at_s: float, max_deaths: int, *, rerun: bool = True, seen: LastSeen | None = None
+) -> tuple[Job, tuple[JobEvent, ...]]:
+    """What becomes of a job whose process ended while it ran: what every store's ``recover`` does.
+
+    The open attempt is closed as ``PROCESS_DIED``, or as ``INTERRUPTED`` after a planned stop. A canceling job ends
+    ``canceled``; a job that has now died ``max_deaths`` times fails as ``POISON`` with what was seen last; without
+    ``rerun`` any other fails with its cause; else it goes back to the queue. A job found ``retrying`` goes back too.
+    """
+    stopped = bool(job.attempts) and job.attempts[-1].outcome is None and job.attempts[-1].cause is Cause.INTERRUPTED
+    cause = Cause.INTERRUPTED if stopped else Cause.PROCESS_DIED
+    seen = seen or LastSeen()
+    job = close_attempt(job, at_s, JobStatus.FAILED, cause, seen.node_id)
+    if job.status is JobStatus.CANCELING:
+        job, event = advance(job, JobStatus.CANCELED, at_s, cause=Cause.CANCELED)
+        return job, (event,)
+    if job.deaths >= max_deaths:
+        text = f"The server process died {job.deaths} times while this job ran; it is not tried again."
+        return _given_up(job, at_s, Cause.POISON, text, seen)
+    if not rerun:
+        text = "The server process ended while this job ran, and its settings say not to run such jobs again."
+        return _given_up(job, at_s, cause, text, seen)
+    events: list[JobEvent] = []
+    if job.status is not JobStatus.RETRYING:
+        job, event = advance(job, JobStatus.RETRYING, at_s, cause=cause)
+        events.append(event)
+    job, event = advance(job, JobStatus.QUEUED, at_s)
+    return job, (*events, event)
+
+
+def _given_up(job: Job, at_s: float, cause: Cause, text: str, seen: LastSeen) -> tuple[Job, tuple[JobEvent, ...]]:
+    error = JobError(cause.value, text, node_id=seen.node_id, class_type=seen.class_type, traceback=seen.log_tail)
+    job, event = advance(job, JobStatus.FAILED, at_s, cause=cause, error=error)
+    return job, (event,)
+
+
+def _closed_by(job: Job, ending: Ending, outcome: JobStatus, cause: Cause | None) -> Job:
+    message = None if ending.error is None or outcome is JobStatus.CANCELED else ending.error.message
+    return close_attempt(job, ending.finished_at_s, outcome, cause, ending.last_node_id, message)
+
+
+def close_attempt(
+    job: Job, at_s: float, outcome: JobStatus, cause: Cause | None, last_node_id: str | None, message: str | None = None
+) -> Job:
     """The job with its last attempt closed; unchanged when it has none that is open."""
     if not job.attempts or job.attempts[-1].outcome is not None:
         return job
-    closed = replace(job.attempts[-1], finished_at_s=at_s, outcome=outcome, cause=cause, last_node_id=last_node_id)
+    closed = replace(
+        job.attempts[-1], finished_at_s=at_s, outcome=outcome, cause=cause, last_node_id=last_node_id, message=message
+    )
     return replace(job, attempts=(*job.attempts[:-1], closed))

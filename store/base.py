@@ -10,19 +10,25 @@ Guarantees:
 * ``claim`` gives every job to one caller only; ``finish`` accepts only the job's current attempt (``Conflict`` otherwise).
 * Status changes are made by ``jobs.transitions`` alone; their events go to the ``Publisher`` after the commit, in
   commit order, before the verb's future is done.
-* The order of ``claim`` is ``jobs.ordering.sort_key``; ``held`` jobs are skipped.
+* The order of ``claim`` is ``jobs.ordering.sort_key``, but for what model affinity allows (``jobs.affinity``); ``held``
+  jobs and those before their ``not_before_s`` are skipped. A suspect of the poison rule stands behind all others, wherever
+  it is put.
+* All times are the given clock's, which runs steadily (``runtime.clock``): a wall clock that is set changes no order.
 
 Not owned: which jobs may enter (``intake``), when to claim and how to judge a run (``dispatch``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Protocol
 
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
+from ..jobs.transitions import LastSeen
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
@@ -33,13 +39,21 @@ PAGE_LIMIT_MAX = 1000
 MAX_DEATHS = 3
 """A job whose process died this often while it ran fails as POISON (DESIGN 8)."""
 
+KEY_LIFE_S = 86_400.0
+"""How long a request key is remembered."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobQuery:
-    """What ``page`` selects. ``cursor`` is a ``JobPage.next_cursor``; ``limit`` is 1 to ``PAGE_LIMIT_MAX``, newest jobs first."""
+    """What ``page`` selects. ``cursor`` is a ``JobPage.next_cursor``; ``limit`` is 1 to ``PAGE_LIMIT_MAX``, newest jobs first.
+
+    ``causes``: only jobs that ended with one of these. ``held``: only (True) or no (False) held jobs.
+    """
 
     statuses: tuple[JobStatus, ...] = ()
     principal: str | None = None
+    causes: tuple[Cause, ...] = ()
+    held: bool | None = None
     cursor: str | None = None
     limit: int = 50
 
@@ -64,6 +78,25 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """Who stands before a waiting job: how many waiting jobs per priority, how many of its own principal among them, how
+    many run now, and the estimated seconds of all of them."""
+
+    waiting: Mapping[int, int]
+    own: int
+    running: int
+    work_s: float
+
+
+class EstimateBasis(str, Enum):
+    """What an estimate was learned from."""
+
+    SAME_WORKFLOW = "same_workflow"
+    ALL_WORKFLOWS = "all_workflows"
+    DEFAULT = "default"
+
+
+@dataclass(frozen=True, slots=True)
 class DepthRow:
     """How many unfinished jobs one principal has at one priority in one status, and their estimated seconds."""
 
@@ -76,10 +109,16 @@ class DepthRow:
 
 @dataclass(frozen=True, slots=True)
 class QueueSummary:
-    """The queue at a glance; rows only for unfinished jobs. ``oldest_queued_at_s`` is None when nothing waits."""
+    """The queue at a glance; rows only for unfinished jobs. ``oldest_queued_at_s`` is None when nothing waits.
+
+    ``held`` and ``delayed`` count queued jobs that cannot be claimed now: held ones, and those before their ``not_before_s``.
+    """
 
     rows: tuple[DepthRow, ...]
     oldest_queued_at_s: float | None
+    paused: bool = False
+    held: int = 0
+    delayed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +127,59 @@ class Reprioritise:
 
     priority: int | None = None
     front: bool = False
+
+
+class RecoveryMode(str, Enum):
+    """What becomes, at a start, of jobs that an earlier life of this server left behind (DESIGN 8).
+
+    ``RESUME``: run on; what was running runs again. ``RESUME_EXCEPT_RUNNING``: what was running fails and can be re-driven
+    by hand. ``PAUSED``: as ``RESUME``, but the queue is paused.
+    """
+
+    RESUME = "resume"
+    RESUME_EXCEPT_RUNNING = "resume_except_running"
+    PAUSED = "paused"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryRule:
+    """How ``recover`` goes about it. ``seen``: what dead runs left behind, by job id and attempt."""
+
+    mode: RecoveryMode = RecoveryMode.RESUME
+    seen: Mapping[tuple[str, int], LastSeen] = field(default_factory=lambda: {})
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What ``tick`` did: the jobs that expired, and whether a job can be claimed now that could not be at the last tick."""
+
+    expired: tuple[Job, ...] = ()
+    became_due: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptFor:
+    """How long jobs that ended in one status are kept: at most ``age_s`` seconds and the newest ``count``; None: no bound."""
+
+    age_s: float | None = None
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An ended job with all that ComfyUI's history shows of it; ``history_json`` is ``Ending.history_json``."""
+
+    job: Job
+    payload: Payload
+    history_json: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedJob:
+    """Which job a request key stands for."""
+
+    job_id: str
+    fingerprint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,17 +225,38 @@ class JobStore(Protocol):
         ...
 
     def enqueue(self, job: NewJob) -> Future[Job]:
-        """Store a job as queued: estimates its time from its signature, tags and scores it. ``Conflict`` if the id is known."""
+        """Store a job as queued: estimates its time from its signature, tags and scores it.
+
+        ``Conflict`` if the id is known or its request key stands for a job already. The key is stored in the same commit.
+        """
         ...
 
-    def claim(self) -> Future[Claim | None]:
-        """Take the first waiting job, open its next attempt and advance the virtual time; None when nothing waits."""
+    def claim(self, resident: AbstractSet[str] = frozenset()) -> Future[Claim | None]:
+        """Take the next waiting job, open its next attempt and advance the virtual time; None when none can be claimed
+        (nothing waits, all is held or delayed, or the queue is paused).
+
+        ``resident``: the model files in memory, for affinity. A job that has expired is never given out.
+        """
         ...
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
         """Settle an attempt (``transitions.settle``) and learn its run time if it succeeded.
 
         ``NotFound`` for an unknown job; ``Conflict`` when ``attempt`` is not the job's open one (late result: refused).
+        """
+        ...
+
+    def retry(self, job_id: str, attempt: int, ending: Ending, not_before_s: float | None) -> Future[Job]:
+        """Close a failed attempt and put the job back with its score (``transitions.retry``), to run from ``not_before_s`` on.
+
+        A job whose cancel was asked for ends ``canceled``: look at the status. Errors as ``finish``.
+        """
+        ...
+
+    def rerun(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
+        """Close a failed attempt and open the next one at once, in one commit: the job runs again where it stands.
+
+        A job whose cancel was asked for ends ``canceled``: look at the status. Errors as ``finish``.
         """
         ...
 
@@ -159,6 +272,35 @@ class JobStore(Protocol):
         """End a *queued* job as failed without an attempt (for example ``SECRET_LOST``); ``Conflict`` if it does not wait."""
         ...
 
+    def hold(self, job_id: str, held: bool) -> Future[Job]:
+        """Hold a queued job back, or release it; idempotent. ``NotFound``, or ``Conflict`` when it does not wait."""
+        ...
+
+    def redrive(self, job_id: str) -> Future[Job]:
+        """Put a job that failed, was cancelled or expired back into the queue (``transitions.reopen``), tagged and scored as
+        a new arrival. ``NotFound``; ``Conflict`` for a job that is unfinished or succeeded."""
+        ...
+
+    def pause(self, paused: bool) -> Future[None]:
+        """While paused ``claim`` gives nothing out; survives a restart; idempotent."""
+        ...
+
+    def tick(self) -> Future[Ticked]:
+        """End waiting jobs whose ``expires_at_s`` has come, and say whether something became due. Writes only if it must."""
+        ...
+
+    def stopping(self) -> Future[int]:
+        """This process is asked to stop: mark its open attempts so that its end is no death. How many there were."""
+        ...
+
+    def prune(self, job_ids: Sequence[str]) -> Future[int]:
+        """Forget ended jobs and all that belongs to them, but for their ids (``was_pruned``); skips any other. How many."""
+        ...
+
+    def forget(self, keys_before_s: float, pruned_before_s: float) -> Future[None]:
+        """Forget request keys and ids of pruned jobs that are older than these times."""
+        ...
+
     def probe(self) -> Future[None]:
         """Write what is there already: fails as any writing verb would, and changes nothing.
 
@@ -166,7 +308,7 @@ class JobStore(Protocol):
         """
         ...
 
-    def recover(self) -> Future[Recovered]:
+    def recover(self, rule: RecoveryRule = RecoveryRule()) -> Future[Recovered]:  # noqa: B008 - a frozen value
         """After a start: jobs whose attempt is of another boot are recovered (``transitions.recover``); lists all that wait."""
         ...
 
@@ -183,7 +325,31 @@ class JobStore(Protocol):
         ...
 
     def place(self, job_id: str) -> Future[Place | None]:
-        """Where a queued job stands; None when it does not wait."""
+        """Where a claimable job stands; None when it does not wait, is held or delayed."""
+        ...
+
+    def places(self, job_ids: Sequence[str]) -> Future[Mapping[str, Place]]:
+        """The places of those of these jobs that have one; one look at the line for all."""
+        ...
+
+    def ahead(self, job_id: str) -> Future[Ahead | None]:
+        """Who stands before a claimable job; None as ``place``."""
+        ...
+
+    def keyed(self, principal: str, key: str) -> Future[KeyedJob | None]:
+        """The job that a principal's request key stands for; None when there is none or it is older than ``KEY_LIFE_S``."""
+        ...
+
+    def was_pruned(self, job_id: str) -> Future[bool]:
+        """Whether there was a job of this id that was pruned."""
+        ...
+
+    def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:
+        """At most ``limit`` ended jobs that are beyond what is kept, oldest first."""
+        ...
+
+    def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
+        """The ``limit`` jobs that ended last and ran, oldest first, for ComfyUI's history."""
         ...
 
     def summary(self) -> Future[QueueSummary]:
@@ -192,4 +358,8 @@ class JobStore(Protocol):
 
     def estimate(self, signature: str) -> Future[float]:
         """Estimated run time in seconds: of this signature, else of all, else ``DEFAULT_ESTIMATE_S``."""
+        ...
+
+    def basis(self, signature: str) -> Future[EstimateBasis]:
+        """What ``estimate`` rests on now."""
         ...
