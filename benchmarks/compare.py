@@ -17,14 +17,15 @@ from types import ModuleType
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def _make_importable() -> None:
+def make_importable() -> None:
+    """Let `expeditor`, `tests` and `benchmarks` be imported from this checkout."""
     for name, folder in (("expeditor", ROOT), ("tests", ROOT / "tests"), ("benchmarks", ROOT / "benchmarks")):
         module = ModuleType(name)
         module.__path__ = [str(folder)]
         sys.modules[name] = module
 
 
-def _use_development_python() -> None:
+def use_development_python() -> None:
     """Go on as the interpreter that dev.py set up, if this one is another."""
     from expeditor.devtools.cache import Cache  # noqa: PLC0415 - importable from here on
 
@@ -61,8 +62,8 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="also write benchmarks/results.md")
     parser.add_argument("--calibrate", action="store_true", help="two stock servers: how much of a difference is noise")
     options = parser.parse_args()
-    _make_importable()
-    _use_development_python()
+    make_importable()
+    use_development_python()
     text = run(quick=options.quick, calibrate=options.calibrate)
     sys.stdout.write("\n" + text)
     if options.write:
