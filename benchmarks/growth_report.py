@@ -80,53 +80,38 @@ def _aims(stock: Growth, ours: Growth, stored: int) -> list[str]:
     deep = next((row for row in ours.rows if row.waiting >= AIM_DEPTH), None)
     if deep is None:
         return [f"Not measured down to {AIM_DEPTH:,} waiting jobs: no aims to judge."]
-    beside = stock.rows[ours.rows.index(deep)]
-    empty = ours.rows[0]
-    recovery_s = ours.recovery_s[AIM_DEPTH]
+    beside, empty = stock.rows[ours.rows.index(deep)], ours.rows[0]
     submit = deep.submit_p99_s / empty.submit_p99_s
+    stock_submit = beside.submit_p99_s / stock.rows[0].submit_p99_s
     # What the queue itself takes: the process without it is mostly torch.
     memory = (deep.rss_bytes - empty.rss_bytes) / max(beside.rss_bytes - stock.rows[0].rss_bytes, 1)
-    rows = (
-        ("list page of 50", f"< {_ms(PAGE_S)}", _ms(deep.page_s), _ms(beside.page_s), deep.page_s < PAGE_S),
-        (
-            "status of a waiting job",
-            f"< {_ms(STATUS_S)}",
-            _ms(deep.status_s),
-            _ms(beside.status_s),
-            deep.status_s < STATUS_S,
-        ),
-        (
-            "submit p99 against an empty queue",
-            f"≤ {SUBMIT_SHARE:g}×",
-            f"{submit:.2f}×",
-            f"{beside.submit_p99_s / stock.rows[0].submit_p99_s:.2f}×",
-            submit <= SUBMIT_SHARE,
-        ),
-        (
-            "success → next start (claim and more)",
-            f"< {_ms(CLAIM_S)}",
-            _ms(deep.claim_s),
-            _ms(beside.claim_s),
-            deep.claim_s < CLAIM_S,
-        ),
-        ("recovery of 10,000 waiting", f"< {RECOVERY_S:g} s", f"{recovery_s:.2f} s", "lost", recovery_s < RECOVERY_S),
-        (
-            "memory that the queue takes, against stock's",
-            f"≤ {MEMORY_SHARE:g}×",
-            f"{memory:.2f}×",
-            "1×",
-            memory <= MEMORY_SHARE,
-        ),
-    )
-    head = [
+    recovery_s = ours.recovery_s[AIM_DEPTH]
+    return [
         f"With {AIM_DEPTH:,} waiting jobs ({stored:,} more stored):",
         "",
         "| | aim | Expeditor | stock | met |",
         "| --- | --- | --- | --- | --- |",
+        _within("list page of 50", deep.page_s, beside.page_s, PAGE_S),
+        _within("status of a waiting job", deep.status_s, beside.status_s, STATUS_S),
+        _share("submit p99 against an empty queue", submit, stock_submit, SUBMIT_SHARE),
+        _within("success → next start (claim and more)", deep.claim_s, beside.claim_s, CLAIM_S),
+        _row(
+            "recovery of 10,000 waiting", f"< {RECOVERY_S:g} s", f"{recovery_s:.2f} s", "lost", recovery_s < RECOVERY_S
+        ),
+        _share("memory that the queue takes, against stock's", memory, 1.0, MEMORY_SHARE),
     ]
-    return head + [
-        f"| {name} | {aim} | {got} | {other} | {'yes' if met else '**no**'} |" for name, aim, got, other, met in rows
-    ]
+
+
+def _within(name: str, got_s: float, stock_s: float, aim_s: float) -> str:
+    return _row(name, f"< {_ms(aim_s)}", _ms(got_s), _ms(stock_s), got_s < aim_s)
+
+
+def _share(name: str, got: float, stock: float, aim: float) -> str:
+    return _row(name, f"≤ {aim:g}×", f"{got:.2f}×", f"{stock:.2f}×", got <= aim)
+
+
+def _row(name: str, aim: str, got: str, stock: str, met: bool) -> str:
+    return f"| {name} | {aim} | {got} | {stock} | {'yes' if met else '**no**'} |"
 
 
 def _line(side: str, row: AtDepth, recovery_s: float | None) -> str:

@@ -52,10 +52,10 @@ class JobQuery:
 
     statuses: tuple[JobStatus, ...] = ()
     principal: str | None = None
-    causes: tuple[Cause, ...] = ()
-    held: bool | None = None
     cursor: str | None = None
     limit: int = 50
+    causes: tuple[Cause, ...] = ()
+    held: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
