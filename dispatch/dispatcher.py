@@ -18,6 +18,7 @@ from typing import Any, TypeVar, cast
 
 from ..jobs.errors import Conflict, ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Claim, Ending, Job, JobError, JobStatus
+from ..jobs.settled import Settled
 from ..store.base import JobStore, Recovered
 from .ports import OutputFiles, RunObserver
 from .runs import RunTable
@@ -61,6 +62,7 @@ class Dispatcher:
         self._deadline_s = deadline_s
         self._attempts: dict[str, int] = {}  # of the jobs that run here, by job id
         self._unsettled: list[_Unsettled] = []
+        self._settled_late: list[str] = []  # that the host has not heard of
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
 
@@ -102,7 +104,8 @@ class Dispatcher:
         succeeded: bool,
         messages: Sequence[tuple[str, Mapping[str, Any]]],
         outputs: Mapping[str, Any],
-    ) -> None:
+        history_json: str | None = None,
+    ) -> Settled:
         """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim."""
         facts = self._runs.end(job_id, self._clock())
         try:
@@ -113,18 +116,35 @@ class Dispatcher:
                 Cause.NODE_ERROR.value, f"What the run left behind cannot be read ({type(error).__name__})."
             )
             ending = Ending(JobStatus.FAILED, facts.finished_at_s, facts.run_s, cause=Cause.NODE_ERROR, error=fault)
-        self._settle(job_id, ending)
+        return self._settle(job_id, replace(ending, history_json=history_json))
 
-    def refuse(self, job_id: str, message: str) -> None:
+    def again_now(
+        self,
+        job_id: str,
+        succeeded: bool,
+        messages: Sequence[tuple[str, Mapping[str, Any]]],
+        outputs: Mapping[str, Any],
+    ) -> bool:
+        """Whether the run that has just failed runs again at once. Never raises."""
+        del job_id, succeeded, messages, outputs
+        return False
+
+    def settled(self) -> list[str]:
+        """The jobs whose end was owed and is over now, each told once."""
+        settled, self._settled_late = self._settled_late, []
+        return settled
+
+    def refuse(self, job_id: str, message: str) -> Settled:
         """Settle a claimed job that could not be started as failed. Never raises."""
         facts = self._runs.end(job_id, self._clock())
         error = JobError(code=Cause.NODE_ERROR.value, message=message)
-        self._settle(job_id, Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause.NODE_ERROR, error=error))
+        ending = Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause.NODE_ERROR, error=error)
+        return self._settle(job_id, ending)
 
-    def withdraw(self, job_id: str) -> None:
+    def withdraw(self, job_id: str) -> Settled:
         """Settle a claimed job that was cancelled before it began. Never raises."""
         facts = self._runs.end(job_id, self._clock())
-        self._settle(job_id, Ending(JobStatus.CANCELED, facts.finished_at_s, 0.0, cause=Cause.CANCELED))
+        return self._settle(job_id, Ending(JobStatus.CANCELED, facts.finished_at_s, 0.0, cause=Cause.CANCELED))
 
     def _tell_gap(self, claim: Claim) -> None:
         freed, self._freed = self._freed, None
@@ -142,11 +162,11 @@ class Dispatcher:
         sized = (replace(one, size_bytes=size_bytes(one.folder, one.subfolder, one.name)) for one in ending.outputs)
         return replace(ending, outputs=tuple(sized))
 
-    def _settle(self, job_id: str, ending: Ending) -> None:
+    def _settle(self, job_id: str, ending: Ending) -> Settled:
         attempt = self._attempts.pop(job_id, None)
         if attempt is None:
             log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
-            return
+            return Settled.ENDED
         self._freed = (self._clock(), self._monotonic())
         self._unsettled.append(_Unsettled(job_id, attempt, ending))
         try:
@@ -157,6 +177,9 @@ class Dispatcher:
                 error.message,
                 extra={"event": "store.unavailable", "job_id": job_id, "code": error.code},
             )
+            return Settled.OWED
+        self._settled_late.remove(job_id)
+        return Settled.ENDED
 
     def _settle_leftovers(self) -> None:
         while self._unsettled:
@@ -180,7 +203,7 @@ class Dispatcher:
                     error,
                     extra={"event": "result.lost", "job_id": left.job_id},
                 )
-            self._unsettled.pop(0)
+            self._settled_late.append(self._unsettled.pop(0).job_id)
 
     def give_up(self, job_id: str, cause: Cause, message: str) -> None:
         """Fail a waiting job that can never run. Never raises; waits for the commit."""

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from ..jobs.model import Cause, Claim, Job, NewJob, Principal
 from ..jobs.prepared import PreparedPrompt
+from ..jobs.settled import Settled
 
 
 class Line(Protocol):
@@ -46,16 +47,41 @@ class Dispatch(Protocol):
         """The next job, or None. May raise ``StoreUnavailable``."""
         ...
 
-    def finish(self, job_id: str, succeeded: bool, messages: list[Any], outputs: Mapping[str, Any]) -> None:
-        """Settle a run; never raises."""
+    def again_now(self, job_id: str, succeeded: bool, messages: list[Any], outputs: Mapping[str, Any]) -> bool:
+        """Whether a run that has just failed is to be executed again at once, as a new attempt; never raises.
+
+        Called after an execution and before its ``task_done``. True: the new attempt is committed; the caller frees memory
+        and executes the prompt again. False: go on to ``finish``.
+        """
         ...
 
-    def refuse(self, job_id: str, message: str) -> None:
+    def finish(
+        self,
+        job_id: str,
+        succeeded: bool,
+        messages: list[Any],
+        outputs: Mapping[str, Any],
+        history_json: str | None = None,
+    ) -> Settled:
+        """Settle a run; never raises. ``history_json``: see ``jobs.model.Ending``.
+
+        ``AGAIN``: the job waits in the store again, so the caller lists its item again (which still has its partner key).
+        """
+        ...
+
+    def refuse(self, job_id: str, message: str) -> Settled:
         """Settle a claimed job that could not be started; never raises."""
         ...
 
-    def withdraw(self, job_id: str) -> None:
+    def withdraw(self, job_id: str) -> Settled:
         """Settle a claimed job that was cancelled before it began; never raises."""
+        ...
+
+    def settled(self) -> list[str]:
+        """The jobs that ended since this was asked last without ``finish``, ``refuse`` or ``withdraw`` having said ``ENDED``.
+
+        First told ``OWED``, or ``AGAIN`` and cancelled before that was stored: then the relisted item has to go.
+        """
         ...
 
 

@@ -278,6 +278,7 @@ def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
 
         owes = bench.dispatcher.owes
         finish, refuse, withdraw = bench.dispatcher.finish, bench.dispatcher.refuse, bench.dispatcher.withdraw
+        again_now, settled = bench.dispatcher.again_now, bench.dispatcher.settled
 
         def claim(self):
             claimed = claims()

@@ -12,6 +12,7 @@ from expeditor.dispatch.dispatcher import Dispatcher, node_classes
 from expeditor.dispatch.runs import RunTable
 from expeditor.jobs.errors import Internal, StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus
+from expeditor.jobs.settled import Settled
 from tests.conformance.harness import MemoryStorage, claim, done, ending, enqueue
 from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
 
@@ -106,7 +107,8 @@ def test_a_claimed_job_runs_and_succeeds(bench):
     claimed = bench.dispatcher.claim()
     assert (claimed.job.id, claimed.attempt) == ("a", 1)
     assert bench.runs.progress("a").nodes_total == 1
-    bench.dispatcher.finish("a", True, SUCCESS, IMAGES)
+    assert bench.dispatcher.finish("a", True, SUCCESS, IMAGES) is Settled.ENDED
+    assert bench.dispatcher.settled() == []
     job = bench.job("a")
     assert (job.status, job.cause, job.attempts[0].outcome) == (JobStatus.SUCCEEDED, None, JobStatus.SUCCEEDED)
     assert [(output.name, output.size_bytes) for output in job.outputs] == [("a.png", 123), ("gone.png", None)]
@@ -189,8 +191,9 @@ def test_an_ending_that_cannot_be_stored_is_kept_and_stored_before_the_next_clai
     bench.dispatcher.claim()
     bench.front.away = StoreUnavailable("The disk is full.")
     with caplog.at_level(logging.WARNING, "expeditor.dispatch"):
-        bench.dispatcher.finish("a", True, SUCCESS, IMAGES)
+        assert bench.dispatcher.finish("a", True, SUCCESS, IMAGES) is Settled.OWED
     assert "The disk is full." in caplog.text
+    assert bench.dispatcher.settled() == []
     assert bench.job("a").status is JobStatus.RUNNING
     assert bench.dispatcher.owes()
     with pytest.raises(StoreUnavailable):
@@ -201,6 +204,8 @@ def test_an_ending_that_cannot_be_stored_is_kept_and_stored_before_the_next_clai
     assert bench.dispatcher.claim().job.id == "b"
     assert bench.front.asked == ["finish", "claim"]
     assert (bench.job("a").status, len(bench.job("a").outputs)) == (JobStatus.SUCCEEDED, 2)
+    assert bench.dispatcher.settled() == ["a"]
+    assert bench.dispatcher.settled() == [], "each is told once"
 
 
 def test_an_ending_that_is_stored_late_is_not_asked_twice(bench, caplog):

@@ -1,0 +1,14 @@
+"""What became of a run when it was settled: the word that ``dispatch`` gives and ``host`` acts on."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Settled(str, Enum):
+    """``ENDED``: the job's end is committed. ``AGAIN``: it was put back to run later, so this is not its end.
+    ``OWED``: its end could not be committed yet; it is committed before the next job is claimed."""
+
+    ENDED = "ended"
+    AGAIN = "again"
+    OWED = "owed"
