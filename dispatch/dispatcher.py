@@ -19,10 +19,11 @@ from typing import Any, TypeVar, cast
 from ..jobs.errors import Conflict, ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Claim, Ending, Job, JobError, JobStatus
 from ..jobs.settled import Settled
-from ..store.base import JobStore, Recovered
+from ..store.base import JobStore, Recovered, RecoveryRule
 from .ports import OutputFiles, RunObserver
 from .runs import RunTable
-from .verdict import RunReport, judge
+from .stall import RunSigns
+from .verdict import RunReport, judge, stall_error
 
 log = logging.getLogger("expeditor.dispatch")
 Clock = Callable[[], float]
@@ -66,8 +67,9 @@ class Dispatcher:
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
 
-    def recover(self) -> Recovered:
+    def recover(self, rule: RecoveryRule = RecoveryRule()) -> Recovered:  # noqa: B008 - a frozen value
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``."""
+        del rule
         recovered = self._wait(self._store.recover())
         kept: list[Any] = []
         for job, payload in recovered.waiting:
@@ -95,7 +97,8 @@ class Dispatcher:
             return None
         self._tell_gap(claim)
         self._attempts[claim.job.id] = claim.attempt
-        self._runs.begin(claim.job.id, node_classes(claim.payload.prompt_json), claim.job.estimated_s)
+        classes = node_classes(claim.payload.prompt_json)
+        self._runs.begin(claim.job.id, classes, claim.job.estimated_s, claim.attempt)
         return claim
 
     def finish(
@@ -145,6 +148,22 @@ class Dispatcher:
         """Settle a claimed job that was cancelled before it began. Never raises."""
         facts = self._runs.end(job_id, self._clock())
         return self._settle(job_id, Ending(JobStatus.CANCELED, facts.finished_at_s, 0.0, cause=Cause.CANCELED))
+
+    def abandon(self, run: RunSigns) -> bool:
+        """See ``watchdog.Abandoning``: for a process that is about to end itself. Called by the watchdog's thread."""
+        if run.job_id in self._attempts:
+            facts = self._runs.end(run.job_id, self._clock())
+            error = stall_error(run.node_id, run.class_type)
+            ending = Ending(
+                JobStatus.FAILED, facts.finished_at_s, facts.run_s, Cause.STALLED, error, last_node_id=run.node_id
+            )
+            self._settle(run.job_id, ending)
+            return not self._unsettled
+        try:
+            self._settle_leftovers()
+        except StoreUnavailable:
+            return False
+        return True
 
     def _tell_gap(self, claim: Claim) -> None:
         freed, self._freed = self._freed, None

@@ -35,3 +35,11 @@ class RunObserver(Protocol):
     def gap(self, duration_s: float) -> None:
         """Time between the end of one job and the claim of the next, when the next one was waiting."""
         ...
+
+
+class RunRecorder(Protocol):
+    """Keeps what runs now where the next process finds it if this one dies. Must be quick and never raise."""
+
+    def began(self, job_id: str, attempt: int, node_id: str | None, class_type: str | None) -> None:
+        """An attempt began (no node), or one of its nodes did."""
+        ...

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..jobs.model import Progress
-from .ports import Interrupter, RunObserver
+from .ports import Interrupter, RunObserver, RunRecorder
+from .stall import RunSigns
 from .verdict import RunFacts
 
 Clock = Callable[[], float]
@@ -26,7 +27,10 @@ EARLY_WISHES = 1_000
 class _Run:
     classes: Mapping[str, str]
     started_s: float
+    heard_s: float
+    attempt: int = 0
     estimated_s: float = 0.0
+    stalled_s: float | None = None
     cancel_wanted: bool = False
     heard: bool = False
     executed: set[str] = field(default_factory=set[str])
@@ -39,19 +43,25 @@ class _Run:
 class RunTable:
     """The jobs on this machine, by id."""
 
-    def __init__(self, *, interrupter: Interrupter, observer: RunObserver, monotonic: Clock) -> None:
-        """``monotonic`` measures durations and never jumps."""
+    def __init__(
+        self, *, interrupter: Interrupter, observer: RunObserver, monotonic: Clock, recorder: RunRecorder | None = None
+    ) -> None:
+        """``monotonic`` measures durations and never jumps; ``recorder`` keeps what a dead process should leave behind."""
         self._interrupter = interrupter
         self._observer = observer
+        self._recorder = recorder
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._early: deque[str] = deque(maxlen=EARLY_WISHES)
 
-    def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float) -> None:
-        """A job was claimed; ``classes`` maps its node ids to class types."""
+    def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float, attempt: int = 0) -> None:
+        """Attempt ``attempt`` of a job was claimed; ``classes`` maps its node ids to class types."""
+        if self._recorder is not None:
+            self._recorder.began(job_id, attempt, None, None)
         with self._lock:
-            run = _Run(classes=classes, started_s=self._monotonic(), estimated_s=estimated_s)
+            now_s = self._monotonic()
+            run = _Run(classes=classes, started_s=now_s, heard_s=now_s, attempt=attempt, estimated_s=estimated_s)
             if job_id in self._early:
                 self._early.remove(job_id)  # this run's alone: another attempt of the job is another matter
                 run.cancel_wanted = True
@@ -71,23 +81,27 @@ class RunTable:
             run_s=now_s - run.started_s,
             nodes_executed=len(run.executed) if run.heard else None,
             last_node_id=run.node_id,
+            stalled=run.stalled_s is not None,
         )
 
     def signal(self, event: str, fields: Mapping[str, Any]) -> None:
-        """One of ComfyUI's socket messages about a run; anything else is ignored."""
+        """One of ComfyUI's socket messages about a run; anything else is ignored. A ``preview`` names no run: it is anyone's."""
         job_id = fields.get("prompt_id")
         with self._lock:
+            if event == "preview":
+                self._all_alive()
+                return
             run = self._runs.get(job_id) if isinstance(job_id, str) else None
             if run is None:
                 return
-            run.heard = True
+            run.heard, run.heard_s = True, self._monotonic()
             cancel = run.cancel_wanted
             if event == "execution_cached":
                 run.cached = frozenset(str(node) for node in fields.get("nodes") or ())
             elif event == "progress_state":
                 run.nodes = _node_states(fields.get("nodes"))
         if event == "executing":
-            self._node_begins(run, fields)
+            self._node_begins(str(job_id), run, fields)
         if cancel:
             self._interrupter.interrupt(str(job_id))
 
@@ -123,12 +137,51 @@ class RunTable:
             now_s = self._monotonic()
             return sum(min(now_s - run.started_s, run.estimated_s) for run in self._runs.values())
 
-    def _node_begins(self, run: _Run, fields: Mapping[str, Any]) -> None:
+    def signs(self) -> tuple[RunSigns, ...]:
+        """How long each run has been silent, and how long ago it was stopped for that."""
+        with self._lock:
+            now_s = self._monotonic()
+            return tuple(
+                RunSigns(
+                    job_id=job_id,
+                    silent_s=now_s - run.heard_s,
+                    stopped_for_s=None if run.stalled_s is None else now_s - run.stalled_s,
+                    node_id=run.node_id,
+                    class_type=run.classes.get(run.node_id) if run.node_id else None,
+                )
+                for job_id, run in self._runs.items()
+            )
+
+    def alive(self, job_id: str) -> None:
+        """A run that is silent for a good reason (it waits for a person): its silence counts from now."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is not None:
+                run.heard_s = self._monotonic()
+
+    def stall(self, job_id: str) -> None:
+        """Stop a run for its silence, as ``interrupt`` does; its facts will say so. Nothing happens if it is over."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is None:
+                return
+            run.stalled_s = self._monotonic()
+            run.cancel_wanted = True
+        self._interrupter.interrupt(job_id)
+
+    def _all_alive(self) -> None:
+        now_s = self._monotonic()
+        for run in self._runs.values():
+            run.heard_s = now_s
+
+    def _node_begins(self, job_id: str, run: _Run, fields: Mapping[str, Any]) -> None:
         now_s = self._monotonic()
         self._close_node(run, now_s)
         node = fields.get("node")
         if node is None:
             return
+        if self._recorder is not None:
+            self._recorder.began(job_id, run.attempt, str(node), run.classes.get(str(node)))
         run.node_id, run.node_started_s = str(node), now_s
         run.executed.add(str(node))
 

@@ -47,12 +47,16 @@ class RunReport:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What we saw of the run ourselves. ``nodes_executed`` is None when nothing of it was heard (the observer is off)."""
+    """What we saw of the run ourselves. ``nodes_executed`` is None when nothing of it was heard (the observer is off).
+
+    ``stalled``: it was interrupted by the watchdog, for its silence.
+    """
 
     finished_at_s: float
     run_s: float
     nodes_executed: int | None
     last_node_id: str | None
+    stalled: bool = False
 
 
 def judge(report: RunReport, facts: RunFacts) -> Ending:
@@ -74,6 +78,11 @@ def judge(report: RunReport, facts: RunFacts) -> Ending:
             last_node_id=last,
         )
 
+    if "execution_interrupted" in events and facts.stalled:
+        node = events["execution_interrupted"]
+        return ending(
+            JobStatus.FAILED, Cause.STALLED, stall_error(_text(node.get("node_id")), _text(node.get("node_type")))
+        )
     if "execution_interrupted" in events:
         return ending(JobStatus.CANCELED, Cause.INTERRUPTED)
     if "execution_success" in events or (report.succeeded and "execution_error" not in events):
@@ -114,6 +123,13 @@ def error_of(cause: Cause, fields: Mapping[str, Any]) -> JobError:
         exception_type=_text(fields.get("exception_type")),
         traceback="".join(str(line) for line in lines) or None,
     )
+
+
+def stall_error(node_id: str | None, class_type: str | None) -> JobError:
+    """The error of a run that was stopped for its silence."""
+    where = "" if node_id is None else f" at node {node_id}" + (f" ({class_type})" if class_type else "")
+    text = f"The run showed no sign of progress for so long{where} that it was stopped."
+    return JobError(Cause.STALLED.value, text, node_id=node_id, class_type=class_type)
 
 
 def collect_outputs(by_node: Mapping[str, Any]) -> tuple[Output, ...]:

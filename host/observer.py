@@ -18,7 +18,7 @@ from .ports import Signals
 log = logging.getLogger("expeditor.host")
 
 RUN_EVENTS = frozenset(
-    {"execution_start", "execution_cached", "executing", "progress_state", "execution_error", "execution_interrupted"}
+    "execution_start execution_cached executing executed progress progress_state execution_error execution_interrupted".split()
 )
 TO_EVERYBODY = frozenset({"execution_interrupted", "progress_state", "progress"})
 """What stock ComfyUI tells every socket about a prompt that has no client; previews (numbers) come on top."""
@@ -37,6 +37,8 @@ def observe(server: Any, signals: Signals) -> None:
             result = original(event, data, None, *args, **kwargs)
         if isinstance(event, str) and event in RUN_EVENTS and isinstance(data, dict):
             _tell(signals, event, cast("Mapping[str, Any]", data))
+        elif not isinstance(event, str):
+            _tell(signals, "preview", {})
         return result
 
     server.send_sync = send_sync

@@ -147,6 +147,12 @@ class ExpeditorQueue(execution.PromptQueue):
             self.expeditor.open = True
             self.not_empty.notify_all()
 
+    def close_claims(self) -> bool:
+        """Let the worker thread claim no more; says whether it could before."""
+        with self.mutex:
+            was_open, self.expeditor.open = self.expeditor.open, False
+            return was_open
+
     def stand_down(self) -> None:
         """Become core's queue again, on the same list."""
         with self.mutex:

@@ -71,10 +71,11 @@ class Health:
         comfyui_version: str,
         worker_alive: Callable[[], bool | None],
         too_full: Callable[[], str | None],
+        stuck: Callable[[], str | None] = lambda: None,
     ) -> None:
         """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time.
 
-        ``too_full`` says why the queue should get no more jobs, or None.
+        ``too_full`` says why the queue should get no more jobs, or None; ``stuck`` which run cannot be stopped, or None.
         """
         self._board = board
         self._store = store
@@ -82,13 +83,15 @@ class Health:
         self._comfyui_version = comfyui_version
         self._worker_alive = worker_alive
         self._too_full = too_full
+        self._stuck = stuck
         self._started_s = time.monotonic()
 
     def facts(self) -> dict[str, Any]:
         """For ``/expeditor/health``."""
-        state = self._store.state()
+        state, fault = self._store.state(), self._fault()
         return {
-            "status": "ok" if self._fault() is None else "degraded",
+            "status": "ok" if fault is None else "degraded",
+            "fault": fault,
             "version": VERSION,
             "comfyui_version": self._comfyui_version,
             "pid": os.getpid(),
@@ -116,6 +119,9 @@ class Health:
             return f"store: {state.error or 'not open'}"
         if self._worker_alive() is False:
             return "ComfyUI's worker thread has died; restart the server"
+        stuck = self._stuck()
+        if stuck is not None:
+            return stuck
         if self._lag.seconds > SLOW_LOOP_S:
             return f"the event loop is {self._lag.seconds:.1f} s late"
         return None

@@ -17,6 +17,7 @@ from ..host.ownership import core_executor, foreign_owner, our_queue, swap_queue
 from ..host.prompt_handler import prompt_handler
 from ..routes.errors import render_core_error
 from .services import Services
+from .stopping import PlannedStop
 
 MISFIT = "this ComfyUI does not have what the hook needs"
 
@@ -45,6 +46,12 @@ def install_middleware(services: Services) -> None:
     _hook(
         services, "middleware", services.settings.hooks_middleware, lambda: app.middlewares.insert(0, middleware(edge))
     )
+
+
+def install_signals(services: Services) -> None:
+    """In ``on_startup``, on the main thread: behind the handlers that others have put in by then."""
+    leaving = services.leaving
+    _hook(services, "signals", services.settings.hooks_signals, PlannedStop(leaving.mark, leaving.stay).install)
 
 
 def check_ownership(services: Services) -> bool:

@@ -1,6 +1,6 @@
 """What happens when ComfyUI has loaded all packs and is about to listen: ``on_startup``, in order. Never raises.
 
-ComfyUI runs nothing of ours at shutdown; the store is crash-only. A signal handler is not needed for it.
+ComfyUI runs nothing of ours at shutdown; the store is crash-only. The signal handlers only tell a stop from a death.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Cause
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
-from ..store.base import Recovered
+from ..store.base import Recovered, RecoveryRule
 from .health import StoreWatch
-from .hooks import check_ownership, install_middleware, stand_down
+from .hooks import check_ownership, install_middleware, install_signals, stand_down
 from .services import Services
 
 log = logging.getLogger("expeditor.runtime")
@@ -50,6 +50,7 @@ class Lifespan:
     async def _start(self, app: web.Application) -> None:
         services = self._services
         install_middleware(services)
+        install_signals(services)
         # What only measures comes first: once claims are open, nothing may fail any more (jobs of ours would run as core's).
         await self._start_measuring(app)
         if check_ownership(services):
@@ -79,10 +80,13 @@ class Lifespan:
         services = self._services
         try:
             await asyncio.to_thread(services.store.open)
-            recovered = await asyncio.to_thread(services.dispatcher.recover)
+            seen = await asyncio.to_thread(services.evidence.seen)
+            recovered = await asyncio.to_thread(services.dispatcher.recover, RecoveryRule(seen=seen))
         except StoreUnavailable as error:
             stand_down(services, f"the store cannot be used: {error.message}")
             return
+        if services.settings.store != "memory":
+            await asyncio.to_thread(services.evidence.record)
         services.depth.restore(recovered.waiting)
         queue = our_queue(services.server)
         if queue is None:
@@ -91,6 +95,8 @@ class Lifespan:
         queue.restore(items)
         services.server.number = max(services.server.number, number_after(item[0] for item in items))
         queue.open_claims()
+        if services.board.is_on("observer"):
+            services.watchdog.start()  # without signs of life every run would look stuck
         if items or recovered.failed:
             log.info(
                 "Recovered %d waiting jobs (%d were running when the server stopped)",

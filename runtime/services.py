@@ -6,6 +6,7 @@ services here.
 
 from __future__ import annotations
 
+import os
 import time
 import uuid
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 
 from ..dispatch.dispatcher import Dispatcher
 from ..dispatch.runs import RunTable
+from ..dispatch.stall import Patience
+from ..dispatch.watchdog import Watchdog
 from ..events.bus import Bus
 from ..events.mailbox import Mailbox
 from ..host.board import HookBoard
@@ -33,14 +36,17 @@ from ..jobs.awaiting import Awaiter
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
 from ..jobs.principals import PrincipalRules
-from ..store.base import JobStore, QueueSummary
+from ..store.base import Clock, JobStore, QueueSummary
 from ..store.memory import MemoryStore
 from ..store.sqlite import SqliteStore
 from ..telemetry.listener import TelemetryListener
 from ..telemetry.metrics import Metrics
+from .clock import SteadyClock
+from .evidence import Evidence
 from .health import VERSION, Health, LoopLag
 from .observers import RequestMetrics, RunMetrics
 from .settings import Settings
+from .stopping import Leaving
 
 DATABASE_NAME = "expeditor.sqlite3"
 
@@ -67,6 +73,9 @@ class Services:
     jobs: JobService
     health: Health
     lag: LoopLag
+    evidence: Evidence
+    leaving: Leaving
+    watchdog: Watchdog
 
     async def summary(self) -> QueueSummary:
         """The queue's depths, for a scrape."""
@@ -90,15 +99,17 @@ def set_current(services: Services) -> None:
 
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
-    board, lag, metrics, notifier = HookBoard(), LoopLag(), Metrics(), Notifier(server)
+    board, lag, metrics, notifier, clock = HookBoard(), LoopLag(), Metrics(), Notifier(server), SteadyClock()
     awaiter = Awaiter(settings.store_deadline_s)
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
     depth = _depth(settings, metrics)
-    store = _store(settings, data_dir, Bus((depth, TelemetryListener(metrics), notifier)), metrics)
-    runs = RunTable(interrupter=_Interrupter(server), observer=RunMetrics(metrics), monotonic=time.monotonic)
-    dispatcher = _dispatcher(settings, store, runs, metrics)
-    wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=time.time)
+    store = _store(settings, data_dir, Bus((depth, TelemetryListener(metrics), notifier)), metrics, clock)
+    evidence, leaving, mailbox = Evidence(data_dir), Leaving(server, store, os._exit), Mailbox(clock, _token)
+    runs = _runs(server, metrics, evidence)
+    dispatcher = _dispatcher(settings, store, runs, metrics, clock)
+    wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock)
+    watchdog = _watchdog(settings, runs, dispatcher, mailbox, wiring, leaving)
     definitions = LiveDefinitions()
     validation = PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
     return Services(
@@ -108,7 +119,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         metrics=metrics,
         requests=RequestMetrics(metrics, access_log=settings.access_log),
         awaiter=awaiter,
-        mailbox=Mailbox(time.time, lambda: uuid.uuid4().hex),
+        mailbox=mailbox,
         notifier=notifier,
         store=store,
         depth=depth,
@@ -125,7 +136,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             depth=depth,
             runs=runs,
             principals=_principals(settings),
-            clock=time.time,
+            clock=clock,
             new_id=lambda: str(uuid.uuid4()),
             awaiter=awaiter,
         ),
@@ -136,8 +147,34 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             comfyui_version=version(),
             worker_alive=lambda: _alive(wiring),
             too_full=depth.too_full,
+            stuck=watchdog.stuck,
         ),
         lag=lag,
+        evidence=evidence,
+        leaving=leaving,
+        watchdog=watchdog,
+    )
+
+
+def _runs(server: Any, metrics: Metrics, evidence: Evidence) -> RunTable:
+    return RunTable(
+        interrupter=_Interrupter(server),
+        observer=RunMetrics(metrics),
+        monotonic=time.monotonic,
+        recorder=evidence.blackbox,
+    )
+
+
+def _watchdog(
+    settings: Settings, runs: RunTable, dispatcher: Dispatcher, mailbox: Mailbox, wiring: QueueWiring, leaving: Leaving
+) -> Watchdog:
+    return Watchdog(
+        runs=runs,
+        dispatcher=dispatcher,
+        patience=Patience(settings.stall_timeout_s, settings.kill_grace_s, settings.exit_on_stall),
+        waits=lambda: {wait.prompt_id for wait in mailbox.pending()},
+        worker_alive=lambda: _alive(wiring),
+        exit_=leaving,
     )
 
 
@@ -170,13 +207,13 @@ def _principals(settings: Settings) -> PrincipalRules:
     )
 
 
-def _dispatcher(settings: Settings, store: JobStore, runs: RunTable, metrics: Metrics) -> Dispatcher:
+def _dispatcher(settings: Settings, store: JobStore, runs: RunTable, metrics: Metrics, clock: Clock) -> Dispatcher:
     return Dispatcher(
         store=store,
         runs=runs,
         files=ComfyFiles(),
         observer=RunMetrics(metrics),
-        clock=time.time,
+        clock=clock,
         monotonic=time.monotonic,
         deadline_s=settings.store_deadline_s,
     )
@@ -194,19 +231,23 @@ class _Interrupter:
         return queue is not None and queue.interrupt(job_id)
 
 
+def _token() -> str:
+    return uuid.uuid4().hex
+
+
 def _alive(wiring: QueueWiring) -> bool | None:
     return None if wiring.worker is None else wiring.worker.is_alive()
 
 
-def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics) -> JobStore:
+def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock) -> JobStore:
     policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
     boot_id = uuid.uuid4().hex
     if settings.store == "memory":
-        return MemoryStore(policy=policy, clock=time.time, boot_id=boot_id, publisher=publisher, observer=metrics)
+        return MemoryStore(policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics)
     return SqliteStore(
         path=data_dir / DATABASE_NAME,
         policy=policy,
-        clock=time.time,
+        clock=clock,
         boot_id=boot_id,
         publisher=publisher,
         observer=metrics,

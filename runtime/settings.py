@@ -72,6 +72,25 @@ class Settings(BaseSettings):
     hooks_send: bool = Field(True, description="Keep an unsendable socket message from ending ComfyUI's process.")
     hooks_execute: bool = Field(True, description="Keep an exception outside a node from killing the worker thread.")
     hooks_observer: bool = Field(True, description="Watch socket messages for progress, node times and cancels.")
+    hooks_signals: bool = Field(
+        True,
+        description="Mark what runs when the server is asked to stop (SIGTERM, Ctrl-C), so that a planned stop is no death.",
+    )
+
+    stall_timeout_s: float = Field(
+        1800.0,
+        ge=0,
+        le=604_800,
+        description="A run that shows no sign of progress for so long is stopped and ends as `STALLED`. 0: never.",
+    )
+    kill_grace_s: float = Field(
+        60.0, ge=0, le=86_400, description="How long such a run may take to stop before it counts as stuck."
+    )
+    exit_on_stall: bool = Field(
+        False,
+        description="End the process when a run is stuck (exit code 75) or ComfyUI's worker thread has died (76). For servers "
+        "that something starts again: systemd, Docker, a Windows service.",
+    )
 
     ordering: Literal["fair", "strict"] = Field(
         "fair",

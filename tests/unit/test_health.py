@@ -42,6 +42,7 @@ class Made:
         self.lag = FakeLag()
         self.alive: bool | None = True
         self.too_full: str | None = None
+        self.stuck: str | None = None
         self.health = Health(
             board=self.board,
             store=self.store,
@@ -49,6 +50,7 @@ class Made:
             comfyui_version="0.3.75",
             worker_alive=lambda: self.alive,
             too_full=lambda: self.too_full,
+            stuck=lambda: self.stuck,
         )
 
 
@@ -62,6 +64,7 @@ def test_the_facts(made):
     assert facts.pop("uptime_s") >= 0
     assert facts == {
         "status": "ok",
+        "fault": None,
         "version": VERSION,
         "comfyui_version": "0.3.75",
         "pid": os.getpid(),
@@ -85,13 +88,14 @@ def test_a_worker_that_was_not_seen_yet_is_no_reason(made):
         (lambda made: setattr(made.store, "now", StoreState("sqlite", False, None, 0)), "store: not open"),
         (lambda made: setattr(made.store, "now", StoreState("sqlite", True, "disk full", 0)), "store: disk full"),
         (lambda made: setattr(made, "alive", False), "ComfyUI's worker thread has died; restart the server"),
+        (lambda made: setattr(made, "stuck", "job a does not stop"), "job a does not stop"),
         (lambda made: setattr(made.lag, "seconds", 7.5), "the event loop is 7.5 s late"),
     ],
 )
 def test_reasons_to_get_no_work(made, spoil, reason):
     spoil(made)
     assert made.health.not_ready() == reason
-    assert made.health.facts()["status"] == "degraded"
+    assert (made.health.facts()["status"], made.health.facts()["fault"]) == ("degraded", reason)
 
 
 def test_a_nearly_full_queue_gets_no_work_and_is_no_fault(made):

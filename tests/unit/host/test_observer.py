@@ -79,9 +79,14 @@ def test_what_stock_does_not_send_for_a_clientless_job_is_not_sent(server, signa
 
 def test_signals_of_runs_are_heard_whoever_they_are_for(server, signals):
     for sid in (None, "ada", NOBODY):
-        for event in (*sorted(RUN_EVENTS), "status", "executed", "progress"):
+        for event in (*sorted(RUN_EVENTS), "status", "a.custom.event"):
             server.send_sync(event, {"prompt_id": "a"}, sid)
     assert [event for event, _ in signals.heard] == sorted(RUN_EVENTS) * 3
+
+
+def test_a_preview_names_no_run_and_is_heard_as_a_sign_of_life(server, signals):
+    server.send_sync(PREVIEW, ("JPEG", object(), 512), NOBODY)
+    assert signals.heard == [("preview", {})]
 
 
 @pytest.mark.parametrize("data", [None, b"bytes", [1], "text"])
