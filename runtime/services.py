@@ -140,19 +140,25 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             new_id=lambda: str(uuid.uuid4()),
             awaiter=awaiter,
         ),
-        health=Health(
-            board=board,
-            store=store,
-            lag=lag,
-            comfyui_version=version(),
-            worker_alive=lambda: _alive(wiring),
-            too_full=depth.too_full,
-            stuck=watchdog.stuck,
-        ),
+        health=_health(board, store, lag, wiring, depth, watchdog),
         lag=lag,
         evidence=evidence,
         leaving=leaving,
         watchdog=watchdog,
+    )
+
+
+def _health(
+    board: HookBoard, store: JobStore, lag: LoopLag, wiring: QueueWiring, depth: QueueDepth, watchdog: Watchdog
+) -> Health:
+    return Health(
+        board=board,
+        store=store,
+        lag=lag,
+        comfyui_version=version(),
+        worker_alive=lambda: _alive(wiring),
+        too_full=depth.too_full,
+        stuck=watchdog.stuck,
     )
 
 

@@ -28,6 +28,7 @@ log = logging.getLogger("expeditor.runtime")
 
 MARK_WITHIN_S = 2.0
 """How long a stop waits for the mark to be stored."""
+_LOOK_S = 0.05
 STILL_HERE_S = 15.0
 """A process that is here so long after its stop was not stopped by it."""
 
@@ -132,6 +133,8 @@ class PlannedStop:
             if not self._passed:
                 send_to_main_thread(number)
             time.sleep(self._still_here_s)
+            while not self._passed:  # the main thread is held up; what comes now is still the same stop
+                time.sleep(_LOOK_S)
             self._asked = self._passed = False
             self._spared()
 
