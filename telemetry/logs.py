@@ -16,6 +16,7 @@ from typing import Any, Literal, TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from ..jobs.times import rfc3339
+from .background import BackgroundHandler
 
 LOGGER = "expeditor"
 ACCESS_LOGGER = "expeditor.access"
@@ -88,6 +89,7 @@ def configure(stream: TextIO | None, level: int | str, fmt: LogFormat, path: Pat
     May be called again: what an earlier call set is replaced, handlers of others stay. With a handler of its own the
     logger no longer passes records to the root; with none it does again. Raises ``OSError`` if the file's folder cannot
     be made or the file not opened (the stream is set by then), ``ValueError`` for an unknown level.
+    A logger call never waits for the stream or the disk: see ``background``. ``flush`` of the logger's handlers waits.
     """
     logger = logging.getLogger(LOGGER)
     logger.setLevel(level.upper() if isinstance(level, str) else level)
@@ -116,7 +118,8 @@ def log_access(*, method: str, route: str, path: str, status: int, client_id: st
     logger.info("%s %s %d", method, path[:LONGEST_VALUE], status, extra=facts)
 
 
-def _add(logger: logging.Logger, handler: logging.Handler, name: str, fmt: LogFormat) -> None:
+def _add(logger: logging.Logger, target: logging.Handler, name: str, fmt: LogFormat) -> None:
+    handler = BackgroundHandler(target)
     handler.name = name
     handler.setFormatter(_json_lines() if fmt == "json" else PlainLines())
     logger.addHandler(handler)

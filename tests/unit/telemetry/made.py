@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import logging
+
 from prometheus_client import CollectorRegistry
 
 from expeditor.jobs.model import Job, JobStatus, Principal, Source
@@ -34,3 +37,12 @@ def queued_job(job_id: str = "6f1c7d6e-0000-4000-8000-000000000001", **fields: o
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
     """One series' value; None when there is no such series."""
     return registry.get_sample_value(f"expeditor_{name}", labels)
+
+
+class Lines(io.StringIO):
+    """What was written, read once all that was logged has arrived."""
+
+    def getvalue(self) -> str:
+        for handler in logging.getLogger("expeditor").handlers:
+            handler.flush()
+        return super().getvalue()

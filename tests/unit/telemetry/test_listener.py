@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from expeditor.jobs.transitions import advance, recover, settle, start, withdraw
 from expeditor.telemetry.listener import TelemetryListener
 from expeditor.telemetry.logs import configure
 from expeditor.telemetry.metrics import Metrics
-from tests.unit.telemetry.made import AT_S, queued_job, value
+from tests.unit.telemetry.made import AT_S, Lines, queued_job, value
 
 OUTPUT = Output("9", "a.png", "", "output", "image", "image/png")
 
@@ -29,7 +28,7 @@ class Watched:
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry, clock=lambda: self.now_s)
         self.listener = TelemetryListener(self.metrics)
-        self.stream = io.StringIO()
+        self.stream = Lines()
 
     def tell(self, *events: JobEvent) -> None:
         self.now_s = events[-1].at_s

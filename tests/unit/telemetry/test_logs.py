@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import logging
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from expeditor.telemetry.logs import FIELDS, configure, log_access
+from tests.unit.telemetry.made import Lines
 
 LOG = logging.getLogger("expeditor.test")
 
@@ -21,13 +21,13 @@ def _as_before() -> Iterator[None]:
     configure(None, logging.NOTSET, "json", None)
 
 
-def written(stream: io.StringIO) -> dict[str, object]:
+def written(stream: Lines) -> dict[str, object]:
     (line,) = stream.getvalue().splitlines()
     return json.loads(line)
 
 
 def test_a_line_is_one_object_with_the_known_fields_in_order():
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "info", "json", None)
     LOG.info("Hello %s", "there", extra={"event": "x.said", "attempt": 2, "job_id": "j", "wait_s": None})
     line = written(stream)
@@ -37,7 +37,7 @@ def test_a_line_is_one_object_with_the_known_fields_in_order():
 
 
 def test_what_is_not_a_known_field_is_not_written():
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "info", "json", None)
     LOG.info("Hello", extra={"prompt": {"3": {"inputs": {"text": "private"}}}, "token": "s3cret"})
     assert set(written(stream)) <= set(FIELDS)
@@ -47,7 +47,7 @@ def test_what_is_not_a_known_field_is_not_written():
 
 @pytest.mark.parametrize("fmt", ["json", "plain"])
 def test_an_exception_is_written_with_its_traceback(fmt: str):
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "info", fmt, None)
     try:
         raise ValueError("broken on purpose")
@@ -59,7 +59,7 @@ def test_an_exception_is_written_with_its_traceback(fmt: str):
 
 
 def test_a_plain_line_cannot_be_forged_by_a_value_or_a_message():
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "info", "plain", None)
     LOG.info("Hello\nforged", extra={"client_id": "a\n2026-01-01 info forged"})
     assert len(stream.getvalue().splitlines()) == 1
@@ -67,14 +67,14 @@ def test_a_plain_line_cannot_be_forged_by_a_value_or_a_message():
 
 @pytest.mark.parametrize("client_id", ["\ud800", "\u2028", 'a"}\n{"x":1', "x" * 100_000])
 def test_any_client_id_gives_one_short_line_of_json(client_id: str):
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "info", "json", None)
     log_access(method="GET", route="/a", path="/a", status=200, client_id=client_id, duration_s=0.1)
     assert str(written(stream)["client_id"]) == client_id[:512]
 
 
 def test_the_access_line_has_no_query():
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "info", "json", None)
     log_access(method="GET", route="/ws", path="/ws?token=s3cret", status=101, client_id="tab", duration_s=1.5)
     line = written(stream)
@@ -95,7 +95,7 @@ def test_repeated_set_up_replaces_its_own_handlers_and_keeps_others():
     logger, foreign = logging.getLogger("expeditor"), logging.NullHandler()
     logger.addHandler(foreign)
     root_before = list(logging.getLogger().handlers)
-    first, second = io.StringIO(), io.StringIO()
+    first, second = Lines(), Lines()
     configure(first, "info", "json", None)
     configure(second, "info", "plain", None)
     LOG.info("Hello")
@@ -110,7 +110,7 @@ def test_repeated_set_up_replaces_its_own_handlers_and_keeps_others():
 
 
 def test_a_level_keeps_lower_lines_out():
-    stream = io.StringIO()
+    stream = Lines()
     configure(stream, "warning", "json", None)
     LOG.info("Hello")
     log_access(method="GET", route="/a", path="/a", status=200, client_id=None, duration_s=0.1)
@@ -119,25 +119,26 @@ def test_a_level_keeps_lower_lines_out():
 
 def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match="LOUD"):
-        configure(io.StringIO(), "loud", "json", None)
+        configure(Lines(), "loud", "json", None)
 
 
 def test_the_file_gets_the_same_lines_and_its_folder_is_made(tmp_path: Path):
-    stream, path = io.StringIO(), tmp_path / "logs" / "expeditor.log"
+    stream, path = Lines(), tmp_path / "logs" / "expeditor.log"
     configure(stream, "info", "json", path)
     LOG.info("Hello")
-    assert path.read_text(encoding="utf-8") == stream.getvalue()
+    assert stream.getvalue() == path.read_text(encoding="utf-8")
     (rotating,) = [handler for handler in logging.getLogger("expeditor").handlers if handler.name == "expeditor.file"]
-    assert (rotating.maxBytes, rotating.backupCount) == (10 * 1024 * 1024, 5)
+    assert (rotating.target.maxBytes, rotating.target.backupCount) == (10 * 1024 * 1024, 5)
 
 
 def test_the_file_rotates(tmp_path: Path):
     path = tmp_path / "expeditor.log"
     configure(None, "info", "json", path)
     (rotating,) = [handler for handler in logging.getLogger("expeditor").handlers if handler.name == "expeditor.file"]
-    rotating.maxBytes = 2_000
+    rotating.target.maxBytes = 2_000
     for number in range(200):
         LOG.info("Line %d", number)
+    rotating.flush()
     assert sorted(found.name for found in tmp_path.iterdir()) == [
         "expeditor.log",
         *(f"expeditor.log.{n}" for n in range(1, 6)),
