@@ -193,12 +193,16 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """For health: ``kind`` is ``memory`` or ``sqlite``; ``error`` is None when the last write worked."""
+    """For health: ``kind`` is ``memory`` or ``sqlite``; ``error`` is None when the last write worked.
+
+    ``notice``: what people must hear though the store works, for example that it began anew beside a damaged file.
+    """
 
     kind: str
     open: bool
     error: str | None
     pending_writes: int
+    notice: str | None = None
 
 
 class StoreObserver(Protocol):

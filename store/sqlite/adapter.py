@@ -9,6 +9,7 @@ far left it, those included whose commit is under way; but for a job that is bei
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -28,13 +29,16 @@ from ..threaded import ThreadedStore
 from ..verbs import Done, Verbs
 from ..worker import BatchWorker, Call, Outcome, outcome_of
 from .changes import ChangeWriter
-from .database import connect_reader, connect_writer
+from .database import SCHEMA_VERSION, connect_reader, connect_writer, why_not_opened
 from .finding import ReaderRows, SqliteRows
 from .ledger import SqliteLedger
+from .soundness import Damaged, garbage_told, inspect, is_damage, reunite, set_aside
 from .statements import load_statements
 from .transactions import Transactions
 
 T = TypeVar("T")
+
+_log = logging.getLogger("expeditor.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +51,14 @@ class _Session:
     line: Line
     reading: Reading
     transactions: Transactions
-    resources: ExitStack
 
 
 class SqliteStore(ThreadedStore):
     """The durable queue of one process.
 
     ``path`` is the database file; its folder is made if missing. ``commit_delay_s`` is added to every commit, for
-    benchmarks of slow disks. ``busy_timeout_s`` bounds the wait for another program that has the file locked.
+    benchmarks of slow disks. ``busy_timeout_s`` bounds the wait for another program that has the file locked, ``check_s``
+    the search for damage at the opening. A damaged file is set aside, and the queue begins anew: ``state().notice`` says so.
     """
 
     def __init__(
@@ -68,6 +72,7 @@ class SqliteStore(ThreadedStore):
         observer: StoreObserver,
         commit_delay_s: float = 0.0,
         busy_timeout_s: float = 2.0,
+        check_s: float = 5.0,
     ) -> None:
         """Closed at first; touches no file."""
         self._path = path
@@ -78,7 +83,10 @@ class SqliteStore(ThreadedStore):
         self._observer = observer
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_s = busy_timeout_s
+        self._check_s: float | None = check_s
+        self._notice: str | None = None
         self._session: _Session | None = None
+        self._resources = ExitStack()
         self._writer = BatchWorker("expeditor-store-write", self._run_writes)
         self._reader = BatchWorker("expeditor-store-read", self._run_reads)
 
@@ -88,9 +96,12 @@ class SqliteStore(ThreadedStore):
             return
         with ExitStack() as undo:
             try:
-                self._session = self._opened(undo)
-            except (sqlite3.Error, OSError, ValueError) as fault:  # ValueError: a row that says what we never write
-                raise StoreUnavailable(f"{self._path} cannot be opened: {fault}.") from fault
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                undo.callback(LockFile(self._path.with_name(self._path.name + ".lock")).release)
+                self._session = self._opened_or_anew(undo)
+                self._resources = undo.pop_all()
+            except (sqlite3.Error, OSError) as fault:
+                raise StoreUnavailable(why_not_opened(self._path, fault)) from fault
         self._writer.start()
         self._reader.start()
 
@@ -98,9 +109,8 @@ class SqliteStore(ThreadedStore):
         """See ``JobStore.close``. Reads end first: they may wait for writes."""
         self._reader.stop()
         self._writer.stop()
-        session, self._session = self._session, None
-        if session is not None:
-            session.resources.close()
+        self._session = None
+        self._resources.close()
 
     def state(self) -> StoreState:
         """See ``JobStore.state``."""
@@ -110,6 +120,7 @@ class SqliteStore(ThreadedStore):
             open=self._writer.running,
             error=None if session is None else session.transactions.error,
             pending_writes=self._writer.pending,
+            notice=self._notice,
         )
 
     def place(self, job_id: str) -> Future[Place | None]:
@@ -121,16 +132,50 @@ class SqliteStore(ThreadedStore):
         answered.set_result(session.line.place(job_id))
         return answered
 
-    def _opened(self, undo: ExitStack) -> _Session:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+    def _opened_or_anew(self, held: ExitStack) -> _Session:
+        """The session on the file; or, if that is damaged, on a new one, with the old one set aside."""
         statements = load_statements()
-        undo.callback(LockFile(self._path.with_name(self._path.name + ".lock")).release)
+        try:
+            whole = inspect(self._path, statements, SCHEMA_VERSION, self._busy_timeout_s, self._check_s)
+            if not whole:
+                _log.info("%s is large: not all of it was searched for damage", self._path)
+            aside = reunite(self._path, self._clock())
+            if aside is not None:
+                self._notice = self._told("was gone, though its journal was there", aside)
+            return self._opened(held, statements)
+        except Damaged as damage:
+            self._notice = self._set_aside(damage)
+        return self._opened(held, statements)
+
+    def _set_aside(self, damage: Damaged) -> str:
+        try:
+            aside = set_aside(self._path, self._clock())
+        except OSError as fault:
+            raise StoreUnavailable(f"{self._path} is damaged ({damage}) and cannot be set aside: {fault}.") from fault
+        return self._told(f"was damaged ({damage})", aside)
+
+    def _told(self, what: str, aside: Path) -> str:
+        notice = (
+            f"The queue's database {what}; what was found was set aside as {aside}. The queue began anew: jobs from before are "
+            "not shown and do not run. docs/operations.md says how to get them back."
+        )
+        _log.error("%s", notice, extra={"event": "store.set_aside"})
+        return notice
+
+    def _opened(self, held: ExitStack, statements: Mapping[str, str]) -> _Session:
+        with ExitStack() as undo:
+            session = self._connected(undo, statements)
+            held.push(undo.pop_all())
+        return session
+
+    def _connected(self, undo: ExitStack, statements: Mapping[str, str]) -> _Session:
         writer = connect_writer(self._path, statements, self._busy_timeout_s)
         undo.callback(writer.close)
         reader = connect_reader(self._path, statements, self._busy_timeout_s)
         undo.callback(reader.close)
         rows = SqliteRows(writer, statements)
-        ledger = SqliteLedger(rows)
+        with garbage_told():
+            ledger = SqliteLedger(rows)
         verbs = Verbs(ledger, self._policy, self._clock, self._boot_id)
         if rows.policy() != self._policy.signature:
             verbs.rescore()
@@ -148,7 +193,6 @@ class SqliteStore(ThreadedStore):
             transactions=Transactions(
                 writer, statements, ledger, self._publisher, self._observer, self._commit_delay_s
             ),
-            resources=undo.pop_all(),
         )
 
     def _write(self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None) -> Future[T]:
@@ -169,6 +213,8 @@ class SqliteStore(ThreadedStore):
             finally:
                 session.reader.execute(session.statements["rollback"])
         except sqlite3.Error as fault:
+            if is_damage(fault):
+                self._check_s = None  # the next opening searches all of the file
             raise StoreUnavailable(f"The queue's storage cannot be read: {fault}.") from fault
 
     def _run_writes(self, batch: Sequence[Call]) -> Sequence[Outcome]:

@@ -1,28 +1,36 @@
-"""Opening the database file: settings, schema, and whether the file is ours, sound and not too new.
+"""Opening the database file: settings, schema, and whether it can be written.
 
 Owns connections until they are handed over. Never changes or deletes a file that it cannot use: it says what is wrong.
+Whether the file is ours, sound and not too new is found out before, without writing to it (``soundness``).
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...jobs.errors import StoreUnavailable
+from .soundness import damage_told, refuse_strange
 from .statements import load_script
 
 SCHEMA_VERSION = 1
-_APPLICATION_ID = 0x45787064
 
 
 def connect_writer(path: Path, statements: Mapping[str, str], busy_timeout_s: float) -> sqlite3.Connection:
-    """The connection that writes; makes the schema in a new file. ``StoreUnavailable`` names the file and the reason."""
+    """The connection that writes; makes the schema in a new file. ``StoreUnavailable`` names the file and the reason.
+
+    ``Damaged`` for a file that turns out not to be what this store wrote. It has been written to once: a disk that is full
+    or read-only shows here, not at the first job.
+    """
     connection = _connect(path, busy_timeout_s)
     try:
-        _refuse_foreign(path, connection, statements)
-        _set_up(path, connection, statements)
-        _refuse_damaged(path, connection, statements)
+        with damage_told():
+            refuse_strange(path, connection.execute(statements["identity"]).fetchone(), SCHEMA_VERSION)
+            _set_up(path, connection, statements)
+            for name in ("begin_write", "write_nothing_new", "commit"):
+                connection.execute(statements[name])
         connection.executescript(load_script("changes"))
     except BaseException:
         connection.close()
@@ -38,22 +46,23 @@ def connect_reader(path: Path, statements: Mapping[str, str], busy_timeout_s: fl
     return connection
 
 
+def why_not_opened(path: Path, fault: sqlite3.Error | OSError) -> str:
+    """A sentence for people: what is wrong, and what they may do."""
+    if path.is_dir():
+        return f"{path} cannot be opened: it is a folder."
+    if "locked" in str(fault):
+        return f"{path} cannot be opened: another program has it locked ({fault})."
+    for each, kind in ((path.parent, "folder"), (path, "file")):
+        if each.exists() and not os.access(each, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
+            return f"{path} cannot be opened: the {kind} {each} cannot be written by this user, or its disk is read-only ({fault})."
+    return f"{path} cannot be opened: {fault}."
+
+
 def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
     # check_same_thread: opened and closed by the caller's thread, used by one thread between.
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row
     return connection
-
-
-def _refuse_foreign(path: Path, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
-    found = connection.execute(statements["identity"]).fetchone()
-    if found["things"] and found["application_id"] != _APPLICATION_ID:
-        raise StoreUnavailable(f"{path} is a database of another program.")
-    if found["user_version"] > SCHEMA_VERSION:
-        raise StoreUnavailable(
-            f"{path} was written by a newer version of Expeditor (schema {found['user_version']}; this one knows "
-            f"{SCHEMA_VERSION}). Use that version, or another data directory."
-        )
 
 
 def _set_up(path: Path, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
@@ -63,11 +72,3 @@ def _set_up(path: Path, connection: sqlite3.Connection, statements: Mapping[str,
     connection.executescript(load_script("connection"))
     if connection.execute(statements["identity"]).fetchone()["user_version"] == 0:
         connection.executescript(load_script("schema"))
-
-
-def _refuse_damaged(path: Path, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
-    """Payloads, most of the file, are left out, so that start-up stays quick: damage there shows when one is read."""
-    for name in ("check_jobs", "check_attempts"):
-        verdict = connection.execute(statements[name]).fetchone()[0]
-        if verdict != "ok":
-            raise StoreUnavailable(f"{path} is damaged: {verdict}")

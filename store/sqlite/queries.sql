@@ -24,10 +24,12 @@ PRAGMA query_only = ON
 SELECT (SELECT application_id FROM pragma_application_id) AS application_id,
        (SELECT user_version FROM pragma_user_version) AS user_version,
        (SELECT COUNT(*) FROM sqlite_master) AS things
--- name: check_jobs
-PRAGMA quick_check('jobs')
--- name: check_attempts
-PRAGMA quick_check('attempts')
+-- name: tables
+SELECT name FROM sqlite_master WHERE type = 'table'
+-- name: check_table
+SELECT quick_check FROM pragma_quick_check(:name)
+-- name: write_nothing_new
+UPDATE ordering SET virtual_time = virtual_time
 
 -- name: job
 SELECT * FROM jobs WHERE id = :id
