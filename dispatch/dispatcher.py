@@ -137,11 +137,10 @@ class Dispatcher:
         settled, self._settled_late = self._settled_late, []
         return settled
 
-    def refuse(self, job_id: str, message: str) -> Settled:
-        """Settle a claimed job that could not be started as failed. Never raises."""
+    def refuse(self, job_id: str, error: JobError) -> Settled:
+        """Settle a claimed job that could not be started as failed; ``error.code`` names the cause. Never raises."""
         facts = self._runs.end(job_id, self._clock())
-        error = JobError(code=Cause.NODE_ERROR.value, message=message)
-        ending = Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause.NODE_ERROR, error=error)
+        ending = Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause(error.code), error=error)
         return self._settle(job_id, ending)
 
     def withdraw(self, job_id: str) -> Settled:

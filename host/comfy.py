@@ -37,6 +37,14 @@ def private_folder() -> Path:
     return Path(folder_paths.get_user_directory()) / "__expeditor"
 
 
+def free_memory() -> None:
+    """Unload all models and give cached memory back, as core does when memory is used up. Worker thread only."""
+    from comfy import model_management
+
+    model_management.unload_all_models()
+    model_management.soft_empty_cache()
+
+
 class ComfyFiles:
     """Fits ``dispatch.ports.OutputFiles``."""
 

@@ -38,7 +38,7 @@ class LiveDefinitions:
     ) -> None:
         """``mappings`` gives the classes by name (default: ComfyUI's); ``core_checks_v3_combos`` tells whether core's
         validation looks into the options of a V3 combo (default: detected)."""
-        self._mappings = mappings or _comfy_mappings
+        self._mappings = mappings or comfy_mappings
         self._checks_v3_combos = core_checks_v3_combos or _core_checks_v3_combos
         self._kept: dict[str, _Kept] = {}
         self._serial = itertools.count(1)
@@ -115,7 +115,8 @@ class LiveDefinitions:
         )
 
 
-def _comfy_mappings() -> Mapping[str, Any]:
+def comfy_mappings() -> Mapping[str, Any]:
+    """ComfyUI's node classes by name, as they are now."""
     import nodes
 
     return cast("Mapping[str, Any]", nodes.NODE_CLASS_MAPPINGS)

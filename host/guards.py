@@ -3,7 +3,7 @@
 * ``send``: an exception other than a lost connection in ``PromptServer.send`` ends ComfyUI's process (its publish loop has
   no handler); the wrapper logs and swallows it.
 * ``execute``: a ``BaseException`` that leaves ``PromptExecutor.execute`` kills the worker thread, after which nothing ever runs
-  again; the wrapper turns it into a failed run.
+  again; the wrapper turns it into a failed run. A failed run may be executed once more from here (``Again``).
 
 Both call the original first and pass everything through unchanged.
 """
@@ -16,19 +16,27 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 log = logging.getLogger("expeditor.host")
 
 
-def guard_send(server: Any) -> None:
-    """Wrap ``server.send`` on the instance."""
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+Again = Callable[[Any, Call], Call | None]
+"""Given the executor and the call that has just ended: the next call, or None. Never raises."""
+
+
+def guard_send(server: Any, connected: Callable[[object], None] | None = None) -> None:
+    """Wrap ``server.send`` on the instance. ``connected`` hears the id of each client that has just been greeted."""
     original: Callable[..., Awaitable[Any]] = server.send
 
     @functools.wraps(original)
     async def send(*args: Any, **kwargs: Any) -> Any:
         try:
-            return await original(*args, **kwargs)
+            result = await original(*args, **kwargs)
+            if connected is not None and (greeted := _greeted(*args, **kwargs)) is not None:
+                connected(greeted)
+            return result
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - one message that cannot be sent must not end the process
@@ -44,12 +52,24 @@ def guard_send(server: Any) -> None:
     server.send = send
 
 
-def guard_execute(executor_class: Any) -> None:
+def _greeted(event: object = None, data: object = None, *_: object, **__: object) -> object:
+    """The client that a message greets: core sends each new socket the status together with its id."""
+    return cast("dict[str, object]", data).get("sid") if event == "status" and isinstance(data, dict) else None
+
+
+def guard_execute(executor_class: Any, again: Again | None = None) -> None:
     """Wrap ``PromptExecutor.execute`` on the class; the worker thread makes its executor later."""
     original: Callable[..., Any] = executor_class.execute
 
     @functools.wraps(original)
     def execute(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        result = execute_once(executor, *args, **kwargs)
+        call: Call | None = (args, kwargs)
+        while again is not None and (call := again(executor, call)) is not None:
+            result = execute_once(executor, *call[0], **call[1])
+        return result
+
+    def execute_once(executor: Any, *args: Any, **kwargs: Any) -> Any:
         try:
             return original(executor, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - SystemExit of a node must not end the worker thread either

@@ -56,6 +56,29 @@ def native_item(job: Job, payload: Payload) -> NativeItem:
     return (job.number, job.id, json.loads(payload.prompt_json), extra, json.loads(payload.outputs_json), {})
 
 
+def item_of(job: Job, payload: Payload | None) -> NativeItem:
+    """As ``native_item``; of a payload that is damaged an empty prompt, which core ends at once."""
+    try:
+        item = native_item(job, payload) if payload is not None else None
+    except (ValueError, RecursionError):
+        item = None
+    if item is None or not isinstance(item[2], dict) or not isinstance(item[3], dict):
+        return (job.number, job.id, {}, {}, [], {})
+    return item
+
+
+def item_id(item: NativeItem) -> str:
+    """The job's id; in-process code may have put something that is no text."""
+    return str(item[1])
+
+
+def item_client(item: NativeItem) -> str | None:
+    """The client that ComfyUI will tell of this item's run."""
+    extra = cast("JsonObject", item[3]) if isinstance(item[3], dict) else {}
+    client_id = extra.get("client_id")
+    return client_id if isinstance(client_id, str) else None
+
+
 def with_client_id(item: NativeItem) -> NativeItem:
     """The item as it is run: jobs without a client get a synthetic id.
 

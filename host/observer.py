@@ -1,8 +1,8 @@
 """Listens to what ComfyUI says on its sockets, by wrapping ``send_sync`` on the instance.
 
-Owns two things: signals about runs go to ``dispatch``; messages to the synthetic client ids that ``host.native`` gives to
-jobs without a client are sent to everybody where stock ComfyUI would have done so, and dropped where it would not have
-sent them. The wrapper never raises for our part.
+Owns three things: signals about runs go to ``dispatch``; last words of runs go to ``endings``, which may keep them back;
+messages to the synthetic client ids that ``host.native`` gives to jobs without a client are sent to everybody where stock
+ComfyUI would have done so, and dropped where it would not have sent them. The wrapper never raises for our part.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from .endings import Endings, Send
 from .native import is_synthetic
 from .ports import Signals
 
@@ -24,24 +25,39 @@ TO_EVERYBODY = frozenset({"execution_interrupted", "progress_state", "progress"}
 """What stock ComfyUI tells every socket about a prompt that has no client; previews (numbers) come on top."""
 
 
-def observe(server: Any, signals: Signals) -> None:
+def observe(server: Any, signals: Signals, endings: Endings) -> None:
     """Wrap ``server.send_sync``."""
     original: Callable[..., Any] = server.send_sync
+
+    def deliver(event: Any, data: Any, sid: Any, *args: Any, **kwargs: Any) -> Any:
+        if not is_synthetic(sid):
+            return original(event, data, sid, *args, **kwargs)
+        if not isinstance(event, str) or event in TO_EVERYBODY:
+            return original(event, data, None, *args, **kwargs)
+        return None
 
     @functools.wraps(original)
     def send_sync(event: Any, data: Any, sid: Any = None, *args: Any, **kwargs: Any) -> Any:
         result: Any = None
-        if not is_synthetic(sid):
-            result = original(event, data, sid, *args, **kwargs)
-        elif not isinstance(event, str) or event in TO_EVERYBODY:
-            result = original(event, data, None, *args, **kwargs)
-        if isinstance(event, str) and event in RUN_EVENTS and isinstance(data, dict):
-            _tell(signals, event, cast("Mapping[str, Any]", data))
+        fields = cast("Mapping[str, Any]", data) if isinstance(event, str) and isinstance(data, dict) else None
+        send = functools.partial(deliver, event, data, sid, *args, **kwargs)
+        if fields is None or not _withheld(endings, event, fields, send):
+            result = send()
+        if fields is not None and event in RUN_EVENTS:
+            _tell(signals, event, fields)
         elif not isinstance(event, str):
             _tell(signals, "preview", {})
         return result
 
     server.send_sync = send_sync
+
+
+def _withheld(endings: Endings, event: str, fields: Mapping[str, Any], send: Send) -> bool:
+    try:
+        return endings.withhold(event, fields, send)
+    except Exception:  # noqa: BLE001 - a node's own fields may fail in any way; then the message goes out as it is
+        log.warning("A message could not be looked at: %s", event, exc_info=True, extra={"event": "observer.failed"})
+        return False
 
 
 def _tell(signals: Signals, event: str, fields: Mapping[str, Any]) -> None:

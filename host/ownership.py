@@ -6,6 +6,7 @@ be read where there is no ComfyUI.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .wiring import QueueWiring
@@ -42,10 +43,14 @@ def foreign_owner(queue: Any) -> str | None:
 
 def swap_queue(queue: Any, wiring: QueueWiring) -> ExpeditorQueue:
     """Make ``queue`` ours by swapping its class, so that packs that already hold the object keep a working one."""
+    import execution
+
     from .queue import ExpeditorQueue
+    from .run_ends import RunEnds
 
     queue.__class__ = ExpeditorQueue
     queue.expeditor = wiring
+    queue.run_ends = RunEnds(queue, partial(execution.PromptQueue.task_done, queue))
     with queue.mutex:
         queue.queue = list(queue.queue)
     return queue
@@ -57,6 +62,13 @@ def our_queue(server: Any) -> ExpeditorQueue | None:
 
     queue = server.prompt_queue
     return queue if isinstance(queue, ExpeditorQueue) else None
+
+
+def history_bound() -> int:
+    """How many entries ComfyUI's history may have."""
+    import execution
+
+    return int(execution.MAXIMUM_HISTORY_SIZE)
 
 
 def core_executor() -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..jobs.model import Cause, Claim, Job, NewJob, Principal
+from ..jobs.model import Cause, Claim, Job, JobError, NewJob, Payload, Principal
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.settled import Settled
 
@@ -22,6 +22,10 @@ class Line(Protocol):
 
     def cancel(self, job_id: str, cause: Cause = Cause.CANCELED) -> Future[Job]:
         """Cancel a job; done when committed."""
+        ...
+
+    def payload(self, job_id: str) -> Future[Payload | None]:
+        """What a job runs."""
         ...
 
 
@@ -69,8 +73,8 @@ class Dispatch(Protocol):
         """
         ...
 
-    def refuse(self, job_id: str, message: str) -> Settled:
-        """Settle a claimed job that could not be started; never raises."""
+    def refuse(self, job_id: str, error: JobError) -> Settled:
+        """Settle a claimed job that could not be started as failed; ``error.code`` names the cause. Never raises."""
         ...
 
     def withdraw(self, job_id: str) -> Settled:

@@ -2,7 +2,9 @@
 
 Owns the in-memory list that ComfyUI's own routes read, kept in step with the store: an item is listed from ``put`` on,
 claimable once its row is committed, and chosen by the store's order inside ``get``. No I/O happens under the mutex. ``get``
-returns None on timeout and when a flag was set, as core's worker needs. Does not own order, durability or verdicts.
+returns None on timeout and when a flag was set, as core's worker needs. Owns when core's history is written and a run's last
+words are told: at the committed end of the job. Does not own order, durability or verdicts; what happens to jobs in the
+store otherwise is brought here by ``listing``.
 
 After ``stand_down`` every method is core's again, on the same list.
 """
@@ -13,7 +15,6 @@ import copy
 import heapq
 import logging
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
@@ -23,9 +24,10 @@ import execution
 import nodes
 
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
-from ..jobs.model import Claim, Job, JobStatus
+from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject
 from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
-from .native import NativeItem, native_item, new_job, with_client_id
+from .native import NativeItem, item_client, item_id, item_of, new_job, with_client_id
+from .run_ends import CoreCall, RunEnds
 from .sanitise import json_safe
 from .wiring import QueueWiring
 
@@ -39,6 +41,7 @@ class ExpeditorQueue(execution.PromptQueue):
     """See the module's docstring. Made by ``ownership.swap_queue``, never by a constructor call."""
 
     expeditor: QueueWiring
+    run_ends: RunEnds
 
     def put(self, item: NativeItem) -> None:
         """List the item and have it stored; it can be claimed once committed. A request that is refused hears it as its commit."""
@@ -52,6 +55,7 @@ class ExpeditorQueue(execution.PromptQueue):
         except ExpeditorError as refusal:
             remember_refusal(refusal)
             return
+        wiring.arriving.add(job.id)
         with self.mutex:
             self.queue.append(item)
             wiring.uncommitted.append(item)
@@ -65,6 +69,7 @@ class ExpeditorQueue(execution.PromptQueue):
         """The item to run now with its counter, or None on timeout or when a flag was set."""
         wiring = self.expeditor
         wiring.worker = threading.current_thread()
+        wiring.told.between_runs()
         while True:
             with self.not_empty:
                 if wiring.stood_down:
@@ -75,41 +80,31 @@ class ExpeditorQueue(execution.PromptQueue):
                     break
                 if not self._claimable() and not wiring.dispatch.owes():
                     return None
+                wakes = wiring.wakes
             try:
                 claim = wiring.dispatch.claim()
             except StoreUnavailable as error:
                 return self._wait_for_store(error)
+            finally:
+                self.run_ends.tell_settled()
             wiring.store_away = False
             if claim is None:
-                # What is listed is not claimable (held, or taken away meanwhile): wait as for an empty queue.
-                with self.not_empty:
-                    self.not_empty.wait(timeout=STORE_RETRY_S)
-                return None
+                return self._wait_for_work(wakes)
             taken = self._take(claim)
             if taken is not None:
                 return taken
         return super().get(timeout=timeout)
 
     def task_done(self, item_id: int, history_result: dict[str, Any], *args: Any, **kwargs: Any) -> None:
-        """Settle the run in the store, then let core write its history. Never raises into the worker thread for our part."""
-        wiring = self.expeditor
-        status = kwargs.get("status", args[0] if args else None)
+        """Settle the run in the store; let core write its history if that was the job's end. Never raises for our part."""
         with self.mutex:
             running = self.currently_running.get(item_id)
-        safe = json_safe(history_result)
-        if running is not None and not wiring.stood_down:
-            try:
-                wiring.dispatch.finish(
-                    running[1],
-                    bool(getattr(status, "completed", False)),
-                    list(getattr(status, "messages", None) or ()),
-                    safe.get("outputs") or {},
-                )
-            except Exception:  # noqa: BLE001 - a bug of ours must neither kill the worker thread nor cost core its history
-                log.exception(
-                    "The end of a run was not settled", extra={"event": "finish.failed", "job_id": running[1]}
-                )
-        super().task_done(item_id, safe, *args, **kwargs)
+        call = CoreCall(item_id, json_safe(history_result), args, kwargs)
+        job_id = None if running is None else str(running[1])
+        if job_id is None or self.expeditor.stood_down:
+            self.run_ends.end(job_id, call)
+        else:
+            self.run_ends.done(job_id, call)
 
     def wipe_queue(self) -> None:
         """Cancel all waiting jobs."""
@@ -117,7 +112,7 @@ class ExpeditorQueue(execution.PromptQueue):
             waiting = list(self.queue)
             super().wipe_queue()
             if not self.expeditor.stood_down:
-                self.expeditor.deleted.update(item[1] for item in waiting)
+                self.expeditor.deleted.update(item_id(item) for item in waiting)
         self._cancel(waiting)
 
     def delete_queue_item(self, function: Callable[[NativeItem], bool]) -> bool:
@@ -129,16 +124,42 @@ class ExpeditorQueue(execution.PromptQueue):
             if picked is None:
                 return False
             self._drop(picked)
-            self.expeditor.deleted.add(picked[1])
+            self.expeditor.deleted.add(item_id(picked))
         self._cancel([picked])
         return True
 
     # --- ours -------------------------------------------------------------------------------------------------------
 
     def restore(self, items: list[NativeItem]) -> None:
-        """List jobs that the store recovered; they are committed already."""
+        """List jobs that the store recovered; they are committed already, and validated again before they run."""
         with self.mutex:
             self.queue.extend(items)
+            self.expeditor.unproven.update(item_id(item) for item in items)
+            self.server.queue_updated()
+
+    def restore_history(self, entries: dict[str, JsonObject]) -> None:
+        """Show what ended before this start, oldest first and before all that ended since."""
+        with self.mutex:
+            self.history = {**entries, **{key: kept for key, kept in self.history.items() if key not in entries}}
+
+    def list_again(self, item: NativeItem) -> None:
+        """List a job whose item comes from the store, unless it is listed or runs; what was its end is history no more."""
+        job_id = item_id(item)
+        with self.mutex:
+            if any(item_id(other) == job_id for other in (*self.queue, *self.currently_running.values())):
+                return
+            self.queue.append(item)
+            self.expeditor.unproven.add(job_id)
+            self.history.pop(job_id, None)
+            self.server.queue_updated()
+            self.wake()
+
+    def write_history(self, job_id: str, entry: JsonObject) -> None:
+        """Add an entry for a job that no run of core's ended, within core's bound."""
+        with self.mutex:
+            if len(self.history) > execution.MAXIMUM_HISTORY_SIZE:
+                self.history.pop(next(iter(self.history)))
+            self.history[job_id] = entry
             self.server.queue_updated()
 
     def open_claims(self) -> None:
@@ -157,24 +178,34 @@ class ExpeditorQueue(execution.PromptQueue):
         """Become core's queue again, on the same list."""
         with self.mutex:
             self.expeditor.stood_down = True
+            self.run_ends.give_up()
             heapq.heapify(self.queue)
             self.not_empty.notify_all()
 
-    def remove(self, job_id: str) -> None:
-        """Take a job that was cancelled in the store off the list."""
+    def remove(self, job_id: str) -> NativeItem | None:
+        """Take a job that ended in the store off the list; gives back its item."""
         with self.mutex:
-            for item in [item for item in self.queue if item[1] == job_id]:
+            left = [item for item in self.queue if item_id(item) == job_id and not self._is_uncommitted(item)]
+            for item in left:
                 self._drop(item)
+            return left[0] if left else None
 
     def wake(self) -> None:
         """Have the worker thread look at the queue again."""
         with self.mutex:
+            self.expeditor.wakes += 1
             self.not_empty.notify_all()
+
+    def running_item(self, job_id: str) -> NativeItem | None:
+        """The untouched item of a job that our queue runs now."""
+        with self.mutex:
+            running = (item for item in self.currently_running.values() if item_id(item) == job_id)
+            return None if self.expeditor.stood_down else next(running, None)
 
     def interrupt(self, job_id: str) -> bool:
         """Interrupt the job if it is the one that runs; says whether it was."""
         with self.mutex:
-            if all(item[1] != job_id for item in self.currently_running.values()):
+            if all(item_id(item) != job_id for item in self.currently_running.values()):
                 return False
             nodes.interrupt_processing()
             return True
@@ -188,6 +219,12 @@ class ExpeditorQueue(execution.PromptQueue):
             return timeout
         return STORE_RETRY_S if timeout is None else min(timeout, STORE_RETRY_S)
 
+    def _wait_for_work(self, wakes: int) -> None:
+        # What is listed is not claimable (held, delayed, paused, or taken away meanwhile): wait as for an empty queue.
+        with self.not_empty:
+            if self.expeditor.wakes == wakes:
+                self.not_empty.wait(timeout=STORE_RETRY_S)
+
     def _wait_for_store(self, error: ExpeditorError) -> None:
         if not self.expeditor.store_away:
             extra = {"event": "claim.unavailable", "code": error.code}
@@ -198,59 +235,64 @@ class ExpeditorQueue(execution.PromptQueue):
 
     def _take(self, claim: Claim) -> tuple[NativeItem, int] | None:
         job_id = claim.job.id
+        fault = self._disproved(claim)
         with self.mutex:
             # One step under the mutex, as in core: the job is always either listed or running.
+            item = self._listed(claim)
             if job_id in self.expeditor.deleted:
-                self.expeditor.deleted.discard(job_id)
-                item = started = None
+                started = None
+            elif fault is not None:
+                self._drop(item)
+                started = fault
             else:
-                item = next((item for item in self.queue if item[1] == job_id), None) or _from_store(claim)
                 started = self._start(item)
-        if item is None:
+            if not isinstance(started, int):
+                # No run will tell its end: ``listing`` does, once it is committed.
+                self.expeditor.on_machine.discard(job_id)
+        if isinstance(started, int):
+            return (with_client_id(item), started)
+        if started is None:
             # Deleted from the list between the claim's commit and now.
             self.expeditor.dispatch.withdraw(job_id)
-        elif isinstance(started, int):
-            return (with_client_id(item), started)
         else:
-            fault = f"ComfyUI could not copy the prompt ({started}); it is nested too deeply."
-            self.expeditor.dispatch.refuse(job_id, fault)
-            self._write_refusal(item, fault)
+            self.expeditor.dispatch.refuse(job_id, started)
         return None
 
-    def _start(self, item: NativeItem) -> int | str:
-        """The run's counter, or the name of what kept the item from being copied."""
+    def _listed(self, claim: Claim) -> NativeItem:
+        item = next((item for item in self.queue if item_id(item) == claim.job.id), None)
+        return item or item_of(claim.job, claim.payload)
+
+    def _disproved(self, claim: Claim) -> JobError | None:
+        wiring = self.expeditor
+        if wiring.proof is None or claim.job.id not in wiring.unproven:
+            return None
+        with self.mutex:
+            item = self._listed(claim)
+        wiring.unproven.discard(claim.job.id)
+        return wiring.proof(item)
+
+    def _start(self, item: NativeItem) -> int | JobError:
+        """The run's counter, or why the item could not be copied."""
         self._drop(item, tell=False)
         try:
             shown = copy.deepcopy(item)
         except Exception as error:  # noqa: BLE001 - a prompt that cannot be copied must not kill the worker thread
-            return type(error).__name__
+            fault = f"ComfyUI could not copy the prompt ({type(error).__name__}); it is nested too deeply."
+            return JobError(code=Cause.NODE_ERROR.value, message=fault)
         counter = self.task_counter
         self.currently_running[counter] = shown
+        self.expeditor.told.endings.begin(item_id(item), item_client(item))
         self.task_counter += 1
         self.server.queue_updated()
         return counter
 
-    def _write_refusal(self, item: NativeItem, message: str) -> None:
-        messages = [
-            (
-                "execution_error",
-                {"prompt_id": item[1], "exception_message": message, "timestamp": int(time.time() * 1000)},
-            )
-        ]
-        with self.mutex:
-            self.history[item[1]] = {
-                "prompt": (item[0], item[1], {}, {}, []),
-                "outputs": {},
-                "status": {"status_str": "error", "completed": False, "messages": messages},
-            }
-            self.server.queue_updated()
-
     def _committed(self, item: NativeItem, commit: Future[Job]) -> None:
         error = commit.exception()
         with self.mutex:
+            self.expeditor.arriving.discard(item_id(item))
             self._forget(self.expeditor.uncommitted, item)
             if error is None:
-                self.not_empty.notify()
+                self.wake()
                 return
             self._drop(item)
         log.warning(
@@ -264,12 +306,12 @@ class ExpeditorQueue(execution.PromptQueue):
         if wiring.stood_down:
             return
         for item in items:
-            commit = wiring.line.cancel(item[1])
+            commit = wiring.line.cancel(item_id(item))
             commit.add_done_callback(partial(self._canceled, item))
             remember_commit(commit)
 
     def _canceled(self, item: NativeItem, commit: Future[Job]) -> None:
-        job_id = item[1]
+        job_id = item_id(item)
         error = commit.exception()
         if error is None and commit.result().status is JobStatus.CANCELING:
             return  # claimed just before: the worker finds it among the deleted and does not start it
@@ -278,8 +320,9 @@ class ExpeditorQueue(execution.PromptQueue):
             refused = error is not None and not isinstance(error, NotFound)  # NotFound: its own commit had failed
             if refused:
                 # The job is still in the line: what is not listed would wait for ever when nothing else comes.
-                self.restore([item])
-                self.not_empty.notify()
+                self.queue.append(item)
+                self.server.queue_updated()
+                self.wake()
         if refused:
             log.warning("A deletion was not stored: %s", error, extra={"event": "delete.refused", "job_id": job_id})
 
@@ -288,6 +331,9 @@ class ExpeditorQueue(execution.PromptQueue):
         if tell:
             self.server.queue_updated()
 
+    def _is_uncommitted(self, item: NativeItem) -> bool:
+        return any(other is item for other in self.expeditor.uncommitted)
+
     @staticmethod
     def _forget(items: list[NativeItem], item: NativeItem) -> None:
         # By identity: two items may be equal, and comparing prompts is slow.
@@ -295,11 +341,3 @@ class ExpeditorQueue(execution.PromptQueue):
             if other is item:
                 del items[index]
                 return
-
-
-def _from_store(claim: Claim) -> NativeItem:
-    try:
-        return native_item(claim.job, claim.payload)
-    except (ValueError, RecursionError):
-        # Damaged: an empty prompt, which core ends at once, instead of a worker thread that dies.
-        return (claim.job.number, claim.job.id, {}, {}, [], {})

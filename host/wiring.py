@@ -4,23 +4,69 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from ..jobs.model import JobError
+from .endings import Endings
+from .farewells import Farewells
 from .native import NativeItem
 from .ports import Depth, Dispatch, Line
+
+Proof = Callable[[NativeItem], JobError | None]
+"""Why a job of an earlier start can no longer run, or None. Called on ComfyUI's worker thread; never raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What is said of a job's end: ``endings`` of those that ran, ``farewells`` of those that did not.
+
+    ``history_max_bytes`` bounds what the store keeps of each entry of ComfyUI's history; 0 keeps none.
+    """
+
+    endings: Endings
+    farewells: Farewells
+    history_max_bytes: int = 0
+
+    def between_runs(self) -> None:
+        """The worker thread has said all it will of the last run: tell its client what waited for that."""
+        for client_id in self.endings.rest():
+            self.farewells.catch_up(client_id)
 
 
 class QueueWiring:
     """The collaborators and the state of the swapped queue; guarded by the queue's mutex."""
 
-    def __init__(self, *, line: Line, depth: Depth, dispatch: Dispatch, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        *,
+        line: Line,
+        depth: Depth,
+        dispatch: Dispatch,
+        clock: Callable[[], float],
+        told: Told,
+        proof: Proof | None = None,
+    ) -> None:
         """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started."""
         self.line = line
         self.depth = depth
         self.dispatch = dispatch
         self.clock = clock
+        self.told = told
+        self.proof = proof
         self.open = False
         self.stood_down = False
         self.store_away = False
         self.uncommitted: list[NativeItem] = []
         self.deleted: set[str] = set()
         self.worker: threading.Thread | None = None
+        self.wakes = 0
+        self.arriving: set[str] = set()
+        """Ids on their way to their commit; added and taken away by single operations, so it may be read without the mutex."""
+        self.on_machine: set[str] = set()
+        """Jobs whose end their run will tell."""
+        self.to_list: set[str] = set()
+        """Jobs that wait again and whose item is being fetched from the store."""
+        self.unproven: set[str] = set()
+        """Listed jobs whose item comes from the store: they are validated again before they run."""
+        self.left: set[str] = set()
+        """Jobs that ended while they were between a run and the list."""

@@ -29,9 +29,14 @@ def install_hooks(services: Services) -> None:
     _hook(
         services, "prompt", settings.hooks_prompt, lambda: server.add_on_prompt_handler(prompt_handler(services.gate))
     )
-    _hook(services, "send", settings.hooks_send, lambda: guard_send(server))
-    _hook(services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor()))
-    _hook(services, "observer", settings.hooks_observer, lambda: observe(server, services.runs))
+    _hook(services, "send", settings.hooks_send, lambda: guard_send(server, services.wiring.told.farewells.catch_up))
+    _hook(services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor(), services.rerun))
+    _hook(
+        services,
+        "observer",
+        settings.hooks_observer,
+        lambda: observe(server, services.runs, services.wiring.told.endings),
+    )
 
 
 def install_middleware(services: Services) -> None:

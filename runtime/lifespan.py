@@ -17,7 +17,7 @@ from ..host.capabilities import CapabilitySampler, comfy_memory, nvml_reader
 from ..host.native import NativeItem, native_item
 from ..host.ownership import our_queue
 from ..jobs.errors import StoreUnavailable
-from ..jobs.model import Cause
+from ..jobs.model import Cause, JsonObject
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
 from ..store.base import Recovered, RecoveryRule
@@ -91,9 +91,11 @@ class Lifespan:
         queue = our_queue(services.server)
         if queue is None:
             return
+        history: dict[str, JsonObject] = {}
         items = await asyncio.to_thread(_readable, services, recovered)
         queue.restore(items)
-        services.server.number = max(services.server.number, number_after(item[0] for item in items))
+        numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))
+        services.server.number = max(services.server.number, number_after(numbers))
         queue.open_claims()
         if services.board.is_on("observer"):
             services.watchdog.start()  # without signs of life every run would look stuck

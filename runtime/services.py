@@ -20,13 +20,19 @@ from ..dispatch.watchdog import Watchdog
 from ..events.bus import Bus
 from ..events.mailbox import Mailbox
 from ..host.board import HookBoard
-from ..host.comfy import ComfyFiles, version
-from ..host.definitions import LiveDefinitions
+from ..host.comfy import ComfyFiles, free_memory, version
+from ..host.definitions import LiveDefinitions, comfy_mappings
 from ..host.door import Door
+from ..host.endings import Endings
+from ..host.farewells import Farewells
+from ..host.listing import Listing
+from ..host.native import NativeItem
 from ..host.notifier import Notifier
 from ..host.ownership import our_queue
+from ..host.proof import ItemProof
+from ..host.rerun import Rerun
 from ..host.validator import ComfyValidator
-from ..host.wiring import QueueWiring
+from ..host.wiring import QueueWiring, Told
 from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.gate import StockGate
@@ -68,6 +74,7 @@ class Services:
     runs: RunTable
     dispatcher: Dispatcher
     wiring: QueueWiring
+    rerun: Rerun
     validation: PromptValidation
     gate: StockGate
     jobs: JobService
@@ -104,14 +111,16 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
     depth = _depth(settings, metrics)
-    store = _store(settings, data_dir, Bus((depth, TelemetryListener(metrics), notifier)), metrics, clock)
+    told = _told(settings, server, clock)
+    bus = Bus((depth, TelemetryListener(metrics), notifier, Listing(server, told.farewells, clock)))
+    store = _store(settings, data_dir, bus, metrics, clock)
     evidence, leaving, mailbox = Evidence(data_dir), Leaving(server, store, os._exit), Mailbox(clock, _token)
     runs = _runs(server, metrics, evidence)
     dispatcher = _dispatcher(settings, store, runs, metrics, clock)
-    wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock)
+    proof = ItemProof(ComfyValidator(), server, comfy_mappings)
+    wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock, told=told, proof=proof)
     watchdog = _watchdog(settings, runs, dispatcher, mailbox, wiring, leaving)
-    definitions = LiveDefinitions()
-    validation = PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
+    validation = _validation(settings)
     return Services(
         settings=settings,
         server=server,
@@ -126,6 +135,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         runs=runs,
         dispatcher=dispatcher,
         wiring=wiring,
+        rerun=_rerun(server, dispatcher, told),
         validation=validation,
         gate=_gate(settings, validation, depth),
         jobs=JobService(
@@ -146,6 +156,11 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         leaving=leaving,
         watchdog=watchdog,
     )
+
+
+def _validation(settings: Settings) -> PromptValidation:
+    definitions = LiveDefinitions()
+    return PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
 
 
 def _health(
@@ -182,6 +197,19 @@ def _watchdog(
         worker_alive=lambda: _alive(wiring),
         exit_=leaving,
     )
+
+
+def _told(settings: Settings, server: Any, clock: Clock) -> Told:
+    endings = Endings()
+    return Told(endings, Farewells(server, endings, time.monotonic, clock), settings.history_max_bytes)
+
+
+def _rerun(server: Any, dispatcher: Dispatcher, told: Told) -> Rerun:
+    def running(job_id: str) -> NativeItem | None:
+        queue = our_queue(server)
+        return None if queue is None else queue.running_item(job_id)
+
+    return Rerun(dispatch=dispatcher, endings=told.endings, running=running, free_memory=free_memory)
 
 
 def _depth(settings: Settings, metrics: Metrics) -> QueueDepth:

@@ -141,6 +141,19 @@ class Settings(BaseSettings):
         description="Globs of node classes that may not be used; wins over allow. Environment: as JSON.",
     )
 
+    history_restored: int = Field(
+        200,
+        ge=0,
+        le=10_000,
+        description="How many jobs that ended before a start ComfyUI's own history shows after it. 0: none.",
+    )
+    history_max_bytes: int = Field(
+        262_144,
+        ge=0,
+        le=16_777_216,
+        description="Most bytes kept of each job's entry in ComfyUI's history; a larger one is gone after a restart. 0: none kept.",
+    )
+
     principal_from_client_id: bool = Field(
         True, description="A `client_id` names the principal when nothing better does."
     )

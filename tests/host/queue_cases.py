@@ -28,9 +28,12 @@ sys.argv = _arguments
 from expeditor.dispatch.dispatcher import Dispatcher
 from expeditor.dispatch.runs import RunTable
 from expeditor.host.context import COMMITS, SUBMISSION, Submission
+from expeditor.host.endings import Endings
+from expeditor.host.farewells import Farewells
+from expeditor.host.listing import Listing
 from expeditor.host.ownership import foreign_owner, swap_queue
 from expeditor.host.queue import ExpeditorQueue
-from expeditor.host.wiring import QueueWiring
+from expeditor.host.wiring import QueueWiring, Told
 from expeditor.jobs.errors import QueueFull, StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus, Principal, Source
 from tests.conformance.harness import MemoryStorage, done
@@ -43,10 +46,16 @@ SUCCESS = STATUS("success", True, [("execution_start", {}), ("execution_success"
 
 
 class FakeServer:
-    """Counts how often clients would be told the queue's length."""
+    """Counts how often clients would be told the queue's length, and notes what goes out on its one client's socket."""
 
     def __init__(self) -> None:
         self.told = 0
+        self.sent: list[tuple[str, str]] = []
+        self.sockets = {"ada": object()}
+        self.prompt_queue: object = None
+
+    def send_sync(self, event, data, sid=None):
+        self.sent.append((event, data["prompt_id"]))
 
     def queue_updated(self):
         self.told += 1
@@ -77,6 +86,12 @@ class FakeHeldLine:
             return future
         return self._store.cancel(job_id, cause)
 
+    def payload(self, job_id):
+        return self._store.payload(job_id)
+
+    def forget_history(self, job_ids=None):
+        return self._store.forget_history(job_ids)
+
 
 class Bench:
     """A swapped queue with everything around it in reach."""
@@ -97,11 +112,24 @@ class Bench:
             deadline_s=10.0,
         )
         self.depth = depth(jobs=most)
-        storage.ears.on_publish = self.depth.publish
-        self.wiring = QueueWiring(line=self.line, depth=self.depth, dispatch=self.dispatcher, clock=storage.clock)
-        self.native = execution.PromptQueue(self.server)
+        self.endings = Endings()
+        farewells = Farewells(self.server, self.endings, HandMonotonic(), storage.clock)
+        self.listing = Listing(self.server, farewells, storage.clock)
+        storage.ears.on_publish = self.hear
+        self.wiring = QueueWiring(
+            line=self.line,
+            depth=self.depth,
+            dispatch=self.dispatcher,
+            clock=storage.clock,
+            told=Told(self.endings, farewells, 100_000),
+        )
+        self.native = self.server.prompt_queue = execution.PromptQueue(self.server)
         self.queue = swap_queue(self.native, self.wiring)
         self.queue.open_claims()
+
+    def hear(self, events):
+        self.depth.publish(events)
+        self.listing.publish(events)
 
     def put(self, job_id, priority=3, prompt=None, number=0, *, commit=True):
         """Put as a request would, and wait for the commit unless told not to."""
@@ -307,6 +335,7 @@ def test_a_prompt_that_cannot_be_copied_is_refused_and_the_next_one_runs(bench):
     bench.put("b")
     assert bench.run_next() == "b"
     assert bench.status("deep") is JobStatus.FAILED
+    wait_until(lambda: bench.queue.get_history("deep"))
     assert bench.queue.get_history("deep")["deep"]["status"]["status_str"] == "error"
     assert bench.queue.currently_running == {}
 

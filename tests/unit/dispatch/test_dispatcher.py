@@ -11,7 +11,7 @@ import pytest
 from expeditor.dispatch.dispatcher import Dispatcher, node_classes
 from expeditor.dispatch.runs import RunTable
 from expeditor.jobs.errors import Internal, StoreUnavailable
-from expeditor.jobs.model import Cause, JobStatus
+from expeditor.jobs.model import Cause, JobError, JobStatus
 from expeditor.jobs.settled import Settled
 from tests.conformance.harness import MemoryStorage, claim, done, ending, enqueue
 from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
@@ -118,7 +118,7 @@ def test_a_claimed_job_runs_and_succeeds(bench):
 def test_a_job_that_cannot_be_started_fails_with_the_reason(bench):
     enqueue(bench.real, "a")
     bench.dispatcher.claim()
-    bench.dispatcher.refuse("a", "it is nested too deeply")
+    bench.dispatcher.refuse("a", JobError("NODE_ERROR", "it is nested too deeply"))
     job = bench.job("a")
     assert (job.status, job.cause, job.error.message) == (JobStatus.FAILED, Cause.NODE_ERROR, "it is nested too deeply")
 

@@ -6,6 +6,7 @@ import logging
 
 import pytest
 
+from expeditor.host.endings import Endings
 from expeditor.host.native import SYNTHETIC_PREFIX
 from expeditor.host.observer import RUN_EVENTS, observe
 
@@ -45,7 +46,7 @@ def server():
 @pytest.fixture
 def signals(server):
     made = FakeSignals()
-    observe(server, made)
+    observe(server, made, Endings())
     return made
 
 

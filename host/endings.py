@@ -1,0 +1,122 @@
+"""Withholds what ComfyUI says at the end of a run until it is known whether that is the job's end.
+
+ComfyUI tells a client ``execution_success``, ``execution_error`` or ``execution_interrupted`` while it executes, and ``executing``
+with no node once ``task_done`` has returned; both are heard by clients as the end of their job. For runs that our queue
+started they are kept here, told in their order when the job's end is committed, and dropped when the job runs again.
+
+Owns that state, in memory. Does not own the sockets (``observer`` hands over how to send each frame), nor what becomes of
+a run (``dispatch`` says it). Any thread; never raises.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+log = logging.getLogger("expeditor.host")
+
+Send = Callable[[], object]
+
+LAST_WORDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
+BLOCKED = "ExecutionBlocked"
+"""The error of a branch that a node blocked: the prompt goes on, so it is no end."""
+
+
+class _Phase(Enum):
+    OPEN = "open"  # it runs, or its end is owed
+    PUT_BACK = "put back"  # not its end: core's closing word is still to come, and to be dropped
+    OVER = "over"  # its end is told but for core's closing word
+
+
+@dataclass(slots=True)
+class _Run:
+    client_id: str | None
+    phase: _Phase = _Phase.OPEN
+    last_word: Send | None = None
+    closing: Send | None = None
+
+
+class Endings:
+    """The runs of our queue whose end is not told yet, by job id."""
+
+    def __init__(self) -> None:
+        """Nothing runs."""
+        self._lock = threading.Lock()
+        self._runs: dict[str, _Run] = {}
+
+    def begin(self, job_id: str, client_id: str | None) -> None:
+        """A run starts: from now on its last words are kept."""
+        with self._lock:
+            self._runs[job_id] = _Run(client_id)
+
+    def withhold(self, event: str, fields: Mapping[str, Any], send: Send) -> bool:
+        """Whether this message must not go out now. It is kept where it may have to be told later."""
+        closing = event == "executing" and "node" in fields and fields["node"] is None
+        if not closing and (event not in LAST_WORDS or fields.get("exception_type") == BLOCKED):
+            return False
+        with self._lock:
+            run = self._runs.get(str(fields.get("prompt_id")))
+            if run is None or run.phase is _Phase.OVER:
+                return False
+            if run.phase is _Phase.PUT_BACK:
+                if closing:
+                    run.phase = _Phase.OVER
+                return closing
+            # What a run says last counts: an error outside its nodes takes back a success.
+            if closing:
+                run.closing = send
+            else:
+                run.last_word = send
+            return True
+
+    def ended(self, job_id: str) -> None:
+        """The job's end is committed: tell what was kept, in order."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is None or run.phase is not _Phase.OPEN:
+                return
+            run.phase = _Phase.OVER
+            kept, run.last_word, run.closing = (run.last_word, run.closing), None, None
+        for send in kept:
+            _send(send)
+
+    def again_now(self, job_id: str) -> None:
+        """The run starts over at once: forget what it said."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is not None:
+                run.last_word = run.closing = None
+
+    def put_back(self, job_id: str) -> None:
+        """The job waits again: forget what its run said, and what ComfyUI will say next."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is not None:
+                run.last_word = run.closing = None
+                run.phase = _Phase.PUT_BACK
+
+    def rest(self) -> tuple[str, ...]:
+        """The worker is between two runs, so core has said all it will: the clients whose run is over by now."""
+        with self._lock:
+            over = {job_id: run for job_id, run in self._runs.items() if run.phase is not _Phase.OPEN}
+            for job_id in over:
+                del self._runs[job_id]
+        return tuple(run.client_id for run in over.values() if run.client_id is not None)
+
+    def running_for(self, client_id: str) -> bool:
+        """Whether a run of this client is not over yet."""
+        with self._lock:
+            return any(run.client_id == client_id for run in self._runs.values())
+
+
+def _send(send: Send | None) -> None:
+    if send is None:
+        return
+    try:
+        send()
+    except Exception:  # noqa: BLE001 - a socket must neither fail a job nor end the worker thread
+        log.warning("The end of a run could not be told", exc_info=True, extra={"event": "ending.untold"})

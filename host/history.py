@@ -1,0 +1,75 @@
+"""ComfyUI's history of our jobs: what of an entry is kept in the store, and entries made from what the store has. Pure.
+
+An entry is ``{"prompt": (number, id, prompt, extra_data, outputs_to_execute), "outputs", "status", "meta"}``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any, cast
+
+from ..jobs.model import Job, JsonObject, Payload
+from .native import NativeItem, item_of
+from .sanitise import json_safe
+
+SHOWN = 5
+"""History never shows a queue item's sixth element (partner keys)."""
+
+
+def kept_json(status: Any, safe_result: JsonObject, most_bytes: int) -> str | None:
+    """What is kept of a run's entry, as JSON in ASCII; None when that is more than ``most_bytes`` or cannot be said.
+
+    ``status`` is core's named tuple or None; ``safe_result`` can be written as JSON.
+    """
+    fields = {
+        "outputs": safe_result.get("outputs") or {},
+        "status": status_fields(status),
+        "meta": safe_result.get("meta") or {},
+    }
+    try:
+        text = json.dumps(json_safe(fields))
+    except (ValueError, RecursionError, TypeError):
+        return None
+    return text if len(text) <= most_bytes else None
+
+
+def status_fields(status: Any) -> JsonObject | None:
+    """A status as core's history has it."""
+    if status is None:
+        return None
+    return {
+        "status_str": getattr(status, "status_str", "error"),
+        "completed": bool(getattr(status, "completed", False)),
+        "messages": list(getattr(status, "messages", None) or ()),
+    }
+
+
+def restored_entry(job: Job, payload: Payload, history_json: str) -> JsonObject | None:
+    """The entry of a job that ended before this start; None when what was kept cannot be read."""
+    try:
+        kept: Any = json.loads(history_json)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(kept, dict):
+        return None
+    fields = cast("JsonObject", kept)
+    return {
+        "prompt": item_of(job, payload)[:SHOWN],
+        "outputs": fields.get("outputs") or {},
+        "status": fields.get("status"),
+        "meta": fields.get("meta") or {},
+    }
+
+
+def untold_entry(item: NativeItem, last_word: tuple[str, JsonObject]) -> JsonObject:
+    """The entry of a job that ended without a run."""
+    number, prompt_id, prompt, extra_data, outputs = item[:SHOWN]
+    shown: NativeItem = (number, prompt_id, prompt, extra_data, outputs)
+    try:
+        # Core copies an entry each time it is asked for; what is nested too deeply for that is not shown.
+        copy.deepcopy(shown)
+    except Exception:  # noqa: BLE001 - in-process code may have put objects that fail in any way
+        shown = (number, prompt_id, {}, {}, [])
+    status: JsonObject = {"status_str": "error", "completed": False, "messages": [list(last_word)]}
+    return {"prompt": shown, "outputs": {}, "status": status, "meta": {}}

@@ -1,0 +1,116 @@
+"""Keeps ComfyUI's list of prompts and its history in step with what is committed about jobs, whatever caused it.
+
+Hears committed events. A job that ended without a run leaves the list, its client is told (``farewells``), and ComfyUI's
+history gets an entry; only what was deleted through ComfyUI's own routes leaves none, as on stock. A job that waits again,
+though it is neither listed nor running (re-driven by hand), is listed from what the store has.
+
+Does not own the ends of runs (``run_ends``). Called from the store's thread: quick, and waits for nothing but the queue's mutex.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from ..jobs.events import JobEvent
+from ..jobs.model import Job, JobStatus, Payload
+from ..jobs.transitions import is_terminal
+from .farewells import Farewells, last_word
+from .history import untold_entry
+from .native import NativeItem, item_of
+from .ownership import our_queue
+
+if TYPE_CHECKING:
+    from .queue import ExpeditorQueue
+
+log = logging.getLogger("expeditor.host")
+
+QUEUED = "job.queued"
+STARTED = "job.started"
+ENDS = frozenset({"job.succeeded", "job.failed", "job.canceled", "job.expired"})
+
+
+class Listing:
+    """Fits ``jobs.events.Publisher``."""
+
+    def __init__(self, server: Any, farewells: Farewells, clock: Callable[[], float]) -> None:
+        """``server`` is ComfyUI's ``PromptServer``; ``clock`` stamps what goes into its history."""
+        self._server = server
+        self._farewells = farewells
+        self._clock = clock
+
+    def publish(self, events: tuple[JobEvent, ...]) -> None:
+        """Committed events, in order."""
+        queue = our_queue(self._server)
+        if queue is None or queue.expeditor.stood_down:
+            return
+        for event in events:
+            if event.type == QUEUED:
+                self._waits(queue, event.job)
+            elif event.type == STARTED:
+                self._starts(queue, event.job.id)
+            elif event.type in ENDS and is_terminal(event.job.status):
+                self._ended(queue, event.job)
+
+    def _starts(self, queue: ExpeditorQueue, job_id: str) -> None:
+        with queue.mutex:
+            queue.expeditor.on_machine.add(job_id)
+            queue.expeditor.to_list.discard(job_id)
+
+    def _waits(self, queue: ExpeditorQueue, job: Job) -> None:
+        wiring = queue.expeditor
+        if job.id in wiring.arriving or not wiring.open:
+            return  # listed by ``put``, or about to be restored
+        with queue.mutex:
+            wiring.on_machine.discard(job.id)
+            if queue.running_item(job.id) is not None:
+                return  # it is between its run and the list
+            wiring.to_list.add(job.id)
+        wiring.line.payload(job.id).add_done_callback(partial(self._fetched, queue, job))
+
+    def _fetched(self, queue: ExpeditorQueue, job: Job, payload: Future[Payload | None]) -> None:
+        with queue.mutex:
+            if job.id not in queue.expeditor.to_list:
+                return  # it ran or ended meanwhile
+            queue.expeditor.to_list.discard(job.id)
+            queue.list_again(_item(job, payload))
+
+    def _ended(self, queue: ExpeditorQueue, job: Job) -> None:
+        wiring = queue.expeditor
+        with queue.mutex:
+            ran, deleted = job.id in wiring.on_machine, job.id in wiring.deleted
+            wiring.on_machine.discard(job.id)
+            wiring.to_list.discard(job.id)
+            wiring.unproven.discard(job.id)
+            wiring.deleted.discard(job.id)
+            if ran:
+                return
+            item = queue.remove(job.id)
+            if item is None and (item := queue.running_item(job.id)) is not None:
+                wiring.left.add(job.id)  # it is between its run and the list
+        if not (deleted and job.status is JobStatus.CANCELED):
+            self._write_history(queue, job, item)
+        self._farewells.tell(job)
+
+    def _write_history(self, queue: ExpeditorQueue, job: Job, item: NativeItem | None) -> None:
+        if item is not None:
+            queue.write_history(job.id, untold_entry(item, last_word(job, self._clock())))
+            return
+        queue.expeditor.line.payload(job.id).add_done_callback(partial(self._remember, queue, job))
+
+    def _remember(self, queue: ExpeditorQueue, job: Job, payload: Future[Payload | None]) -> None:
+        item = _item(job, payload)
+        with queue.mutex:
+            if job.id not in queue.expeditor.to_list and queue.running_item(job.id) is None:
+                queue.write_history(job.id, untold_entry(item, last_word(job, self._clock())))
+
+
+def _item(job: Job, payload: Future[Payload | None]) -> NativeItem:
+    """What the store has of the job; an empty prompt, which core ends at once, if it has nothing that can be read."""
+    error = payload.exception()
+    if error is not None:
+        log.warning("What a job runs could not be read: %s", error, extra={"event": "payload.unread", "job_id": job.id})
+    return item_of(job, payload.result() if error is None else None)

@@ -1,0 +1,105 @@
+"""What follows a run on ComfyUI's worker thread: settle it, then end it for ComfyUI and its client, or have the job wait again.
+
+Owns the endings that are owed: while the store is away a job stays among those that run, with no history and nothing told.
+Does not own the verdict (``dispatch``) nor what was withheld (``endings``).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..jobs.settled import Settled
+from .history import kept_json
+
+if TYPE_CHECKING:
+    from .queue import ExpeditorQueue
+
+log = logging.getLogger("expeditor.host")
+
+
+@dataclass(frozen=True, slots=True)
+class CoreCall:
+    """What core's ``task_done`` was called with; ``result`` can be written as JSON."""
+
+    counter: int
+    result: dict[str, Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+    @property
+    def status(self) -> Any:
+        """Core's named tuple, or None."""
+        return self.kwargs.get("status", self.args[0] if self.args else None)
+
+
+class RunEnds:
+    """Of one queue; ``done`` and ``tell_settled`` are called by its worker thread. Never raises for our part."""
+
+    def __init__(self, queue: ExpeditorQueue, core_task_done: Callable[..., None]) -> None:
+        """``core_task_done`` is core's own method on ``queue``: it writes the history."""
+        self._queue = queue
+        self._core_task_done = core_task_done
+        self._owed: dict[str, CoreCall] = {}
+
+    def done(self, job_id: str, call: CoreCall) -> None:
+        """A run of ours is over."""
+        settled = self._settle(job_id, call)
+        if settled is Settled.AGAIN:
+            self._put_back(job_id, call.counter)
+        elif settled is Settled.OWED:
+            self._owed[job_id] = call
+        else:
+            self.end(job_id, call)
+
+    def end(self, job_id: str | None, call: CoreCall) -> None:
+        """That was the job's end: tell it and write the history."""
+        queue = self._queue
+        # One step under the mutex: whoever is told of the end and asks for the history finds it there.
+        with queue.mutex:
+            if job_id is not None:
+                queue.expeditor.told.endings.ended(job_id)
+            self._core_task_done(call.counter, call.result, *call.args, **call.kwargs)
+
+    def tell_settled(self) -> None:
+        """End the jobs whose owed end is committed by now."""
+        self._end_owed(self._queue.expeditor.dispatch.settled())
+
+    def give_up(self) -> None:
+        """The queue is core's again: what is owed ends as it would without us."""
+        self._end_owed(tuple(self._owed))
+
+    def _end_owed(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            call = self._owed.pop(job_id, None)
+            if call is not None:
+                self.end(job_id, call)
+
+    def _settle(self, job_id: str, call: CoreCall) -> Settled:
+        wiring, status = self._queue.expeditor, call.status
+        try:
+            return wiring.dispatch.finish(
+                job_id,
+                bool(getattr(status, "completed", False)),
+                list(getattr(status, "messages", None) or ()),
+                call.result.get("outputs") or {},
+                kept_json(status, call.result, wiring.told.history_max_bytes),
+            )
+        except Exception:  # noqa: BLE001 - a bug of ours must neither kill the worker thread nor cost core its history
+            log.exception("The end of a run was not settled", extra={"event": "finish.failed", "job_id": job_id})
+            return Settled.ENDED
+
+    def _put_back(self, job_id: str, counter: int) -> None:
+        queue, wiring = self._queue, self._queue.expeditor
+        with queue.mutex:
+            # The copy that was kept for listing: the run has changed the item it was given.
+            item = queue.currently_running.pop(counter)
+            wiring.told.endings.put_back(job_id)
+            wiring.on_machine.discard(job_id)
+            if job_id not in wiring.left:
+                queue.queue.append(item)
+            wiring.left.discard(job_id)
+            queue.server.queue_updated()
+            queue.wake()
