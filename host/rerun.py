@@ -87,10 +87,10 @@ def pristine(call: Call, item: NativeItem) -> Call:
     return tuple(args), kwargs
 
 
-def _merged(given: Any, queued: Any) -> Any:
+def _merged(given: object, queued: object) -> object:
     if isinstance(given, dict) and isinstance(queued, dict):
         return {**cast("JsonObject", given), **cast("JsonObject", queued)}
-    return given
+    return cast("object", given)
 
 
 def _argument(call: Call, index: int, name: str) -> Any:
