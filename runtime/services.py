@@ -108,8 +108,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     board, lag, metrics, notifier, clock = HookBoard(), LoopLag(), Metrics(), Notifier(server), SteadyClock()
     awaiter = Awaiter(settings.store_deadline_s)
-    metrics.build_info(version=VERSION, comfyui_version=version())
-    metrics.websocket_clients(lambda: len(server.sockets))
+    _describe(server, metrics)
     depth = _depth(settings, metrics)
     told = _told(settings, server, clock)
     bus = Bus((depth, TelemetryListener(metrics), notifier, Listing(server, told.farewells, clock)))
@@ -156,6 +155,11 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         leaving=leaving,
         watchdog=watchdog,
     )
+
+
+def _describe(server: Any, metrics: Metrics) -> None:
+    metrics.build_info(version=VERSION, comfyui_version=version())
+    metrics.websocket_clients(lambda: len(server.sockets))
 
 
 def _validation(settings: Settings) -> PromptValidation:
