@@ -38,6 +38,7 @@ from ..intake.depth import QueueDepth
 from ..intake.gate import StockGate
 from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
+from ..jobs.affinity import AffinityPolicy
 from ..jobs.awaiting import Awaiter
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
@@ -280,8 +281,11 @@ def _alive(wiring: QueueWiring) -> bool | None:
 def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock) -> JobStore:
     policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
     boot_id = uuid.uuid4().hex
+    affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
     if settings.store == "memory":
-        return MemoryStore(policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics)
+        return MemoryStore(
+            policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics, affinity=affinity
+        )
     return SqliteStore(
         path=data_dir / DATABASE_NAME,
         policy=policy,
@@ -289,6 +293,7 @@ def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Me
         boot_id=boot_id,
         publisher=publisher,
         observer=metrics,
+        affinity=affinity,
         commit_delay_s=settings.store_commit_delay_s,
     )
 

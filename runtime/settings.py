@@ -99,6 +99,12 @@ class Settings(BaseSettings):
     ageing_s: float = Field(
         120.0, ge=0, le=86_400, description="Head start of one priority point, in virtual seconds. 10 is most urgent."
     )
+    affinity_slack_s: float = Field(
+        30.0,
+        ge=0,
+        le=3_600,
+        description="Seconds of work by which a job may be passed over, in all, by jobs whose models are in memory. 0: never.",
+    )
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict,
         description="Share of a principal among others, default 1 each, above 0. Environment: as JSON.",

@@ -1,19 +1,42 @@
-"""What the queue's verbs need of a place that keeps rows: the seam between ``verbs`` and a storage.
+"""What the queue's verbs need of a place that keeps rows: the seam between the verbs and a storage.
 
 Owns the protocol alone. A ledger stores and finds; it decides nothing: statuses come from ``jobs.transitions``, the
-order from ``jobs.ordering``, both by way of ``verbs``. It is used by one thread at a time.
+order from ``jobs.ordering``, both by way of the verbs. It is used by one thread at a time.
+
+*Claimable* is a queued job that is neither held nor delayed; *delayed* is one whose ``not_before_s`` is after the latest
+``promote``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
+from ..jobs.estimate import DEFAULT_ESTIMATE_S
 from ..jobs.model import Job, JobStatus, Payload
-from .base import DepthRow, Place
+from .base import Ahead, DepthRow, EstimateBasis, Finished, JobQuery, Place
 
 ALL_SIGNATURES = ""
 """The signature under which the mean of all runs is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A principal's request key, and the job that it stands for."""
+
+    principal: str
+    key: str
+    fingerprint: str
+    job_id: str
+    created_at_s: float
+
+
+class Aside(NamedTuple):
+    """How many queued jobs cannot be claimed, by why."""
+
+    held: int
+    delayed: int
 
 
 class KnownRows(Protocol):
@@ -31,14 +54,24 @@ class KnownRows(Protocol):
         """The learned mean of a signature, or None."""
         ...
 
+    def keyed(self, principal: str, key: str) -> StoredKey | None:
+        """A request key, however old, or None."""
+        ...
+
+    def was_pruned(self, job_id: str) -> bool:
+        """Whether a job of this id was pruned and is remembered."""
+        ...
+
+    def paused(self) -> bool:
+        """Whether nothing may be claimed."""
+        ...
+
 
 class ReadLedger(KnownRows, Protocol):
     """Finding rows."""
 
-    def newest(
-        self, statuses: tuple[JobStatus, ...], principal: str | None, before_seq: int | None, limit: int
-    ) -> list[Job]:
-        """At most ``limit`` jobs by descending ``seq``, all below ``before_seq``; an empty filter matches all."""
+    def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
+        """At most ``limit`` jobs by descending ``seq``, all below ``before_seq``, by the filters of ``query``."""
         ...
 
     def depth(self) -> list[DepthRow]:
@@ -46,11 +79,31 @@ class ReadLedger(KnownRows, Protocol):
         ...
 
     def oldest_queued_at_s(self) -> float | None:
-        """When the job that waits longest was queued; held ones do not count."""
+        """When the claimable job that waits longest was queued."""
         ...
 
-    def place(self, job_id: str) -> Place | None:
-        """Where a claimable job stands by ``ordering.sort_key``; None for any other."""
+    def aside(self) -> Aside:
+        """How many queued jobs are not claimable."""
+        ...
+
+    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
+        """Where claimable jobs stand by ``ordering.sort_key``; without those that are not claimable."""
+        ...
+
+    def ahead(self, job_id: str) -> Ahead | None:
+        """Who stands before a claimable job; None for any other."""
+        ...
+
+    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+        """At most ``limit`` jobs that ended in ``status`` before ``before_s``, by their end and ``seq``."""
+        ...
+
+    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+        """The same of those that are not the ``count`` that ended last."""
+        ...
+
+    def finished(self, limit: int) -> list[Finished]:
+        """The ``limit`` jobs that ended last and ran, by their end and ``seq``."""
         ...
 
 
@@ -66,27 +119,64 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def save(self, job: Job) -> None:
-        """Replace a stored job; of its attempts only the last may differ from what is stored."""
+        """Replace a stored job; of its attempts only the last two may differ from what is stored."""
         ...
 
-    def head(self) -> Job | None:
-        """The first queued job that is not held, by ``ordering.sort_key``."""
+    def set_history(self, job: Job, history_json: str | None) -> None:
+        """Keep what ComfyUI's history holds of a job; None: nothing."""
+        ...
+
+    def set_key(self, key: StoredKey) -> None:
+        """Keep a request key of a job that is added in the same verb, in place of one that was there."""
+        ...
+
+    def first(self, limit: int) -> list[Job]:
+        """The first claimable jobs, by ``ordering.sort_key``."""
         ...
 
     def head_score(self, but: str) -> float | None:
-        """The score of the first queued, not held job other than ``but``."""
+        """The score of the first claimable job other than ``but``."""
+        ...
+
+    def promote(self, now_s: float) -> bool:
+        """It is ``now_s`` (never earlier than said before): whether a delayed job became claimable."""
+        ...
+
+    def expired(self, now_s: float) -> list[Job]:
+        """Every queued job whose ``expires_at_s`` has come, by that and ``seq``."""
         ...
 
     def queued(self) -> list[Job]:
-        """Every queued job, held ones too, by ``ordering.sort_key``."""
+        """Every queued job, held and delayed ones too, by ``ordering.sort_key``."""
         ...
 
     def on_machine(self) -> list[Job]:
-        """Every job with a run: ``running``, ``waiting`` or ``canceling``, by ``seq``."""
+        """Every job that neither waits in the queue nor has ended, by ``seq``."""
+        ...
+
+    def waits(self, job_id: str) -> bool:
+        """Whether a job is queued."""
         ...
 
     def idle(self) -> bool:
         """Whether every job has ended."""
+        ...
+
+    def ended(self, job_ids: Sequence[str]) -> list[Job]:
+        """Those of these jobs that have ended."""
+        ...
+
+    def prune(self, job: Job, at_s: float) -> None:
+        """Remove a job that has ended and all that belongs to it, but for the fact that it was pruned."""
+        ...
+
+    def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:
+        """Remove request keys made and pruned ids pruned before these times, and but for ``means_max`` (and that of all
+        runs) the means that were learned longest ago."""
+        ...
+
+    def set_paused(self, paused: bool) -> None:
+        """Keep whether nothing may be claimed."""
         ...
 
     def virtual_time(self) -> float:
@@ -101,7 +191,7 @@ class Ledger(KnownRows, Protocol):
         """Write the virtual time as it is: a change to the storage, none to what it holds."""
         ...
 
-    def finish_tags(self, principal: str) -> dict[int, float]:
+    def finish_tags(self, principal: str) -> Mapping[int, float]:
         """The principal's last finish tag per priority."""
         ...
 
@@ -113,6 +203,30 @@ class Ledger(KnownRows, Protocol):
         """Keep the last finish tag of a principal at a priority."""
         ...
 
-    def set_mean_run_s(self, means: Iterable[tuple[str, float]]) -> None:
-        """Keep learned means, as pairs of signature and seconds."""
+    def set_mean_run_s(self, means: Iterable[tuple[str, float]], at_s: float) -> None:
+        """Keep means, as pairs of signature and seconds, learned at ``at_s``."""
         ...
+
+    def on_undo(self, take_back: Callable[[], object]) -> None:
+        """Call ``take_back`` if what this verb does is taken back: for what a verb remembers outside of the ledger."""
+        ...
+
+
+def estimate_s(ledger: KnownRows, signature: str) -> float:
+    """The estimate of ``JobStore.estimate``."""
+    return _estimate(ledger, signature)[0]
+
+
+def basis(ledger: KnownRows, signature: str) -> EstimateBasis:
+    """The answer of ``JobStore.basis``."""
+    return _estimate(ledger, signature)[1]
+
+
+def _estimate(ledger: KnownRows, signature: str) -> tuple[float, EstimateBasis]:
+    own = ledger.mean_run_s(signature) if signature != ALL_SIGNATURES else None
+    if own is not None:
+        return own, EstimateBasis.SAME_WORKFLOW
+    overall = ledger.mean_run_s(ALL_SIGNATURES)
+    if overall is not None:
+        return overall, EstimateBasis.ALL_WORKFLOWS
+    return DEFAULT_ESTIMATE_S, EstimateBasis.DEFAULT

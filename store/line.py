@@ -1,34 +1,63 @@
 """The unfinished jobs in memory, those that can be claimed sorted by ``ordering.sort_key``.
 
-Owns who is next and what stands before a job. Keeps nothing that has ended and nothing across a restart. One thread
-changes it; ``place`` may be asked from any.
+Owns who is next, who becomes due or expires when, and what stands before a job. Keeps nothing that has ended and nothing
+across a restart. One thread changes it; places and counts may be asked from any.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Sequence
 
 from ..jobs.model import Job, JobStatus
-from ..jobs.ordering import sort_key
 from ..jobs.transitions import is_terminal
-from .base import Place
+from .base import Ahead, Place
+from .blocks import SortedBlocks, key_of
+from .ledger import Aside
 
 _WORKING = frozenset({JobStatus.RUNNING, JobStatus.CANCELING})
-_Key = tuple[float, float, int]
 
 
-class Line:
-    """Jobs by id, and one sorted list of those that wait and are not held."""
+class Timetable:
+    """Jobs by a time."""
 
     def __init__(self) -> None:
         """Empty."""
+        self._times: list[tuple[float, int, str]] = []  # time, seq, id
+
+    def __len__(self) -> int:
+        """How many."""
+        return len(self._times)
+
+    def add(self, at_s: float, job: Job) -> None:
+        """Note a job."""
+        insort(self._times, (at_s, job.seq, job.id))
+
+    def remove(self, at_s: float, job: Job) -> None:
+        """Strike out a job that is noted."""
+        del self._times[bisect_left(self._times, (at_s, job.seq, job.id))]
+
+    def until(self, now_s: float) -> list[str]:
+        """The ids of the jobs whose time has come, by time and ``seq``."""
+        return [job_id for _, _, job_id in self._times[: bisect_right(self._times, now_s, key=lambda row: row[0])]]
+
+
+class Line:
+    """Jobs by id; those that wait and are neither held nor delayed, in order."""
+
+    def __init__(self) -> None:
+        """Empty, before all times."""
         self._lock = threading.Lock()
+        self._now_s = -math.inf
         self._jobs: dict[str, Job] = {}
         self._on_machine: dict[str, Job] = {}
-        self._keys: list[_Key] = []
-        self._waiting: list[Job] = []  # as _keys
-        self._work_s: list[float] = []  # as _keys
+        self._waiting = SortedBlocks()
+        self._delayed = Timetable()
+        self._expiring = Timetable()
+        self._held = 0
 
     def get(self, job_id: str) -> Job | None:
         """An unfinished job, or None."""
@@ -38,34 +67,42 @@ class Line:
         """Add an unfinished job or replace it; one that has ended leaves."""
         with self._lock:
             self._remove(job.id)
-            if is_terminal(job.status):
-                return
-            self._jobs[job.id] = job
-            if _claimable(job):
-                key = _key(job)
-                at = bisect_left(self._keys, key)
-                self._keys.insert(at, key)
-                self._waiting.insert(at, job)
-                self._work_s.insert(at, job.estimated_s)
-            elif job.status is not JobStatus.QUEUED:
-                self._on_machine[job.id] = job
+            if not is_terminal(job.status):
+                self._add(job)
 
     def remove(self, job_id: str) -> None:
         """Forget a job, known or not."""
         with self._lock:
             self._remove(job_id)
 
-    def head(self) -> Job | None:
+    def first(self, limit: int) -> list[Job]:
         """Who is next."""
-        return self._waiting[0] if self._waiting else None
+        return self._waiting.first(limit)
 
     def head_score(self, but: str) -> float | None:
         """The score of the next one other than ``but``."""
-        return next((job.score for job in self._waiting[:2] if job.id != but), None)
+        return next((job.score for job in self._waiting.first(2) if job.id != but), None)
+
+    def promote(self, now_s: float) -> bool:
+        """See ``Ledger.promote``."""
+        if now_s <= self._now_s:
+            return False
+        with self._lock:
+            due = [self._jobs[job_id] for job_id in self._delayed.until(now_s)]
+            for job in due:
+                self._remove(job.id)
+            self._now_s = now_s
+            for job in due:
+                self._add(job)
+            return bool(due)
+
+    def expired(self, now_s: float) -> list[Job]:
+        """See ``Ledger.expired``."""
+        return [self._jobs[job_id] for job_id in self._expiring.until(now_s)]
 
     def queued(self) -> list[Job]:
-        """Every queued job, held ones too, in order."""
-        return sorted((job for job in self._jobs.values() if job.status is JobStatus.QUEUED), key=_key)
+        """Every queued job, held and delayed ones too, in order."""
+        return sorted((job for job in self._jobs.values() if job.status is JobStatus.QUEUED), key=key_of)
 
     def on_machine(self) -> list[Job]:
         """Every job that has left the line and not ended, by ``seq``."""
@@ -75,29 +112,76 @@ class Line:
         """Whether every job has ended."""
         return not self._jobs
 
-    def place(self, job_id: str) -> Place | None:
-        """Where a claimable job stands; None for any other."""
+    def aside(self) -> Aside:
+        """See ``ReadLedger.aside``."""
+        with self._lock:
+            return Aside(self._held, len(self._delayed))
+
+    def oldest_queued_at_s(self) -> float | None:
+        """See ``ReadLedger.oldest_queued_at_s``."""
+        with self._lock:
+            oldest = [span.oldest_queued_at_s for span in self._waiting.spans()]
+        return min((at_s for at_s in oldest if at_s is not None), default=None)
+
+    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
+        """See ``ReadLedger.places``."""
+        found: dict[str, Place] = {}
+        with self._lock:
+            on_machine_s = sum(job.estimated_s for job in self._working())
+            for job_id in job_ids:
+                job = self._jobs.get(job_id)
+                if job is not None and self._claimable(job):
+                    before, work_s = self._waiting.place(job)
+                    found[job_id] = Place(before + 1, work_s + on_machine_s)
+        return found
+
+    def ahead(self, job_id: str) -> Ahead | None:
+        """See ``ReadLedger.ahead``."""
         with self._lock:
             job = self._jobs.get(job_id)
-            if job is None or not _claimable(job):
+            if job is None or not self._claimable(job):
                 return None
-            before = bisect_left(self._keys, _key(job))
-            on_machine_s = sum(job.estimated_s for job in self._on_machine.values() if job.status in _WORKING)
-            return Place(position=before + 1, work_ahead_s=sum(self._work_s[:before]) + on_machine_s)
+            before, working = self._waiting.before(job), self._working()
+        waiting: Counter[int] = Counter()
+        for span in before:
+            waiting.update(span.by_priority)
+        return Ahead(
+            waiting=dict(waiting),
+            own=sum(span.by_principal[job.principal.name] for span in before),
+            running=len(working),
+            work_s=sum(span.work_s for span in before) + sum(job.estimated_s for job in working),
+        )
+
+    def _add(self, job: Job) -> None:
+        self._jobs[job.id] = job
+        if job.status is not JobStatus.QUEUED:
+            self._on_machine[job.id] = job
+            return
+        if job.expires_at_s is not None:
+            self._expiring.add(job.expires_at_s, job)
+        if job.held:
+            self._held += 1
+        elif self._claimable(job):
+            self._waiting.add(job)
+        elif job.not_before_s is not None:
+            self._delayed.add(job.not_before_s, job)
 
     def _remove(self, job_id: str) -> None:
         job = self._jobs.pop(job_id, None)
-        if job is None:
+        if job is None or self._on_machine.pop(job_id, None) is not None:
             return
-        self._on_machine.pop(job_id, None)
-        if _claimable(job):
-            at = bisect_left(self._keys, _key(job))
-            del self._keys[at], self._waiting[at], self._work_s[at]
+        if job.expires_at_s is not None:
+            self._expiring.remove(job.expires_at_s, job)
+        if job.held:
+            self._held -= 1
+        elif self._claimable(job):
+            self._waiting.remove(job)
+        elif job.not_before_s is not None:
+            self._delayed.remove(job.not_before_s, job)
 
+    def _claimable(self, job: Job) -> bool:
+        due = job.not_before_s is None or job.not_before_s <= self._now_s
+        return due and job.status is JobStatus.QUEUED and not job.held
 
-def _claimable(job: Job) -> bool:
-    return job.status is JobStatus.QUEUED and not job.held
-
-
-def _key(job: Job) -> _Key:
-    return sort_key(job.score, job.number, job.seq)
+    def _working(self) -> list[Job]:
+        return [job for job in self._on_machine.values() if job.status in _WORKING]

@@ -6,26 +6,30 @@ Owns the rows in memory. "Committed" means here: in the ledger; nothing survives
 
 from __future__ import annotations
 
+import math
 import time
 from bisect import bisect_left, insort
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from itertools import islice
 from typing import TypeVar
 
+from ..jobs.affinity import AffinityPolicy
 from ..jobs.events import Publisher
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.ordering import OrderPolicy, sort_key
 from ..jobs.transitions import is_terminal
-from .base import Clock, DepthRow, Place, StoreObserver, StoreState
+from .base import Ahead, Clock, DepthRow, Finished, JobQuery, Place, StoreObserver, StoreState
+from .done import Done
+from .ledger import ALL_SIGNATURES, Aside, StoredKey
 from .reading import Reading
 from .threaded import ThreadedStore
-from .verbs import Done, Verbs
-from .worker import BatchWorker, Call, Outcome, outcome_of, tell
+from .verbs import NO_AFFINITY, Verbs
+from .worker import AskedKey, BatchWorker, Call, Outcome, outcome_of, tell
 
 T = TypeVar("T")
 
-_ON_MACHINE = frozenset({JobStatus.RUNNING, JobStatus.WAITING, JobStatus.CANCELING})
 _WORKING = frozenset({JobStatus.RUNNING, JobStatus.CANCELING})
 _Key = tuple[float, float, int]
 
@@ -39,10 +43,16 @@ class MemoryLedger:
         self._payloads: dict[str, Payload] = {}
         self._ids: list[str] = []  # by arrival: the job of seq n stands at n - 1
         self._unfinished: dict[str, Job] = {}
+        self._timed: dict[str, Job] = {}  # queued jobs with a time limit
         self._line: list[_Key] = []  # claimable jobs by their key
+        self._now_s = -math.inf
+        self._paused = False
         self._virtual_time = 0.0
         self._finish_tags: dict[tuple[str, int], float] = {}
-        self._means: dict[str, float] = {}
+        self._means: dict[str, tuple[float, float]] = {}  # mean, learned at
+        self._histories: dict[str, str] = {}
+        self._keys: dict[tuple[str, str], StoredKey] = {}
+        self._pruned: dict[str, float] = {}
 
     def job(self, job_id: str) -> Job | None:
         """See ``KnownRows``."""
@@ -52,18 +62,23 @@ class MemoryLedger:
         """See ``KnownRows``."""
         return self._payloads.get(job_id)
 
-    def newest(
-        self, statuses: tuple[JobStatus, ...], principal: str | None, before_seq: int | None, limit: int
-    ) -> list[Job]:
+    def keyed(self, principal: str, key: str) -> StoredKey | None:
+        """See ``KnownRows``."""
+        return self._keys.get((principal, key))
+
+    def was_pruned(self, job_id: str) -> bool:
+        """See ``KnownRows``."""
+        return job_id in self._pruned
+
+    def paused(self) -> bool:
+        """See ``KnownRows``."""
+        return self._paused
+
+    def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
         """See ``ReadLedger``."""
         ids = self._ids if before_seq is None else self._ids[: max(0, before_seq - 1)]
-        found: list[Job] = []
-        for job in map(self._jobs.__getitem__, reversed(ids)):
-            if (not statuses or job.status in statuses) and principal in (None, job.principal.name):
-                found.append(job)
-                if len(found) == limit:
-                    break
-        return found
+        found = (job for job_id in reversed(ids) if (job := self._jobs.get(job_id)) and _wanted(job, query))
+        return list(islice(found, limit))
 
     def depth(self) -> list[DepthRow]:
         """See ``ReadLedger``."""
@@ -76,19 +91,53 @@ class MemoryLedger:
         """See ``ReadLedger``."""
         return min((self._at(key).queued_at_s for key in self._line), default=None)
 
-    def place(self, job_id: str) -> Place | None:
+    def aside(self) -> Aside:
         """See ``ReadLedger``."""
-        job = self._jobs.get(job_id)
-        if job is None or not _claimable(job):
+        held = sum(job.held for job in self._unfinished.values())
+        return Aside(held, sum(not job.held and not self._claimable(job) for job in self._timed.values()))
+
+    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
+        """See ``ReadLedger``."""
+        found: dict[str, Place] = {}
+        for job_id in job_ids:
+            before = self._before(job_id)
+            if before is not None:
+                work = [*before, *self._working()]
+                found[job_id] = Place(len(before) + 1, sum(job.estimated_s for job in work))
+        return found
+
+    def ahead(self, job_id: str) -> Ahead | None:
+        """See ``ReadLedger``."""
+        before = self._before(job_id)
+        if before is None:
             return None
-        before = self._line[: bisect_left(self._line, _key(job))]
-        work = [self._at(key) for key in before]
-        work += [job for job in self._unfinished.values() if job.status in _WORKING]
-        return Place(len(before) + 1, sum(job.estimated_s for job in work))
+        own, working = self._jobs[job_id].principal.name, self._working()
+        return Ahead(
+            waiting=dict(Counter(job.priority for job in before)),
+            own=sum(job.principal.name == own for job in before),
+            running=len(working),
+            work_s=sum(job.estimated_s for job in (*before, *working)),
+        )
+
+    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        return [job for job in self._ended_in(status) if _end(job)[0] < before_s][:limit]
+
+    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        ended = self._ended_in(status)
+        return ended[: max(0, len(ended) - count)][:limit]
+
+    def finished(self, limit: int) -> list[Finished]:
+        """See ``ReadLedger``."""
+        ran = sorted((job for job in self._jobs.values() if is_terminal(job.status) and job.attempts), key=_end)
+        newest = ran[max(0, len(ran) - limit) :]
+        return [Finished(job, self._payloads[job.id], self._histories.get(job.id)) for job in newest]
 
     def mean_run_s(self, signature: str) -> float | None:
         """See ``KnownRows``."""
-        return self._means.get(signature)
+        known = self._means.get(signature)
+        return None if known is None else known[0]
 
     def next_seq(self) -> int:
         """See ``Ledger``."""
@@ -103,23 +152,49 @@ class MemoryLedger:
     def save(self, job: Job) -> None:
         """See ``Ledger``."""
         stored = self._jobs.get(job.id)
-        if stored is not None and _claimable(stored):
+        if stored is not None and self._claimable(stored):
             del self._line[bisect_left(self._line, _key(stored))]
-        if _claimable(job):
-            insort(self._line, _key(job))
+        self._timed.pop(job.id, None)
+        self._unfinished.pop(job.id, None)
         self._jobs[job.id] = job
-        if is_terminal(job.status):
-            self._unfinished.pop(job.id, None)
-        else:
+        if not is_terminal(job.status):
             self._unfinished[job.id] = job
+        if job.status is JobStatus.QUEUED and (job.not_before_s is not None or job.expires_at_s is not None):
+            self._timed[job.id] = job
+        if self._claimable(job):
+            insort(self._line, _key(job))
 
-    def head(self) -> Job | None:
+    def set_history(self, job: Job, history_json: str | None) -> None:
         """See ``Ledger``."""
-        return self._at(self._line[0]) if self._line else None
+        self._histories.pop(job.id, None)
+        if history_json is not None:
+            self._histories[job.id] = history_json
+
+    def set_key(self, key: StoredKey) -> None:
+        """See ``Ledger``."""
+        self._keys[(key.principal, key.key)] = key
+
+    def first(self, limit: int) -> list[Job]:
+        """See ``Ledger``."""
+        return [self._at(key) for key in self._line[:limit]]
 
     def head_score(self, but: str) -> float | None:
         """See ``Ledger``."""
         return next((key[0] for key in self._line[:2] if self._at(key).id != but), None)
+
+    def promote(self, now_s: float) -> bool:
+        """See ``Ledger``."""
+        delayed = [job for job in self._timed.values() if not job.held and not self._claimable(job)]
+        self._now_s = max(now_s, self._now_s)
+        due = [job for job in delayed if self._claimable(job)]
+        for job in due:
+            insort(self._line, _key(job))
+        return bool(due)
+
+    def expired(self, now_s: float) -> list[Job]:
+        """See ``Ledger``."""
+        over = [(s, job.seq, job) for job in self._timed.values() if (s := job.expires_at_s) is not None and s <= now_s]
+        return [job for _, _, job in sorted(over, key=lambda found: found[:2])]
 
     def queued(self) -> list[Job]:
         """See ``Ledger``."""
@@ -127,11 +202,40 @@ class MemoryLedger:
 
     def on_machine(self) -> list[Job]:
         """See ``Ledger``."""
-        return sorted((job for job in self._unfinished.values() if job.status in _ON_MACHINE), key=lambda job: job.seq)
+        begun = (job for job in self._unfinished.values() if job.status is not JobStatus.QUEUED)
+        return sorted(begun, key=lambda job: job.seq)
+
+    def waits(self, job_id: str) -> bool:
+        """See ``Ledger``."""
+        job = self._unfinished.get(job_id)
+        return job is not None and job.status is JobStatus.QUEUED
 
     def idle(self) -> bool:
         """See ``Ledger``."""
         return not self._unfinished
+
+    def ended(self, job_ids: Sequence[str]) -> list[Job]:
+        """See ``Ledger``."""
+        return [job for job_id in job_ids if (job := self._jobs.get(job_id)) and is_terminal(job.status)]
+
+    def prune(self, job: Job, at_s: float) -> None:
+        """See ``Ledger``."""
+        for rows in (self._jobs, self._payloads, self._histories):
+            rows.pop(job.id, None)
+        self._keys = {asked: key for asked, key in self._keys.items() if key.job_id != job.id}
+        self._pruned[job.id] = at_s
+
+    def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:
+        """See ``Ledger``."""
+        self._keys = {asked: key for asked, key in self._keys.items() if key.created_at_s >= keys_before_s}
+        self._pruned = {job_id: at_s for job_id, at_s in self._pruned.items() if at_s >= pruned_before_s}
+        learned = sorted((at_s, name) for name, (_, at_s) in self._means.items() if name != ALL_SIGNATURES)
+        for _, name in learned[: max(0, len(learned) - means_max)]:
+            del self._means[name]
+
+    def set_paused(self, paused: bool) -> None:
+        """See ``Ledger``."""
+        self._paused = paused
 
     def virtual_time(self) -> float:
         """See ``Ledger``."""
@@ -145,7 +249,7 @@ class MemoryLedger:
         self._virtual_time = value
         self._finish_tags = {level: finish for level, finish in self._finish_tags.items() if finish > value}
 
-    def finish_tags(self, principal: str) -> dict[int, float]:
+    def finish_tags(self, principal: str) -> Mapping[int, float]:
         """See ``Ledger``."""
         return {priority: finish for (name, priority), finish in self._finish_tags.items() if name == principal}
 
@@ -157,12 +261,32 @@ class MemoryLedger:
         """See ``Ledger``."""
         self._finish_tags[(principal, priority)] = finish
 
-    def set_mean_run_s(self, means: Iterable[tuple[str, float]]) -> None:
+    def set_mean_run_s(self, means: Iterable[tuple[str, float]], at_s: float) -> None:
         """See ``Ledger``."""
-        self._means.update(means)
+        self._means.update((signature, (mean_s, at_s)) for signature, mean_s in means)
+
+    def on_undo(self, take_back: Callable[[], object]) -> None:
+        """See ``Ledger``. Nothing is ever taken back here: a verb raises before its first change."""
 
     def _at(self, key: _Key) -> Job:
         return self._jobs[self._ids[key[2] - 1]]
+
+    def _claimable(self, job: Job) -> bool:
+        due = job.not_before_s is None or job.not_before_s <= self._now_s
+        return job.status is JobStatus.QUEUED and not job.held and due
+
+    def _before(self, job_id: str) -> list[Job] | None:
+        """The claimable jobs before a claimable job."""
+        job = self._jobs.get(job_id)
+        if job is None or not self._claimable(job):
+            return None
+        return [self._at(key) for key in self._line[: bisect_left(self._line, _key(job))]]
+
+    def _working(self) -> list[Job]:
+        return [job for job in self._unfinished.values() if job.status in _WORKING]
+
+    def _ended_in(self, status: JobStatus) -> list[Job]:
+        return sorted((job for job in self._jobs.values() if job.status is status and is_terminal(status)), key=_end)
 
 
 class MemoryStore(ThreadedStore):
@@ -176,12 +300,14 @@ class MemoryStore(ThreadedStore):
         boot_id: str,
         publisher: Publisher,
         observer: StoreObserver,
+        affinity: AffinityPolicy = NO_AFFINITY,
         ledger: MemoryLedger | None = None,
     ) -> None:
         """Closed at first. ``ledger``: the rows to start with, for playing a restart."""
-        rows = ledger or MemoryLedger()
-        self._verbs = Verbs(rows, policy, clock, boot_id)
-        self._reading = Reading(rows)
+        self._rows = ledger or MemoryLedger()
+        self._clock = clock
+        self._verbs = Verbs(self._rows, policy, clock, boot_id, affinity)
+        self._reading = Reading(self._rows, clock)
         self._publisher = publisher
         self._observer = observer
         self._worker = BatchWorker("expeditor-store", self._run)
@@ -189,6 +315,7 @@ class MemoryStore(ThreadedStore):
     def open(self) -> None:
         """See ``JobStore.open``."""
         if not self._worker.running:
+            self._rows.promote(self._clock())
             self._worker.start()
 
     def close(self) -> None:
@@ -199,8 +326,10 @@ class MemoryStore(ThreadedStore):
         """See ``JobStore.state``."""
         return StoreState(kind="memory", open=self._worker.running, error=None, pending_writes=self._worker.pending)
 
-    def _write(self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None) -> Future[T]:
-        return self._worker.submit(lambda: verb(self._verbs), job_id)
+    def _write(
+        self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None, key: AskedKey | None = None
+    ) -> Future[T]:
+        return self._worker.submit(lambda: verb(self._verbs), job_id, key)
 
     def _read(self, verb: Callable[[Reading], Done[T]], job_id: str | None = None) -> Future[T]:
         return self._worker.submit(lambda: verb(self._reading), job_id)
@@ -213,8 +342,18 @@ class MemoryStore(ThreadedStore):
         return outcomes
 
 
-def _claimable(job: Job) -> bool:
-    return job.status is JobStatus.QUEUED and not job.held
+def _wanted(job: Job, query: JobQuery) -> bool:
+    return (
+        (not query.statuses or job.status in query.statuses)
+        and query.principal in (None, job.principal.name)
+        and (not query.causes or job.cause in query.causes)
+        and query.held in (None, job.held)
+    )
+
+
+def _end(job: Job) -> tuple[float, int]:
+    assert job.finished_at_s is not None, "only ended jobs are asked"
+    return (job.finished_at_s, job.seq)
 
 
 def _key(job: Job) -> _Key:

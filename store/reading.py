@@ -7,12 +7,26 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping, Sequence
 
 from ..jobs.errors import Fault, InputInvalid
-from ..jobs.model import Job, Payload
-from .base import PAGE_LIMIT_MAX, JobPage, JobQuery, Place, QueueSummary
-from .ledger import ReadLedger
-from .verbs import Done, estimate_s
+from ..jobs.model import Job, JobStatus, Payload
+from .base import (
+    KEY_LIFE_S,
+    PAGE_LIMIT_MAX,
+    Ahead,
+    Clock,
+    EstimateBasis,
+    Finished,
+    JobPage,
+    JobQuery,
+    KeptFor,
+    KeyedJob,
+    Place,
+    QueueSummary,
+)
+from .done import Done
+from .ledger import ReadLedger, basis, estimate_s
 
 _CURSOR_PREFIX = b"jobs:"
 _SEQ_MAX = 2**63 - 1
@@ -21,9 +35,10 @@ _SEQ_MAX = 2**63 - 1
 class Reading:
     """The reading verbs on one ledger."""
 
-    def __init__(self, ledger: ReadLedger) -> None:
+    def __init__(self, ledger: ReadLedger, clock: Clock) -> None:
         """Touch nothing yet."""
         self._ledger = ledger
+        self._clock = clock
 
     def get(self, job_id: str) -> Done[Job | None]:
         """See ``JobStore.get``."""
@@ -38,22 +53,62 @@ class Reading:
         if not 1 <= query.limit <= PAGE_LIMIT_MAX:
             raise InputInvalid(f"limit is {query.limit}; it must be from 1 to {PAGE_LIMIT_MAX}.")
         before_seq = None if query.cursor is None else seq_of_cursor(query.cursor)
-        statuses = tuple(dict.fromkeys(query.statuses))
-        found = self._ledger.newest(statuses, query.principal, before_seq, query.limit + 1)
+        found = self._ledger.newest(query, before_seq, query.limit + 1)
         jobs = tuple(found[: query.limit])
         return Done(JobPage(jobs, cursor_after(jobs[-1]) if len(found) > len(jobs) else None))
 
     def place(self, job_id: str) -> Done[Place | None]:
-        """See ``JobStore.place``; a held job does not wait."""
-        return Done(self._ledger.place(job_id))
+        """See ``JobStore.place``."""
+        return Done(self._ledger.places((job_id,)).get(job_id))
+
+    def places(self, job_ids: Sequence[str]) -> Done[Mapping[str, Place]]:
+        """See ``JobStore.places``."""
+        return Done(self._ledger.places(job_ids))
+
+    def ahead(self, job_id: str) -> Done[Ahead | None]:
+        """See ``JobStore.ahead``."""
+        return Done(self._ledger.ahead(job_id))
+
+    def keyed(self, principal: str, key: str) -> Done[KeyedJob | None]:
+        """See ``JobStore.keyed``."""
+        stored = self._ledger.keyed(principal, key)
+        if stored is None or self._clock() - stored.created_at_s > KEY_LIFE_S:
+            return Done(None)
+        return Done(KeyedJob(stored.job_id, stored.fingerprint))
+
+    def was_pruned(self, job_id: str) -> Done[bool]:
+        """See ``JobStore.was_pruned``."""
+        return Done(self._ledger.was_pruned(job_id))
+
+    def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Done[tuple[Job, ...]]:
+        """See ``JobStore.prunable``."""
+        now_s = self._clock()
+        found: dict[str, Job] = {}
+        for status, bound in kept.items():
+            if bound.age_s is not None:
+                found |= {job.id: job for job in self._ledger.ended_before(status, now_s - bound.age_s, limit)}
+            if bound.count is not None:
+                found |= {job.id: job for job in self._ledger.ended_beyond(status, bound.count, limit)}
+        oldest = sorted(found.values(), key=lambda job: (job.finished_at_s or 0.0, job.seq))
+        return Done(tuple(oldest[:limit]))
+
+    def finished(self, limit: int) -> Done[tuple[Finished, ...]]:
+        """See ``JobStore.finished``."""
+        return Done(tuple(self._ledger.finished(limit)))
 
     def summary(self) -> Done[QueueSummary]:
         """See ``JobStore.summary``."""
-        return Done(QueueSummary(tuple(self._ledger.depth()), self._ledger.oldest_queued_at_s()))
+        ledger, aside = self._ledger, self._ledger.aside()
+        rows, oldest_s = tuple(ledger.depth()), ledger.oldest_queued_at_s()
+        return Done(QueueSummary(rows, oldest_s, ledger.paused(), aside.held, aside.delayed))
 
     def estimate(self, signature: str) -> Done[float]:
         """See ``JobStore.estimate``."""
         return Done(estimate_s(self._ledger, signature))
+
+    def basis(self, signature: str) -> Done[EstimateBasis]:
+        """See ``JobStore.basis``."""
+        return Done(basis(self._ledger, signature))
 
 
 def cursor_after(job: Job) -> str:

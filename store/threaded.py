@@ -7,14 +7,31 @@ thread reads is the subclass's.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from typing import TypeVar
 
-from ..jobs.model import Cause, Claim, Ending, Job, NewJob, Payload
-from .base import JobPage, JobQuery, Place, QueueSummary, Recovered, Reprioritise
+from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
+from .base import (
+    Ahead,
+    EstimateBasis,
+    Finished,
+    JobPage,
+    JobQuery,
+    KeptFor,
+    KeyedJob,
+    Place,
+    QueueSummary,
+    Recovered,
+    RecoveryRule,
+    Reprioritise,
+    Ticked,
+)
+from .done import Done
 from .reading import Reading
-from .verbs import Done, Verbs
+from .verbs import Verbs
+from .worker import AskedKey
 
 T = TypeVar("T")
 
@@ -23,7 +40,9 @@ class ThreadedStore(ABC):
     """All verbs of ``JobStore``; a subclass says where a verb runs, and opens and closes."""
 
     @abstractmethod
-    def _write(self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None) -> Future[T]:
+    def _write(
+        self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None, key: AskedKey | None = None
+    ) -> Future[T]:
         """Run a writing verb after all that were asked before, and commit it. ``job_id``: the only job it touches."""
 
     @abstractmethod
@@ -32,15 +51,24 @@ class ThreadedStore(ABC):
 
     def enqueue(self, job: NewJob) -> Future[Job]:
         """See ``JobStore.enqueue``."""
-        return self._write(lambda verbs: verbs.enqueue(job), job.id)
+        key = None if job.request_key is None else (job.principal.name, job.request_key.key)
+        return self._write(lambda verbs: verbs.enqueue(job), job.id, key)
 
-    def claim(self) -> Future[Claim | None]:
+    def claim(self, resident: AbstractSet[str] = frozenset()) -> Future[Claim | None]:
         """See ``JobStore.claim``."""
-        return self._write(lambda verbs: verbs.claim())
+        return self._write(lambda verbs: verbs.claim(resident))
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
         """See ``JobStore.finish``."""
         return self._write(lambda verbs: verbs.finish(job_id, attempt, ending), job_id)
+
+    def retry(self, job_id: str, attempt: int, ending: Ending, not_before_s: float | None) -> Future[Job]:
+        """See ``JobStore.retry``."""
+        return self._write(lambda verbs: verbs.retry(job_id, attempt, ending, not_before_s), job_id)
+
+    def rerun(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
+        """See ``JobStore.rerun``."""
+        return self._write(lambda verbs: verbs.rerun(job_id, attempt, ending), job_id)
 
     def cancel(self, job_id: str, cause: Cause = Cause.CANCELED) -> Future[Job]:
         """See ``JobStore.cancel``."""
@@ -54,13 +82,41 @@ class ThreadedStore(ABC):
         """See ``JobStore.fail_queued``."""
         return self._write(lambda verbs: verbs.fail_queued(job_id, ending), job_id)
 
+    def hold(self, job_id: str, held: bool) -> Future[Job]:
+        """See ``JobStore.hold``."""
+        return self._write(lambda verbs: verbs.hold(job_id, held), job_id)
+
+    def redrive(self, job_id: str) -> Future[Job]:
+        """See ``JobStore.redrive``."""
+        return self._write(lambda verbs: verbs.redrive(job_id), job_id)
+
+    def pause(self, paused: bool) -> Future[None]:
+        """See ``JobStore.pause``."""
+        return self._write(lambda verbs: verbs.pause(paused))
+
+    def tick(self) -> Future[Ticked]:
+        """See ``JobStore.tick``."""
+        return self._write(lambda verbs: verbs.tick())
+
+    def stopping(self) -> Future[int]:
+        """See ``JobStore.stopping``."""
+        return self._write(lambda verbs: verbs.stopping())
+
+    def prune(self, job_ids: Sequence[str]) -> Future[int]:
+        """See ``JobStore.prune``."""
+        return self._write(lambda verbs: verbs.prune(job_ids))
+
+    def forget(self, keys_before_s: float, pruned_before_s: float) -> Future[None]:
+        """See ``JobStore.forget``."""
+        return self._write(lambda verbs: verbs.forget(keys_before_s, pruned_before_s))
+
     def probe(self) -> Future[None]:
         """See ``JobStore.probe``."""
         return self._write(lambda verbs: verbs.probe())
 
-    def recover(self) -> Future[Recovered]:
+    def recover(self, rule: RecoveryRule = RecoveryRule()) -> Future[Recovered]:  # noqa: B008 - a frozen value
         """See ``JobStore.recover``."""
-        return self._write(lambda verbs: verbs.recover())
+        return self._write(lambda verbs: verbs.recover(rule))
 
     def get(self, job_id: str) -> Future[Job | None]:
         """See ``JobStore.get``."""
@@ -78,6 +134,30 @@ class ThreadedStore(ABC):
         """See ``JobStore.place``."""
         return self._read(lambda reading: reading.place(job_id), job_id)
 
+    def places(self, job_ids: Sequence[str]) -> Future[Mapping[str, Place]]:
+        """See ``JobStore.places``."""
+        return self._read(lambda reading: reading.places(job_ids))
+
+    def ahead(self, job_id: str) -> Future[Ahead | None]:
+        """See ``JobStore.ahead``."""
+        return self._read(lambda reading: reading.ahead(job_id), job_id)
+
+    def keyed(self, principal: str, key: str) -> Future[KeyedJob | None]:
+        """See ``JobStore.keyed``."""
+        return self._read(lambda reading: reading.keyed(principal, key))
+
+    def was_pruned(self, job_id: str) -> Future[bool]:
+        """See ``JobStore.was_pruned``."""
+        return self._read(lambda reading: reading.was_pruned(job_id), job_id)
+
+    def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:
+        """See ``JobStore.prunable``."""
+        return self._read(lambda reading: reading.prunable(kept, limit))
+
+    def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
+        """See ``JobStore.finished``."""
+        return self._read(lambda reading: reading.finished(limit))
+
     def summary(self) -> Future[QueueSummary]:
         """See ``JobStore.summary``."""
         return self._read(lambda reading: reading.summary())
@@ -85,3 +165,7 @@ class ThreadedStore(ABC):
     def estimate(self, signature: str) -> Future[float]:
         """See ``JobStore.estimate``."""
         return self._read(lambda reading: reading.estimate(signature))
+
+    def basis(self, signature: str) -> Future[EstimateBasis]:
+        """See ``JobStore.basis``."""
+        return self._read(lambda reading: reading.basis(signature))

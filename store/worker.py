@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from ..jobs.errors import ExpeditorError, Internal, StoreUnavailable
 from ..jobs.events import Publisher
-from .verbs import Done, Verb
+from .done import Done, Verb
 
 T = TypeVar("T")
 
@@ -26,11 +26,19 @@ Outcome = Done[Any] | ExpeditorError
 """What became of one verb of a batch."""
 
 
+AskedKey = tuple[str, str]
+"""A principal and its request key."""
+
+
 class Call(NamedTuple):
-    """A verb that was asked for. ``job_id`` is the only job that it touches; None when that is not known beforehand."""
+    """A verb that was asked for. ``job_id`` is the only job that it touches; None when that is not known beforehand.
+
+    ``key`` is the request key that it will look for.
+    """
 
     run: Verb
     job_id: str | None
+    key: AskedKey | None = None
 
 
 BATCH_MAX = 256
@@ -82,13 +90,13 @@ class BatchWorker:
         """How many verbs were asked and are not settled."""
         return self._submitted - self._settled
 
-    def submit(self, verb: Callable[[], Done[T]], job_id: str | None = None) -> Future[T]:
+    def submit(self, verb: Callable[[], Done[T]], job_id: str | None = None, key: AskedKey | None = None) -> Future[T]:
         """Ask for a verb, see ``Call``; never blocks on it. The future fails with ``StoreUnavailable`` when the store is not open."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         with self._lock:
             if accepted := self._accepting:
-                self._asked.append((Call(verb, job_id), future))
+                self._asked.append((Call(verb, job_id, key), future))
                 self._submitted += 1
                 if job_id is None:
                     self._latest = self._submitted

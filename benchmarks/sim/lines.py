@@ -1,7 +1,7 @@
 """The lines that are compared: first in first out, and ours, which is the real verbs on the real ledger in memory.
 
 Owns how a line is driven. The order is `jobs/ordering.py` by way of `store/verbs.py`, as in a server; only the clock and the
-machine are made up. Affinity (`jobs/affinity.py`) chooses at the one place where a claim asks for the head.
+machine are made up.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Protocol
 
 from benchmarks.sim.bound import BoundWitness, Overtaken
 from benchmarks.sim.workload import Arrival
-from expeditor.jobs import affinity
-from expeditor.jobs.affinity import AffinityPolicy, InLine
-from expeditor.jobs.model import Ending, Job, JobStatus, NewJob, Payload, Principal, Source
+from expeditor.jobs.affinity import AffinityPolicy
+from expeditor.jobs.model import Ending, JobStatus, NewJob, Payload, Principal, Source
 from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.memory import MemoryLedger
 from expeditor.store.verbs import Verbs
@@ -69,9 +68,10 @@ class OurLine:
         known_run_s: Mapping[str, float] = MappingProxyType({}),
     ) -> None:
         """``slack_s``: the affinity's, 0 turns it off. ``known_run_s``: what earlier runs taught, by kind; nothing on a new server."""
-        self._ledger = _ChoosingLedger(policy, AffinityPolicy(slack_s, policy.strict))
-        self._ledger.set_mean_run_s(known_run_s.items())
-        self._verbs = Verbs(self._ledger, policy, lambda: self._now_s, "simulated")
+        self._ledger = MemoryLedger()
+        self._ledger.set_mean_run_s(known_run_s.items(), 0.0)
+        affinity = AffinityPolicy(slack_s, policy.strict)
+        self._verbs = Verbs(self._ledger, policy, lambda: self._now_s, "simulated", affinity)
         self._witness = None if policy.strict else BoundWitness(policy, slack_s)
         self._now_s = 0.0
         self._attempts: dict[int, int] = {}
@@ -89,7 +89,7 @@ class OurLine:
             number=number,
             payload=_PAYLOAD,
             signature=arrival.kind,
-            metadata={"model": arrival.model},
+            models=(arrival.model,),
         )
         job = self._verbs.enqueue(new).value
         if self._witness is not None:
@@ -98,8 +98,7 @@ class OurLine:
     def take(self, now_s: float, resident: AbstractSet[str]) -> int | None:
         """See ``Line``."""
         self._now_s = now_s
-        self._ledger.choose(resident)
-        claim = self._verbs.claim().value
+        claim = self._verbs.claim(resident).value
         if claim is None:
             return None
         number = int(claim.job.id)
@@ -112,28 +111,3 @@ class OurLine:
         """See ``Line``."""
         self._now_s = now_s
         self._verbs.finish(str(number), self._attempts.pop(number), Ending(JobStatus.SUCCEEDED, now_s, run_s))
-
-
-class _ChoosingLedger(MemoryLedger):
-    """Its head is the affinity's choice, once ``choose`` was called for the next claim."""
-
-    def __init__(self, order: OrderPolicy, policy: AffinityPolicy) -> None:
-        super().__init__()
-        self._order = order
-        self._policy = policy
-        self._passed_over_s: dict[str, float] = {}
-        self._chosen: Job | None = None
-
-    def choose(self, resident: AbstractSet[str]) -> None:
-        first = [self._at(key) for key in self._line[: affinity.DEPTH]]
-        if not first:
-            self._chosen = None
-            return
-        in_line = [InLine.of(job, frozenset({job.metadata["model"]}), self._order) for job in first]
-        choice = affinity.choose(in_line, resident, self._passed_over_s, self._policy)
-        self._passed_over_s.update(choice.passed_over_s)
-        self._passed_over_s.pop(choice.job_id, None)
-        self._chosen = self.job(choice.job_id)
-
-    def head(self) -> Job | None:
-        return self._chosen

@@ -18,20 +18,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ...jobs.affinity import AffinityPolicy
 from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.ordering import OrderPolicy
 from ..base import Clock, Place, StoreObserver, StoreState
+from ..done import Done
 from ..line import Line
 from ..lockfile import LockFile
 from ..reading import Reading
 from ..threaded import ThreadedStore
-from ..verbs import Done, Verbs
-from ..worker import BatchWorker, Call, Outcome, outcome_of
+from ..verbs import NO_AFFINITY, Verbs
+from ..worker import AskedKey, BatchWorker, Call, Outcome, outcome_of
 from .changes import ChangeWriter
-from .database import SCHEMA_VERSION, connect_reader, connect_writer, why_not_opened
+from .database import connect_reader, connect_writer, why_not_opened
 from .finding import ReaderRows, SqliteRows
 from .ledger import SqliteLedger
+from .migrations import SCHEMA_VERSION
 from .soundness import Damaged, garbage_told, inspect, is_damage, reunite, set_aside
 from .statements import load_statements
 from .transactions import Transactions
@@ -70,6 +73,7 @@ class SqliteStore(ThreadedStore):
         boot_id: str,
         publisher: Publisher,
         observer: StoreObserver,
+        affinity: AffinityPolicy = NO_AFFINITY,
         commit_delay_s: float = 0.0,
         busy_timeout_s: float = 2.0,
         check_s: float = 5.0,
@@ -81,6 +85,7 @@ class SqliteStore(ThreadedStore):
         self._boot_id = boot_id
         self._publisher = publisher
         self._observer = observer
+        self._affinity = affinity
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_s = busy_timeout_s
         self._check_s: float | None = check_s
@@ -129,7 +134,7 @@ class SqliteStore(ThreadedStore):
         if session is None or not self._reader.running or not self._writer.settled(self._writer.ticket(job_id)):
             return super().place(job_id)
         answered: Future[Place | None] = Future()
-        answered.set_result(session.line.place(job_id))
+        answered.set_result(session.line.places((job_id,)).get(job_id))
         return answered
 
     def _opened_or_anew(self, held: ExitStack) -> _Session:
@@ -175,8 +180,8 @@ class SqliteStore(ThreadedStore):
         undo.callback(reader.close)
         rows = SqliteRows(writer, statements)
         with garbage_told():
-            ledger = SqliteLedger(rows)
-        verbs = Verbs(ledger, self._policy, self._clock, self._boot_id)
+            ledger = SqliteLedger(rows, self._clock())
+        verbs = Verbs(ledger, self._policy, self._clock, self._boot_id, self._affinity)
         if rows.policy() != self._policy.signature:
             verbs.rescore()
             writer.execute(statements["begin_write"])
@@ -189,14 +194,16 @@ class SqliteStore(ThreadedStore):
             reader=reader,
             verbs=verbs,
             line=ledger.line,
-            reading=Reading(ReaderRows(reader, statements, ledger.line)),
+            reading=Reading(ReaderRows(reader, statements, ledger.line), self._clock),
             transactions=Transactions(
                 writer, statements, ledger, self._publisher, self._observer, self._commit_delay_s
             ),
         )
 
-    def _write(self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None) -> Future[T]:
-        return self._writer.submit(lambda: verb(self._now_open().verbs), job_id)
+    def _write(
+        self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None, key: AskedKey | None = None
+    ) -> Future[T]:
+        return self._writer.submit(lambda: verb(self._now_open().verbs), job_id, key)
 
     def _read(self, verb: Callable[[Reading], Done[T]], job_id: str | None = None) -> Future[T]:
         ticket = self._writer.ticket(job_id)

@@ -7,20 +7,42 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from ...jobs.model import Attempt, Job, Payload
-from .rows import Values, attempt_values, job_values, payload_values
+from ..ledger import StoredKey
+from .rows import Values, attempt_values, job_values, mark_of, payload_values, storable
 
 ROWS_MAX = 64
 """The most rows of one statement, for SQLite's limit of bound values."""
 
 # The groups of columns in a row, when it says nothing of them. Zeros: Python takes four times as long to bind a None.
-_NO_JOB: Values = (None, *(0,) * 25)
+_NO_JOB: Values = (None, *(0,) * 30)
 _NO_PAYLOAD: Values = (None, 0, 0)
-_NO_ATTEMPT: Values = (None, *(0,) * 7)
+_NO_ATTEMPT: Values = (None, *(0,) * 8)
 _NO_TIME: Values = (None,)
 _NO_TAG: Values = (None, 0, 0)
-_NO_MEAN: Values = (None, 0)
+_NO_MEAN: Values = (None, 0, 0)
+_NO_HISTORY: Values = (None, 0)
+_NO_KEY: Values = (None, 0, 0)
+_NO_PAUSE: Values = (None,)
+_NO_PRUNED: Values = (None, 0, 0)
+_NO_FORGETTING: Values = (None, 0, 0)
+
+
+class Forgetting(NamedTuple):
+    """What ``Ledger.forget`` was asked."""
+
+    keys_before_s: float
+    pruned_before_s: float
+    means_max: int
+
+
+class Pruned(NamedTuple):
+    """A job to prune."""
+
+    seq: int
+    at_s: float
 
 
 class Changes:
@@ -33,40 +55,61 @@ class Changes:
         self.attempts: dict[tuple[int, int], Attempt] = {}
         self.virtual_time: float | None = None
         self.tags: dict[tuple[str, int], float] = {}
-        self.means: dict[str, float] = {}
+        self.means: dict[str, tuple[float, float]] = {}  # mean, learned at
+        self.histories: dict[int, str | None] = {}
+        self.keys: dict[tuple[str, str], StoredKey] = {}
+        self.paused: bool | None = None
+        self.pruned: dict[str, Pruned] = {}
+        self.forgetting: Forgetting | None = None
 
     def clear(self) -> None:
         """Forget all: it is written, or shall not be."""
-        for kept in (self.jobs, self.payloads, self.attempts, self.tags, self.means):
-            kept.clear()
-        self.virtual_time = None
+        self.jobs.clear()
+        self.payloads.clear()
+        self.attempts.clear()
+        self.tags.clear()
+        self.means.clear()
+        self.histories.clear()
+        self.keys.clear()
+        self.pruned.clear()
+        self.virtual_time = self.paused = self.forgetting = None
 
     def take(self) -> list[Values]:
         """All changes as rows for ``write``, and clear.
 
-        The virtual time comes first: it takes reached finish tags with it. A job's row carries its last attempt and the
-        finish tag of its level if these were changed too.
+        The virtual time comes first: it takes reached finish tags with it. What is pruned and forgotten comes last. A
+        job's row carries its last attempt, its history, its request key and the finish tag of its level if these were
+        changed too.
         """
         rows: list[Values] = []
         if self.virtual_time is not None:
             rows.append(_row(time=(self.virtual_time,)))
-        rows += [self._job_row(job) for job in self.jobs.values()]
+        if self.paused is not None:
+            rows.append(_row(pause=(self.paused,)))
+        keys = {key.job_id: key for key in self.keys.values()}
+        rows += [self._job_row(job, keys.get(job.id)) for job in self.jobs.values()]
         rows += [_row(attempt=attempt_values(seq, attempt)) for (seq, _), attempt in self.attempts.items()]
         rows += [_row(tag=(*level, finish)) for level, finish in self.tags.items()]
-        rows += [_row(mean=mean) for mean in self.means.items()]
+        rows += [_row(mean=(signature, *mean)) for signature, mean in self.means.items()]
+        rows += [_row(pruned=(job.seq, mark_of(job_id), job.at_s)) for job_id, job in self.pruned.items()]
+        if self.forgetting is not None:
+            rows.append(_row(forgetting=self.forgetting))
         self.clear()
         return rows
 
-    def _job_row(self, job: Job) -> Values:
+    def _job_row(self, job: Job, key: StoredKey | None) -> Values:
         payload = self.payloads.get(job.id)
         attempt = self.attempts.pop((job.seq, job.attempt), None)
         level = (job.principal.name, job.priority)
         finish = self.tags.pop(level, None)
+        told = job.seq in self.histories
         return _row(
             job_values(job),
             _NO_PAYLOAD if payload is None else payload_values(payload),
             _NO_ATTEMPT if attempt is None else attempt_values(job.seq, attempt),
             tag=_NO_TAG if finish is None else (*level, finish),
+            history=(job.seq, storable(self.histories[job.seq])) if told else _NO_HISTORY,
+            key=_NO_KEY if key is None else (key.key, key.fingerprint, key.created_at_s),
         )
 
 
@@ -87,12 +130,17 @@ class ChangeWriter:
             self._connection.execute(statement, [value for row in part for value in row])
 
 
-def _row(
+def _row(  # noqa: PLR0913, PLR0917 - a row has so many groups
     job: Values = _NO_JOB,
     payload: Values = _NO_PAYLOAD,
     attempt: Values = _NO_ATTEMPT,
     time: Values = _NO_TIME,
     tag: Values = _NO_TAG,
     mean: Values = _NO_MEAN,
+    history: Values = _NO_HISTORY,
+    key: Values = _NO_KEY,
+    pause: Values = _NO_PAUSE,
+    pruned: Values = _NO_PRUNED,
+    forgetting: Values = _NO_FORGETTING,
 ) -> Values:
-    return job + payload + attempt + time + tag + mean
+    return job + payload + attempt + time + tag + mean + history + key + pause + pruned + tuple(forgetting)

@@ -1,35 +1,42 @@
 -- How the writer changes the file: it inserts the rows of a whole batch into the view `changes` with one statement, and
 -- the triggers put each where it belongs. Why: every statement gives the interpreter away, and beside a busy event loop
 -- it takes milliseconds to get it back. The view holds nothing; it and the triggers live in the connection alone.
--- A row speaks of a job (with a payload: a new one), an attempt, the virtual time, a finish tag and a learned mean, or of
--- some of these: of the others the first column is NULL and the rest means nothing.
+-- A row speaks of a job (with a payload: a new one, and perhaps its request key), an attempt, the virtual time, a finish
+-- tag, a learned mean, a history, whether the queue is paused, a job to prune and what to forget, or of some of these: of
+-- the others the first column is NULL and the rest means nothing.
 
 CREATE TEMP VIEW changes (
   seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
   estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
-  finished_at_s, outputs, cause, error,
+  finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
   prompt_json, extra_json, outputs_json,
   attempt_seq, attempt_number, attempt_started_at_s, attempt_boot_id, attempt_finished_at_s, attempt_outcome,
-  attempt_cause, attempt_last_node_id,
+  attempt_cause, attempt_last_node_id, attempt_message,
   virtual_time,
   tag_principal, tag_priority, tag_finish,
-  mean_signature, mean_s
+  mean_signature, mean_s, mean_learned_at_s,
+  history_seq, history_json,
+  request_key, fingerprint, key_created_at_s,
+  paused,
+  pruned_seq, pruned_mark, pruned_at_s,
+  forget_keys_before_s, forget_pruned_before_s, means_max
 ) AS SELECT
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL;
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  NULL, NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
   INSERT INTO jobs (
     seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
     estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
-    finished_at_s, outputs, cause, error
+    finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven
   ) VALUES (
     NEW.seq, NEW.id, NEW.principal, NEW.trusted, NEW.priority, NEW.source, NEW.status, NEW.created_at_s,
     NEW.queued_at_s, NEW.number, NEW.start_tag, NEW.score, NEW.estimated_s, NEW.signature, NEW.client_id, NEW.metadata,
     NEW.node_count, NEW.prompt_length, NEW.needs_secret, NEW.held, NEW.cached, NEW.started_at_s, NEW.finished_at_s,
-    NEW.outputs, NEW.cause, NEW.error
+    NEW.outputs, NEW.cause, NEW.error, NEW.not_before_s, NEW.expires_at_s, NEW.max_attempts, NEW.models, NEW.forgiven
   );
   INSERT INTO payloads (job_seq, prompt_json, extra_json, outputs_json)
   VALUES (NEW.seq, NEW.prompt_json, NEW.extra_json, NEW.outputs_json);
@@ -39,17 +46,20 @@ CREATE TEMP TRIGGER job_saved INSTEAD OF INSERT ON changes WHEN NEW.seq IS NOT N
 BEGIN
   UPDATE jobs SET
     priority = NEW.priority, status = NEW.status, queued_at_s = NEW.queued_at_s, start_tag = NEW.start_tag,
-    score = NEW.score, held = NEW.held, cached = NEW.cached, started_at_s = NEW.started_at_s,
-    finished_at_s = NEW.finished_at_s, outputs = NEW.outputs, cause = NEW.cause, error = NEW.error
+    score = NEW.score, estimated_s = NEW.estimated_s, held = NEW.held, cached = NEW.cached,
+    started_at_s = NEW.started_at_s, finished_at_s = NEW.finished_at_s, outputs = NEW.outputs, cause = NEW.cause,
+    error = NEW.error, not_before_s = NEW.not_before_s, expires_at_s = NEW.expires_at_s, forgiven = NEW.forgiven
   WHERE seq = NEW.seq;
 END;
 
 CREATE TEMP TRIGGER attempt_saved INSTEAD OF INSERT ON changes WHEN NEW.attempt_seq IS NOT NULL
 BEGIN
-  INSERT OR REPLACE INTO attempts (job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id)
+  INSERT OR REPLACE INTO attempts (
+    job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message
+  )
   VALUES (
     NEW.attempt_seq, NEW.attempt_number, NEW.attempt_started_at_s, NEW.attempt_boot_id, NEW.attempt_finished_at_s,
-    NEW.attempt_outcome, NEW.attempt_cause, NEW.attempt_last_node_id
+    NEW.attempt_outcome, NEW.attempt_cause, NEW.attempt_last_node_id, NEW.attempt_message
   );
 END;
 
@@ -67,5 +77,44 @@ END;
 
 CREATE TEMP TRIGGER mean_learned INSTEAD OF INSERT ON changes WHEN NEW.mean_signature IS NOT NULL
 BEGIN
-  INSERT OR REPLACE INTO estimates (signature, mean_s) VALUES (NEW.mean_signature, NEW.mean_s);
+  INSERT OR REPLACE INTO estimates (signature, mean_s, learned_at_s)
+  VALUES (NEW.mean_signature, NEW.mean_s, NEW.mean_learned_at_s);
+END;
+
+CREATE TEMP TRIGGER history_set INSTEAD OF INSERT ON changes WHEN NEW.history_seq IS NOT NULL
+BEGIN
+  DELETE FROM histories WHERE job_seq = NEW.history_seq;
+  INSERT INTO histories (job_seq, history_json)
+  SELECT NEW.history_seq, NEW.history_json WHERE NEW.history_json IS NOT NULL;
+END;
+
+CREATE TEMP TRIGGER request_key_set INSTEAD OF INSERT ON changes WHEN NEW.request_key IS NOT NULL
+BEGIN
+  INSERT OR REPLACE INTO request_keys (principal, key, fingerprint, job_seq, created_at_s)
+  VALUES (NEW.principal, NEW.request_key, NEW.fingerprint, NEW.seq, NEW.key_created_at_s);
+END;
+
+CREATE TEMP TRIGGER queue_paused INSTEAD OF INSERT ON changes WHEN NEW.paused IS NOT NULL
+BEGIN
+  UPDATE ordering SET paused = NEW.paused;
+END;
+
+CREATE TEMP TRIGGER job_pruned INSTEAD OF INSERT ON changes WHEN NEW.pruned_seq IS NOT NULL
+BEGIN
+  DELETE FROM request_keys WHERE job_seq = NEW.pruned_seq;
+  DELETE FROM histories WHERE job_seq = NEW.pruned_seq;
+  DELETE FROM attempts WHERE job_seq = NEW.pruned_seq;
+  DELETE FROM payloads WHERE job_seq = NEW.pruned_seq;
+  DELETE FROM jobs WHERE seq = NEW.pruned_seq;
+  INSERT OR REPLACE INTO pruned (mark, pruned_at_s) VALUES (NEW.pruned_mark, NEW.pruned_at_s);
+END;
+
+CREATE TEMP TRIGGER old_forgotten INSTEAD OF INSERT ON changes WHEN NEW.forget_keys_before_s IS NOT NULL
+BEGIN
+  DELETE FROM request_keys WHERE created_at_s < NEW.forget_keys_before_s;
+  DELETE FROM pruned WHERE pruned_at_s < NEW.forget_pruned_before_s;
+  DELETE FROM estimates WHERE signature IN (
+    SELECT signature FROM estimates WHERE signature <> '' ORDER BY learned_at_s DESC, signature DESC
+    LIMIT -1 OFFSET NEW.means_max
+  );
 END;

@@ -12,10 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...jobs.errors import StoreUnavailable
+from .migrations import SCHEMA_VERSION, migrate
 from .soundness import damage_told, refuse_strange
 from .statements import load_script
-
-SCHEMA_VERSION = 1
 
 
 def connect_writer(path: Path, statements: Mapping[str, str], busy_timeout_s: float) -> sqlite3.Connection:
@@ -70,5 +69,4 @@ def _set_up(path: Path, connection: sqlite3.Connection, statements: Mapping[str,
     if mode != "wal":
         raise StoreUnavailable(f"{path} cannot have a write-ahead log (mode {mode}). Is it on a network file system?")
     connection.executescript(load_script("connection"))
-    if connection.execute(statements["identity"]).fetchone()["user_version"] == 0:
-        connection.executescript(load_script("schema"))
+    migrate(connection, connection.execute(statements["identity"]).fetchone()["user_version"])

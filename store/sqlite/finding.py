@@ -10,19 +10,21 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
+from itertools import islice, product
 from typing import Any
 
 from ...jobs.model import Job, JobStatus, Payload
-from ..base import DepthRow, Place
+from ...jobs.transitions import TERMINAL
+from ..base import Ahead, DepthRow, Finished, JobQuery, Place
+from ..ledger import Aside, StoredKey
 from ..line import Line
-from .rows import depth_row_of, job_of
+from .rows import depth_row_of, job_of, mark_of
 
 _BEFORE_ALL = 2**63 - 1
 
 
 class SqliteRows:
-    """Finding on one connection, used by one thread at a time. All of ``ReadLedger`` but ``place``."""
+    """Finding on one connection, used by one thread at a time. All of ``ReadLedger`` but what ``Line`` knows."""
 
     def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
         """``connection`` has the row factory ``sqlite3.Row``; ``statements`` are those of ``queries.sql``."""
@@ -34,39 +36,71 @@ class SqliteRows:
         return next(iter(self._jobs(self._rows("job", id=job_id))), None)
 
     def payload(self, job_id: str) -> Payload | None:
-        """See ``ReadLedger``."""
+        """See ``KnownRows``."""
         row = self._one("payload", id=job_id)
-        return None if row is None else Payload(**dict(row))
+        return None if row is None else _payload_of(row)
 
-    def newest(
-        self, statuses: tuple[JobStatus, ...], principal: str | None, before_seq: int | None, limit: int
-    ) -> list[Job]:
-        """See ``ReadLedger``. Several statuses are as many index walks, merged: never a walk over other jobs."""
-        bounds: dict[str, Any] = {"before_seq": _BEFORE_ALL if before_seq is None else before_seq, "limit": limit}
-        if principal is None and not statuses:
-            return self._jobs(self._rows("newest", **bounds))
-        name, statuses = "newest_of_status", statuses or tuple(JobStatus)
-        if principal is not None:
-            name, bounds = "newest_of_principal_and_status", {**bounds, "principal": principal}
-        found = [self._rows(name, **bounds, status=status.value) for status in statuses]
+    def keyed(self, principal: str, key: str) -> StoredKey | None:
+        """See ``KnownRows``."""
+        return self.request_keys([(principal, key)]).get((principal, key))
+
+    def request_keys(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
+        """Those of these request keys that are kept."""
+        rows = self._rows("request_keys", asked=json.dumps(asked))
+        return {(row["principal"], row["key"]): StoredKey(**dict(row)) for row in rows}
+
+    def was_pruned(self, job_id: str) -> bool:
+        """See ``KnownRows``."""
+        return self._one("pruned", mark=mark_of(job_id)) is not None
+
+    def paused(self) -> bool:
+        """See ``KnownRows``."""
+        row = self._one("ordering")
+        return row is not None and bool(row["paused"])
+
+    def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
+        """See ``ReadLedger``. Several walks over indexes, merged: never one over other jobs."""
+        bounds = {"before_seq": _BEFORE_ALL if before_seq is None else before_seq, "limit": limit}
+        found = [self._rows(name, **bounds, **values) for name, values in _walks(query)]
         merged = heapq.merge(*found, key=lambda row: -row["seq"])
         return self._jobs(list(islice(merged, limit)))
+
+    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        return self._jobs(self._rows("ended_before", status=status.value, before_s=before_s, limit=limit))
+
+    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        newest = self._one("newest_beyond", status=status.value, count=count)
+        return (
+            [] if newest is None else self._jobs(self._rows("ended_up_to", status=status.value, limit=limit, **newest))
+        )
+
+    def ended(self, job_ids: Iterable[str]) -> list[Job]:
+        """Those of these jobs that have ended."""
+        return self._jobs(self._rows("ended", ids=json.dumps(list(job_ids))))
+
+    def finished(self, limit: int) -> list[Finished]:
+        """See ``ReadLedger``."""
+        walks = [self._rows("ended_last", status=status.value, limit=limit) for status in TERMINAL]
+        newest = heapq.merge(*walks, key=lambda row: (-row["finished_at_s"], -row["seq"]))
+        jobs = self._jobs(list(islice(newest, limit)))[::-1]
+        kept = {row["job_seq"]: row for row in self._rows("finished", seqs=json.dumps([job.seq for job in jobs]))}
+        return [Finished(job, _payload_of(kept[job.seq]), kept[job.seq]["history_json"]) for job in jobs]
 
     def depth(self) -> list[DepthRow]:
         """See ``ReadLedger``."""
         return [depth_row_of(row) for row in self._rows("depth")]
-
-    def oldest_queued_at_s(self) -> float | None:
-        """See ``ReadLedger``."""
-        return self._value("oldest_queued_at_s")
 
     def mean_run_s(self, signature: str) -> float | None:
         """See ``ReadLedger``."""
         return self._value("mean_run_s", signature=signature)
 
     def known_ids(self, job_ids: Iterable[str]) -> set[str]:
-        """Which of these ids a job has."""
-        return {row[0] for row in self._rows("known_ids", ids=json.dumps(list(job_ids)))}
+        """Which of these ids a job has or had."""
+        marks = {mark_of(job_id): job_id for job_id in job_ids}
+        rows = self._rows("known_ids", ids=json.dumps(list(marks.values())), marks=json.dumps(list(marks)))
+        return {row["id"] if row["mark"] is None else marks[row["mark"]] for row in rows}
 
     def unfinished(self) -> list[Job]:
         """Every job that has not ended."""
@@ -112,13 +146,52 @@ class SqliteRows:
 
 
 class ReaderRows(SqliteRows):
-    """``ReadLedger``: rows from the reading connection, places from the writer's line."""
+    """``ReadLedger``: rows from the reading connection, places and counts of what waits from the writer's line."""
 
     def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str], line: Line) -> None:
         """See ``SqliteRows``."""
         super().__init__(connection, statements)
         self._line = line
 
-    def place(self, job_id: str) -> Place | None:
+    def oldest_queued_at_s(self) -> float | None:
         """See ``ReadLedger``."""
-        return self._line.place(job_id)
+        return self._line.oldest_queued_at_s()
+
+    def aside(self) -> Aside:
+        """See ``ReadLedger``."""
+        return self._line.aside()
+
+    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
+        """See ``ReadLedger``."""
+        return self._line.places(job_ids)
+
+    def ahead(self, job_id: str) -> Ahead | None:
+        """See ``ReadLedger``."""
+        return self._line.ahead(job_id)
+
+
+def _walks(query: JobQuery) -> list[tuple[str, dict[str, Any]]]:
+    """The statements that together give the jobs of a query, and their values."""
+    name, held = query.principal, query.held
+    wanted = {"held": held}
+    statuses = [status.value for status in dict.fromkeys(query.statuses)]
+    if query.causes:
+        causes = [cause.value for cause in dict.fromkeys(query.causes)]
+        ended = [status.value for status in TERMINAL if not statuses or status.value in statuses]
+        pairs = product(causes, ended)
+        return [
+            ("newest_of_cause_and_status", {**wanted, "principal": name, "cause": cause, "status": status})
+            for cause, status in pairs
+        ]
+    if held:  # only queued jobs are
+        return [("newest_held", {"principal": name})] if not statuses or JobStatus.QUEUED.value in statuses else []
+    if name is not None:
+        every = statuses or [status.value for status in JobStatus]
+        return [("newest_of_principal_and_status", {**wanted, "principal": name, "status": status}) for status in every]
+    if not statuses:
+        return [("newest", wanted)]
+    return [("newest_of_status", {**wanted, "status": status}) for status in statuses]
+
+
+def _payload_of(row: sqlite3.Row) -> Payload:
+    return Payload(row["prompt_json"], row["extra_json"], row["outputs_json"])

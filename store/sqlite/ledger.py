@@ -1,17 +1,19 @@
 """The writer's ledger: what is unfinished stands in memory, so that a verb needs no statement, and goes to the file at once.
 
 Owns what the writer holds in memory of the file, which is its alone (``lockfile``): the line, virtual time, finish tags,
-the next ``seq``, learned means; and how to take changes back. Payloads and ended jobs stay in the file.
+the next ``seq``, whether it is paused, learned means; and how to take changes back. Payloads and ended jobs stay in the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
-from ...jobs.model import Job, Payload
+from ...jobs.model import Attempt, Job, JobStatus, Payload
+from ...jobs.transitions import is_terminal
+from ..ledger import StoredKey
 from ..line import Line
-from .changes import Changes
+from .changes import Changes, Forgetting, Pruned
 from .finding import SqliteRows
 from .rows import Values
 
@@ -22,24 +24,30 @@ MEANS_MAX = 4096
 class SqliteLedger:
     """``Ledger`` on the writing connection, used by one thread; ``line`` may be asked for places from any."""
 
-    def __init__(self, rows: SqliteRows) -> None:
-        """Read all that is held from the file."""
+    def __init__(self, rows: SqliteRows, now_s: float) -> None:
+        """Read all that is held from the file. It is ``now_s``: see ``promote``."""
         self.line = Line()
         self._rows = rows
         self._changes = Changes()
         self._undo: list[Callable[[], object]] = []
         self._absent: set[str] = set()
+        self._asked_keys: dict[tuple[str, str], StoredKey | None] = {}
         self._means: dict[str, float | None] = {}
         self._seq = rows.last_seq()
         self._virtual_time = rows.virtual_time()
         self._tags = rows.finish_tags()
+        self._paused = rows.paused()
+        self.line.promote(now_s)
         for job in rows.unfinished():
             self.line.put(job)
 
-    def expect(self, job_ids: Iterable[str]) -> None:
-        """Look up with one statement which of the jobs that verbs are about to ask for do not exist."""
+    def expect(self, job_ids: Iterable[str], keys: Sequence[tuple[str, str]]) -> None:
+        """Look up which of the jobs that verbs are about to ask for do not and did not exist, and their request keys:
+        one statement each for all."""
         asked = {job_id for job_id in job_ids if self.line.get(job_id) is None}
         self._absent = asked - self._rows.known_ids(asked) if asked else asked
+        known = self._rows.request_keys(keys) if keys else {}
+        self._asked_keys = {key: known.get(key) for key in keys}
 
     def take(self) -> list[Values]:
         """What is changed and not written, as rows of ``changes``; the caller writes it."""
@@ -53,6 +61,7 @@ class SqliteLedger:
         """Take back all changes since ``mark``, in memory; the caller does the same in the file."""
         self._changes.clear()
         self._absent.clear()
+        self._asked_keys.clear()
         while len(self._undo) > mark:
             self._undo.pop()()
 
@@ -62,6 +71,8 @@ class SqliteLedger:
 
     def job(self, job_id: str) -> Job | None:
         """See ``KnownRows``."""
+        if job_id in self._changes.pruned:
+            return None
         job = self.line.get(job_id) or self._changes.jobs.get(job_id)
         if job is not None or job_id in self._absent:
             return job
@@ -71,12 +82,32 @@ class SqliteLedger:
         """See ``KnownRows``."""
         return self._changes.payloads.get(job_id) or self._rows.payload(job_id)
 
+    def keyed(self, principal: str, key: str) -> StoredKey | None:
+        """See ``KnownRows``."""
+        asked, gone = (principal, key), self._changes.forgetting
+        stored = self._changes.keys.get(asked)
+        if stored is None:
+            stored = self._asked_keys[asked] if asked in self._asked_keys else self._rows.keyed(principal, key)
+        if stored is None or stored.job_id in self._changes.pruned:
+            return None
+        return None if gone is not None and stored.created_at_s < gone.keys_before_s else stored
+
+    def was_pruned(self, job_id: str) -> bool:
+        """See ``KnownRows``. What a batch forgets is forgotten once it is written."""
+        if job_id in self._changes.pruned:
+            return True
+        return job_id not in self._absent and self.line.get(job_id) is None and self._rows.was_pruned(job_id)
+
+    def paused(self) -> bool:
+        """See ``KnownRows``."""
+        return self._paused
+
     def mean_run_s(self, signature: str) -> float | None:
         """See ``KnownRows``."""
         if signature not in self._means:
             if len(self._means) >= MEANS_MAX:
                 self._means.clear()
-                self._means.update(self._changes.means)
+                self._means.update({known: mean_s for known, (mean_s, _) in self._changes.means.items()})
             self._means[signature] = self._rows.mean_run_s(signature)
         return self._means[signature]
 
@@ -98,16 +129,32 @@ class SqliteLedger:
         self._undo.append(undo)
         self.line.put(job)
         self._changes.jobs[job.id] = job
-        if job.attempts:
-            self._changes.attempts[(job.seq, job.attempts[-1].number)] = job.attempts[-1]
+        for attempt in _attempts_changed(before, job):
+            self._changes.attempts[(job.seq, attempt.number)] = attempt
 
-    def head(self) -> Job | None:
+    def set_history(self, job: Job, history_json: str | None) -> None:
         """See ``Ledger``."""
-        return self.line.head()
+        self._changes.histories[job.seq] = history_json
+
+    def set_key(self, key: StoredKey) -> None:
+        """See ``Ledger``."""
+        self._changes.keys[(key.principal, key.key)] = key
+
+    def first(self, limit: int) -> list[Job]:
+        """See ``Ledger``."""
+        return self.line.first(limit)
 
     def head_score(self, but: str) -> float | None:
         """See ``Ledger``."""
         return self.line.head_score(but)
+
+    def promote(self, now_s: float) -> bool:
+        """See ``Ledger``. Not taken back: time goes on whether a batch is stored or not."""
+        return self.line.promote(now_s)
+
+    def expired(self, now_s: float) -> list[Job]:
+        """See ``Ledger``."""
+        return self.line.expired(now_s)
 
     def queued(self) -> list[Job]:
         """See ``Ledger``."""
@@ -117,9 +164,38 @@ class SqliteLedger:
         """See ``Ledger``."""
         return self.line.on_machine()
 
+    def waits(self, job_id: str) -> bool:
+        """See ``Ledger``."""
+        job = self.line.get(job_id)
+        return job is not None and job.status is JobStatus.QUEUED
+
     def idle(self) -> bool:
         """See ``Ledger``."""
         return self.line.empty()
+
+    def ended(self, job_ids: Sequence[str]) -> list[Job]:
+        """See ``Ledger``."""
+        known = {job.id: job for job in self._rows.ended([job_id for job_id in job_ids if not self.line.get(job_id)])}
+        known |= self._changes.jobs
+        found = (known.get(job_id) for job_id in job_ids if job_id not in self._changes.pruned)
+        return [job for job in found if job is not None and is_terminal(job.status)]
+
+    def prune(self, job: Job, at_s: float) -> None:
+        """See ``Ledger``."""
+        self._changes.pruned[job.id] = Pruned(job.seq, at_s)
+
+    def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:
+        """See ``Ledger``."""
+        before = self._changes.forgetting or Forgetting(keys_before_s, pruned_before_s, means_max)
+        keys_s, pruned_s = max(keys_before_s, before.keys_before_s), max(pruned_before_s, before.pruned_before_s)
+        self._changes.forgetting = Forgetting(keys_s, pruned_s, means_max)
+        self._means.clear()
+        self._means.update({signature: mean_s for signature, (mean_s, _) in self._changes.means.items()})
+
+    def set_paused(self, paused: bool) -> None:
+        """See ``Ledger``."""
+        self._undo.append(partial(setattr, self, "_paused", self._paused))
+        self._paused = self._changes.paused = paused
 
     def virtual_time(self) -> float:
         """See ``Ledger``."""
@@ -140,9 +216,9 @@ class SqliteLedger:
         for level in [level for level, finish in self._changes.tags.items() if finish <= value]:
             del self._changes.tags[level]
 
-    def finish_tags(self, principal: str) -> dict[int, float]:
+    def finish_tags(self, principal: str) -> Mapping[int, float]:
         """See ``Ledger``."""
-        return dict(self._tags.get(principal, {}))
+        return self._tags.get(principal, {})
 
     def largest_finish_tag(self) -> float | None:
         """See ``Ledger``."""
@@ -155,12 +231,25 @@ class SqliteLedger:
         self._tags[principal] = {**before, priority: finish}
         self._changes.tags[(principal, priority)] = finish
 
-    def set_mean_run_s(self, means: Iterable[tuple[str, float]]) -> None:
+    def set_mean_run_s(self, means: Iterable[tuple[str, float]], at_s: float) -> None:
         """See ``Ledger``."""
         for signature, mean_s in means:
             self._undo.append(partial(self._means.pop, signature, None))
-            self._means[signature] = self._changes.means[signature] = mean_s
+            self._means[signature] = mean_s
+            self._changes.means[signature] = (mean_s, at_s)
+
+    def on_undo(self, take_back: Callable[[], object]) -> None:
+        """See ``Ledger``."""
+        self._undo.append(take_back)
 
     def _set_ordering(self, virtual_time: float, tags: dict[str, dict[int, float]]) -> None:
         self._virtual_time = virtual_time
         self._tags = tags
+
+
+def _attempts_changed(before: Job | None, job: Job) -> tuple[Attempt, ...]:
+    """The attempts that the file does not have as they are; a job that is read from the file has only its last to change."""
+    if before is None:
+        return job.attempts[-1:]
+    known = before.attempts
+    return tuple(attempt for at, attempt in enumerate(job.attempts) if at >= len(known) or known[at] is not attempt)

@@ -38,22 +38,61 @@ SELECT prompt_json, extra_json, outputs_json FROM payloads WHERE job_seq = (SELE
 -- name: attempts
 SELECT * FROM attempts WHERE job_seq IN (SELECT value FROM json_each(:seqs)) ORDER BY job_seq, number
 -- name: known_ids
-SELECT id FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
-
+SELECT id, NULL AS mark FROM jobs WHERE id IN (SELECT value FROM json_each(:ids))
+UNION ALL
+SELECT NULL AS id, mark FROM pruned WHERE mark IN (SELECT value FROM json_each(:marks))
+-- name: pruned
+SELECT mark FROM pruned WHERE mark = :mark
+-- name: request_keys
+-- CROSS JOIN: from the few that are asked for to the many that there are.
+SELECT found.principal, found.key, found.fingerprint, jobs.id AS job_id, found.created_at_s
+FROM json_each(:asked) AS asked CROSS JOIN request_keys AS found CROSS JOIN jobs
+WHERE found.principal = json_extract(asked.value, '$[0]') AND found.key = json_extract(asked.value, '$[1]')
+  AND jobs.seq = found.job_seq
 -- name: newest
-SELECT * FROM jobs WHERE seq < :before_seq ORDER BY seq DESC LIMIT :limit
+SELECT * FROM jobs WHERE seq < :before_seq AND (:held IS NULL OR held = :held) ORDER BY seq DESC LIMIT :limit
 -- name: newest_of_status
 SELECT * FROM jobs INDEXED BY jobs_by_status
-WHERE status = :status AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+WHERE status = :status AND seq < :before_seq AND (:held IS NULL OR held = :held) ORDER BY seq DESC LIMIT :limit
 -- name: newest_of_principal_and_status
 SELECT * FROM jobs INDEXED BY jobs_by_principal
-WHERE principal = :principal AND status = :status AND seq < :before_seq ORDER BY seq DESC LIMIT :limit
+WHERE principal = :principal AND status = :status AND seq < :before_seq AND (:held IS NULL OR held = :held)
+ORDER BY seq DESC LIMIT :limit
+-- name: newest_of_cause_and_status
+SELECT * FROM jobs INDEXED BY jobs_by_cause
+WHERE cause = :cause AND status = :status AND seq < :before_seq AND (:principal IS NULL OR principal = :principal)
+  AND (:held IS NULL OR held = :held)
+ORDER BY seq DESC LIMIT :limit
+-- name: newest_held
+SELECT * FROM jobs INDEXED BY jobs_held
+WHERE held = 1 AND seq < :before_seq AND (:principal IS NULL OR principal = :principal) ORDER BY seq DESC LIMIT :limit
+
+-- name: ended_before
+SELECT * FROM jobs INDEXED BY jobs_by_end
+WHERE status = :status AND finished_at_s IS NOT NULL AND finished_at_s < :before_s
+ORDER BY finished_at_s, seq LIMIT :limit
+-- name: newest_beyond
+-- The first that is not among the :count that ended last in this status.
+SELECT finished_at_s, seq FROM jobs INDEXED BY jobs_by_end
+WHERE status = :status AND finished_at_s IS NOT NULL ORDER BY finished_at_s DESC, seq DESC LIMIT 1 OFFSET :count
+-- name: ended_up_to
+SELECT * FROM jobs INDEXED BY jobs_by_end
+WHERE status = :status AND finished_at_s IS NOT NULL AND (finished_at_s, seq) <= (:finished_at_s, :seq)
+ORDER BY finished_at_s, seq LIMIT :limit
+-- name: ended_last
+SELECT * FROM jobs INDEXED BY jobs_by_end
+WHERE status = :status AND finished_at_s IS NOT NULL AND started_at_s IS NOT NULL
+ORDER BY finished_at_s DESC, seq DESC LIMIT :limit
+-- name: ended
+SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at_s IS NOT NULL
+-- name: finished
+SELECT payloads.job_seq, prompt_json, extra_json, outputs_json, history_json
+FROM payloads LEFT JOIN histories ON histories.job_seq = payloads.job_seq
+WHERE payloads.job_seq IN (SELECT value FROM json_each(:seqs))
 
 -- name: depth
 SELECT principal, priority, status, COUNT(*) AS jobs, TOTAL(estimated_s) AS work_s
 FROM jobs WHERE finished_at_s IS NULL GROUP BY principal, priority, status ORDER BY principal, priority, status
--- name: oldest_queued_at_s
-SELECT MIN(queued_at_s) FROM jobs INDEXED BY jobs_line WHERE status = 'queued' AND held = 0
 -- name: mean_run_s
 SELECT mean_s FROM estimates WHERE signature = :signature
 
@@ -64,11 +103,12 @@ SELECT seq FROM sqlite_sequence WHERE name = 'jobs'
 -- name: finish_tags
 SELECT principal, priority, finish FROM finish_tags
 -- name: ordering
-SELECT virtual_time, policy FROM ordering
+SELECT virtual_time, policy, paused FROM ordering
 -- name: set_policy
 UPDATE ordering SET policy = :policy
 
 -- name: change
 -- One row of the view `changes` (changes.sql); several are written as so many groups of values.
 INSERT INTO changes VALUES
-(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+ ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)

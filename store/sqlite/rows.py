@@ -6,6 +6,7 @@ inside the JSON columns without loss, in ``last_node_id`` for people to read.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Iterable
@@ -50,6 +51,11 @@ def job_values(job: Job) -> Values:
         json.dumps([_plain(output, _OUTPUT_FIELDS) for output in job.outputs]) if job.outputs else "[]",
         _word(job.cause),
         None if job.error is None else json.dumps(_plain(job.error, _ERROR_FIELDS)),
+        job.not_before_s,
+        job.expires_at_s,
+        job.max_attempts,
+        json.dumps(job.models) if job.models else "[]",
+        job.forgiven,
     )
 
 
@@ -82,6 +88,11 @@ def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
         outputs=tuple(Output(**output) for output in json.loads(row["outputs"])),
         cause=_cause(row["cause"]),
         error=None if row["error"] is None else JobError(**json.loads(row["error"])),
+        not_before_s=row["not_before_s"],
+        expires_at_s=row["expires_at_s"],
+        max_attempts=row["max_attempts"],
+        models=tuple(json.loads(row["models"])),
+        forgiven=row["forgiven"],
     )
 
 
@@ -92,7 +103,6 @@ def payload_values(payload: Payload) -> Values:
 
 def attempt_values(seq: int, attempt: Attempt) -> Values:
     """The columns of ``attempts``, in their order."""
-    node_id = attempt.last_node_id
     return (
         seq,
         attempt.number,
@@ -101,8 +111,20 @@ def attempt_values(seq: int, attempt: Attempt) -> Values:
         attempt.finished_at_s,
         _word(attempt.outcome),
         _word(attempt.cause),
-        None if node_id is None else node_id.encode("utf-8", "backslashreplace").decode("utf-8"),
+        storable(attempt.last_node_id),
+        None if attempt.message is None else json.dumps(attempt.message),
     )
+
+
+def storable(text: str | None) -> str | None:
+    """Text that UTF-8 can hold; in JSON text the escapes say the same as what they stand for."""
+    return text if text is None or text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def mark_of(job_id: str) -> int:
+    """What is remembered of a pruned job's id: 64 bits of a digest, a number as SQLite's."""
+    digest = hashlib.blake2b(job_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
 
 
 def depth_row_of(row: sqlite3.Row) -> DepthRow:
@@ -119,6 +141,7 @@ def _attempt_of(row: sqlite3.Row) -> Attempt:
         outcome=None if row["outcome"] is None else JobStatus(row["outcome"]),
         cause=_cause(row["cause"]),
         last_node_id=row["last_node_id"],
+        message=None if row["message"] is None else json.loads(row["message"]),
     )
 
 

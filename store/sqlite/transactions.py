@@ -70,7 +70,8 @@ class Transactions:
 
     def _at_once(self, batch: Sequence[Call]) -> tuple[list[Outcome], float | None]:
         """The outcomes, and how long the commit took, None when there was nothing to write."""
-        self._ledger.expect(call.job_id for call in batch if call.job_id is not None)
+        keys = [call.key for call in batch if call.key is not None]
+        self._ledger.expect((call.job_id for call in batch if call.job_id is not None), keys)
         outcomes = [_refusable(call) for call in batch]
         rows = self._ledger.take()
         if not rows:

@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, TypeVar
 
+from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Claim, Ending, Job, JobStatus, NewJob, Output, Payload, Principal, Source
 from expeditor.jobs.ordering import OrderPolicy
@@ -60,6 +61,7 @@ class Storage:
         self.clock = HandClock()
         self.ears = Ears()
         self.policy = OrderPolicy()
+        self.affinity = AffinityPolicy(slack_s=0.0)
         self.boots = 0
         self.store: JobStore | None = None
 
@@ -86,6 +88,7 @@ class Storage:
             "boot_id": boot_id,
             "publisher": self.ears,
             "observer": self.ears,
+            "affinity": self.affinity,
         }
 
 

@@ -14,15 +14,32 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import ExpeditorError
-from expeditor.jobs.model import Cause, JobError, JobStatus
-from expeditor.store.base import JobQuery, JobStore, Place, QueueSummary, Reprioritise
+from expeditor.jobs.model import Cause, Ending, JobError, JobStatus, RequestKey
+from expeditor.jobs.transitions import LastSeen
+from expeditor.store.base import (
+    Ahead,
+    JobQuery,
+    JobStore,
+    KeptFor,
+    Place,
+    QueueSummary,
+    RecoveryMode,
+    RecoveryRule,
+    Reprioritise,
+)
 from tests.conformance.harness import IMAGE, MemoryStorage, SqliteStorage, ending, new_job
 
 IDS = st.sampled_from([f"j{n}" for n in range(12)])
 NAMES = st.sampled_from(["ada", "bob"])
 STATUSES = st.sampled_from([JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED])
 ERROR = JobError("NODE_ERROR", "it broke", "9")
+KEYS = st.sampled_from(["k1", "k2", "k3"])
+SOON_S = st.none() | st.sampled_from([-5.0, 2.0, 20.0, 200.0])
+MODELS = st.sampled_from([(), ("a",), ("b",), ("a", "b")])
+EVERY_STATUS = st.lists(st.sampled_from(JobStatus), max_size=3).map(tuple)
+EVERY_CAUSE = st.lists(st.sampled_from([Cause.CANCELED, Cause.NODE_ERROR, Cause.EXPIRED]), max_size=2).map(tuple)
 
 
 def _rounded(answer: Any) -> Any:
@@ -31,6 +48,10 @@ def _rounded(answer: Any) -> Any:
         return replace(answer, rows=tuple(replace(row, work_s=round(row.work_s, 6)) for row in answer.rows))
     if isinstance(answer, Place):
         return replace(answer, work_ahead_s=round(answer.work_ahead_s, 6))
+    if isinstance(answer, Ahead):
+        return replace(answer, work_s=round(answer.work_s, 6))
+    if isinstance(answer, dict):
+        return {name: _rounded(value) for name, value in answer.items()}
     return answer
 
 
@@ -41,6 +62,8 @@ class SideBySide(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="expeditor-test-"))
         self.storages = (MemoryStorage(), SqliteStorage(self.folder))
+        for storage in self.storages:
+            storage.affinity = AffinityPolicy()
         self.begun: dict[str, int] = {}
         self.restart()
 
@@ -65,20 +88,34 @@ class SideBySide(RuleBasedStateMachine):
     def restart(self) -> None:
         self.stores = tuple(storage.start() for storage in self.storages)
 
-    @rule()
-    def recover(self) -> None:
-        self.ask(lambda store: store.recover())
+    @rule(mode=st.sampled_from(RecoveryMode), job_id=IDS)
+    def recover(self, mode: RecoveryMode, job_id: str) -> None:
+        seen = {(job_id, self.begun.get(job_id, 1)): LastSeen("9", "KSampler", "the log's end")}
+        self.ask(lambda store: store.recover(RecoveryRule(mode, seen)))
 
-    @rule(job_id=IDS, priority=st.integers(1, 10), name=NAMES, number=st.integers(-3, 3), front=st.booleans())
-    def enqueue(self, job_id: str, priority: int, name: str, number: int, front: bool) -> None:
+    @rule(
+        job_id=IDS,
+        priority=st.integers(1, 10),
+        name=NAMES,
+        number=st.integers(-3, 3),
+        front=st.booleans(),
+        key=st.none() | KEYS,
+        in_s=SOON_S,
+        until_s=SOON_S,
+        models=MODELS,
+    )
+    def enqueue(self, job_id: str, priority: int, name: str, key: str | None, **fields: Any) -> None:
         self.tick()
-        job = new_job(job_id, priority, name, number=number, front=front, signature=f"s{priority % 3}")
+        limits = {"not_before_s": fields.pop("in_s"), "expires_at_s": fields.pop("until_s")}
+        limits = {limit: None if s is None else self.now_s + s for limit, s in limits.items()}
+        request = None if key is None else RequestKey(key, job_id)
+        job = new_job(job_id, priority, name, signature=f"s{priority % 3}", request_key=request, **limits, **fields)
         self.ask(lambda store: store.enqueue(job))
 
-    @rule()
-    def claim(self) -> None:
+    @rule(resident=MODELS)
+    def claim(self, resident: tuple[str, ...]) -> None:
         self.tick()
-        claimed = self.ask(lambda store: store.claim())
+        claimed = self.ask(lambda store: store.claim(frozenset(resident)))
         if claimed is not None:
             self.begun[claimed.job.id] = claimed.attempt
 
@@ -86,8 +123,52 @@ class SideBySide(RuleBasedStateMachine):
     def finish(self, job_id: str, status: JobStatus, run_s: float, cached: bool, late: bool) -> None:
         attempt = self.begun.get(job_id, 1) - late
         error = ERROR if status is JobStatus.FAILED else None
-        end = ending(status, run_s, cached=cached, error=error, outputs=(IMAGE,), last_node_id="9")
+        history = f'{{"run": "{job_id}"}}' if cached else None
+        end = self.end(status, run_s=run_s, cached=cached, error=error, outputs=(IMAGE,), history_json=history)
         self.ask(lambda store: store.finish(job_id, attempt, end))
+
+    @rule(job_id=IDS, late=st.booleans(), in_s=SOON_S)
+    def retry(self, job_id: str, late: bool, in_s: float | None) -> None:
+        self.tick()
+        attempt, not_before_s = self.begun.get(job_id, 1) - late, None if in_s is None else self.now_s + in_s
+        end = self.end(JobStatus.FAILED, cause=Cause.NODE_ERROR, error=ERROR)
+        self.ask(lambda store: store.retry(job_id, attempt, end, not_before_s))
+
+    @rule(job_id=IDS, late=st.booleans())
+    def rerun(self, job_id: str, late: bool) -> None:
+        end = self.end(JobStatus.FAILED, cause=Cause.OUT_OF_MEMORY, error=ERROR)
+        answer = self.ask(lambda store: store.rerun(job_id, self.begun.get(job_id, 1) - late, end))
+        if not isinstance(answer, tuple):
+            self.begun[job_id] = answer.attempt
+
+    @rule(job_id=IDS)
+    def redrive(self, job_id: str) -> None:
+        self.ask(lambda store: store.redrive(job_id))
+
+    @rule(job_id=IDS, held=st.booleans())
+    def hold(self, job_id: str, held: bool) -> None:
+        self.ask(lambda store: store.hold(job_id, held))
+
+    @rule(paused=st.booleans())
+    def pause(self, paused: bool) -> None:
+        self.ask(lambda store: store.pause(paused))
+
+    @rule()
+    def stopping(self) -> None:
+        self.ask(lambda store: store.stopping())
+
+    @rule(later_s=st.sampled_from([0.0, 30.0, 90_000.0]))
+    def time_goes_on(self, later_s: float) -> None:
+        self.tick(later_s)
+        self.ask(lambda store: store.tick())
+
+    @rule(ids=st.lists(IDS, max_size=4))
+    def prune(self, ids: list[str]) -> None:
+        self.ask(lambda store: store.prune(ids))
+
+    @rule(ago_s=st.sampled_from([-1.0, 10.0, 1000.0]))
+    def forget(self, ago_s: float) -> None:
+        self.ask(lambda store: store.forget(self.now_s - ago_s, self.now_s - ago_s))
 
     @rule(job_id=IDS, cause=st.sampled_from([Cause.CANCELED, Cause.EXPIRED]))
     def cancel(self, job_id: str, cause: Cause) -> None:
@@ -103,15 +184,34 @@ class SideBySide(RuleBasedStateMachine):
         end = ending(JobStatus.FAILED, cause=Cause.SECRET_LOST, error=ERROR)
         self.ask(lambda store: store.fail_queued(job_id, end))
 
-    @rule(job_id=IDS, name=st.none() | NAMES, statuses=st.lists(st.sampled_from(JobStatus), max_size=3))
-    def look(self, job_id: str, name: str | None, statuses: list[JobStatus]) -> None:
+    @rule(job_id=IDS, name=NAMES, key=KEYS)
+    def look(self, job_id: str, name: str, key: str) -> None:
         self.ask(lambda store: store.get(job_id))
         self.ask(lambda store: store.payload(job_id))
         self.ask(lambda store: store.place(job_id))
+        self.ask(lambda store: store.ahead(job_id))
+        self.ask(lambda store: store.places([job_id, "j1", "j2", "x"]))
+        self.ask(lambda store: store.was_pruned(job_id))
+        self.ask(lambda store: store.keyed(name, key))
         self.ask(lambda store: store.estimate("s1"))
-        first = self.ask(lambda store: store.page(JobQuery(tuple(statuses), name, limit=2)))
+        self.ask(lambda store: store.basis("s1"))
+
+    @rule(name=st.none() | NAMES, statuses=EVERY_STATUS, causes=EVERY_CAUSE, held=st.none() | st.booleans())
+    def pages(self, **fields: Any) -> None:
+        query = JobQuery(principal=fields.pop("name"), **fields, limit=2)
+        first = self.ask(lambda store: store.page(query))
         if first.next_cursor is not None:
-            self.ask(lambda store: store.page(JobQuery(tuple(statuses), name, first.next_cursor, 2)))
+            self.ask(lambda store: store.page(replace(query, cursor=first.next_cursor)))
+
+    @rule(
+        limit=st.integers(0, 4),
+        age_s=st.none() | st.sampled_from([0.0, 5.0, 60.0]),
+        count=st.none() | st.integers(0, 2),
+    )
+    def clean_up(self, limit: int, age_s: float | None, count: int | None) -> None:
+        kept = {status: KeptFor(age_s, count) for status in (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.SUCCEEDED)}
+        self.ask(lambda store: store.prunable(kept, limit))
+        self.ask(lambda store: store.finished(limit))
 
     @invariant()
     def same_queue_and_same_news(self) -> None:
@@ -119,12 +219,19 @@ class SideBySide(RuleBasedStateMachine):
         told = [storage.ears.events for storage in self.storages]
         assert told[0] == told[1]
 
-    def tick(self) -> None:
+    @property
+    def now_s(self) -> float:
+        return self.storages[0].clock.now_s
+
+    def end(self, status: JobStatus, **fields: Any) -> Ending:
+        return ending(status, finished_at_s=self.now_s, last_node_id="9", **fields)
+
+    def tick(self, later_s: float = 1.5) -> None:
         for storage in self.storages:
-            storage.clock.now_s += 1.5
+            storage.clock.now_s += later_s
 
 
 TestSideBySide = SideBySide.TestCase
 TestSideBySide.settings = settings(
-    max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=50, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 
@@ -22,7 +23,7 @@ def _walk(store, query: JobQuery) -> list[str]:
             return found
         assert len(page.jobs) == query.limit
         assert len(found) < 100, "the pages never end"
-        query = JobQuery(query.statuses, query.principal, page.next_cursor, query.limit)
+        query = replace(query, cursor=page.next_cursor)
 
 
 @pytest.fixture

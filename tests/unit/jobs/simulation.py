@@ -30,7 +30,7 @@ class Simulation:
         """A new job; ComfyUI's numbers grow, and so do these."""
         number = len(self.arrived)
         signature = repr(estimated_s)
-        self.ledger.set_mean_run_s([(signature, estimated_s)])
+        self.ledger.set_mean_run_s([(signature, estimated_s)], 0.0)
         new = NewJob(
             id=f"j{number}",
             principal=Principal(principal),

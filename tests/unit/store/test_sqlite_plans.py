@@ -1,4 +1,4 @@
-"""How SQLite answers the statements that every batch, poll and scrape asks: by the queue's own index, without a sort."""
+"""How SQLite answers the statements that every batch, poll, scrape and clean-up asks: by an index, without a sort."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ from contextlib import closing
 
 import pytest
 
-from expeditor.store.sqlite.statements import load_script, load_statements
+from expeditor.store.sqlite.migrations import migrate
+from expeditor.store.sqlite.statements import load_statements
 
+PAGE = {"before_seq": 9, "limit": 5, "held": None, "principal": None, "status": "failed", "cause": "POISON"}
+ENDED = {"status": "failed", "limit": 5, "before_s": 1.0, "count": 100, "finished_at_s": 1.0, "seq": 1}
 ASKED_ALL_THE_TIME = [
-    ("oldest_queued_at_s", {}, "USING COVERING INDEX jobs_line"),
     ("depth", {}, "USING COVERING INDEX jobs_unfinished"),
-    ("known_ids", {"ids": '["a"]'}, "USING COVERING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+    ("known_ids", {"ids": '["a"]', "marks": "[1]"}, "USING COVERING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+    ("known_ids", {"ids": '["a"]', "marks": "[1]"}, "SEARCH pruned USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("request_keys", {"asked": '[["a", "b"]]'}, "SEARCH found USING PRIMARY KEY (principal=? AND key=?)"),
     ("attempts", {"seqs": "[1]"}, "USING PRIMARY KEY (job_seq=?)"),
+    ("newest", PAGE, "SEARCH jobs USING INTEGER PRIMARY KEY (rowid<?)"),
+    ("newest_of_status", PAGE, "USING INDEX jobs_by_status (status=? AND seq<?)"),
+    ("newest_of_principal_and_status", PAGE, "USING INDEX jobs_by_principal (principal=? AND status=? AND seq<?)"),
+    ("newest_of_cause_and_status", PAGE, "USING INDEX jobs_by_cause (cause=? AND status=? AND seq<?)"),
+    ("newest_held", PAGE, "USING INDEX jobs_held (seq<?)"),
+    ("ended_before", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>? AND finished_at_s<?)"),
+    ("newest_beyond", ENDED, "USING COVERING INDEX jobs_by_end (status=? AND finished_at_s>?)"),
+    ("ended_up_to", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>? AND finished_at_s<?)"),
+    ("ended_last", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>?)"),
+    ("ended", {"ids": '["a"]'}, "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+    ("finished", {"seqs": "[1]"}, "SEARCH payloads USING INTEGER PRIMARY KEY (rowid=?)"),
 ]
 
 
 @pytest.mark.parametrize(("name", "values", "way"), ASKED_ALL_THE_TIME)
 def test_the_statement_uses_its_index_and_sorts_nothing(name, values, way):
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(load_script("schema"))
+        migrate(connection, 0)
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {load_statements()[name]}", values)]
     assert any(way in step for step in plan), plan
     assert not any("TEMP B-TREE" in step for step in plan), plan

@@ -1,0 +1,175 @@
+"""The verbs on jobs that wait: enqueue, redrive, reprioritise, hold, cancel, fail.
+
+Owns what each does to a ledger and which events it yields. A verb raises before its first change, so that a ledger
+without transactions is left as it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..jobs import transitions
+from ..jobs.errors import Conflict, InputInvalid, NotFound
+from ..jobs.events import JobEvent
+from ..jobs.model import Cause, Ending, Job, JobStatus, NewJob
+from .base import KEY_LIFE_S, Reprioritise
+from .done import Done
+from .due import DueTimes
+from .ledger import Ledger, StoredKey, estimate_s
+from .standing import Spot, Standing
+
+
+class Arrivals:
+    """See the module's docstring."""
+
+    def __init__(self, ledger: Ledger, standing: Standing, times: DueTimes) -> None:
+        """Touch nothing yet."""
+        self._ledger = ledger
+        self._standing = standing
+        self._times = times
+
+    def enqueue(self, new: NewJob) -> Done[Job]:
+        """See ``JobStore.enqueue``; ``InputInvalid`` for text that no UTF-8 can hold. An id that was pruned is known too."""
+        _refuse_broken_text(new)
+        ledger, name = self._ledger, new.principal.name
+        if ledger.job(new.id) is not None or ledger.was_pruned(new.id):
+            raise Conflict(f"The id {new.id} is known already.", details={"job_id": new.id})
+        now_s = self._times.now_s()
+        key = self._fresh_key(new, now_s)
+        estimated_s = estimate_s(ledger, new.signature)
+        spot = self._standing.arrive(new.id, name, new.priority, estimated_s, front=new.front)
+        job = _queued(new, ledger.next_seq(), now_s, spot, estimated_s)
+        ledger.add(job, new.payload)
+        if key is not None:
+            ledger.set_key(key)
+        return Done(job, (JobEvent.of(job, now_s),))
+
+    def redrive(self, job_id: str) -> Done[Job]:
+        """See ``JobStore.redrive``."""
+        now_s = self._times.now_s()
+        job, _ = transitions.reopen(known(self._ledger, job_id), now_s)
+        estimated_s = estimate_s(self._ledger, job.signature)
+        spot = self._standing.arrive(job.id, job.principal.name, job.priority, estimated_s, front=False)
+        job = replace(job, start_tag=spot.start_tag, score=spot.score, estimated_s=estimated_s)
+        self._ledger.save(job)
+        self._ledger.set_history(job, None)
+        return Done(job, (JobEvent.of(job, now_s),))
+
+    def cancel(self, job_id: str, cause: Cause) -> Done[Job]:
+        """See ``JobStore.cancel``."""
+        job = known(self._ledger, job_id)
+        waited = job.status is JobStatus.QUEUED
+        job, events = transitions.withdraw(_let_go(job), self._times.now_s(), cause)
+        if events:
+            self._ledger.save(job)
+        if waited:
+            self._standing.owe(job)
+        return Done(job, events)
+
+    def reprioritise(self, job_id: str, change: Reprioritise) -> Done[Job]:
+        """See ``JobStore.reprioritise``. The new level is charged as for a new arrival."""
+        job = waiting(self._ledger, job_id)
+        now_s = self._times.now_s()
+        if change.priority is not None:
+            job = self._standing.relevel(job, change.priority)
+        if change.front:
+            job = self._standing.to_front(job)
+        self._ledger.save(job)
+        return Done(job, (JobEvent.reprioritised(job, now_s),))
+
+    def fail_queued(self, job_id: str, ending: Ending) -> Done[Job]:
+        """See ``JobStore.fail_queued``."""
+        job = _let_go(waiting(self._ledger, job_id))
+        job, event = transitions.advance(
+            job, JobStatus.FAILED, ending.finished_at_s, cause=ending.cause, error=ending.error
+        )
+        self._ledger.save(job)
+        self._ledger.set_history(job, ending.history_json)
+        return Done(job, (event,))
+
+    def hold(self, job_id: str, held: bool) -> Done[Job]:
+        """See ``JobStore.hold``."""
+        job = waiting(self._ledger, job_id)
+        if job.held == held:
+            return Done(job)
+        job = replace(job, held=held)
+        self._ledger.save(job)
+        return Done(job, (JobEvent.hold(job, self._times.now_s()),))
+
+    def _fresh_key(self, new: NewJob, now_s: float) -> StoredKey | None:
+        """The request key to store with the job; ``Conflict`` if it stands for another."""
+        asked = new.request_key
+        if asked is None:
+            return None
+        stored = self._ledger.keyed(new.principal.name, asked.key)
+        if stored is not None and now_s - stored.created_at_s <= KEY_LIFE_S:
+            raise Conflict(
+                f"The request key stands for job {stored.job_id} already.",
+                details={"job_id": stored.job_id, "key": asked.key},
+            )
+        return StoredKey(new.principal.name, asked.key, asked.fingerprint, new.id, now_s)
+
+
+def known(ledger: Ledger, job_id: str) -> Job:
+    """A job; ``NotFound`` when there is none."""
+    job = ledger.job(job_id)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.", details={"job_id": job_id})
+    return job
+
+
+def waiting(ledger: Ledger, job_id: str) -> Job:
+    """A queued job; ``Conflict`` with the status when it does not wait."""
+    job = known(ledger, job_id)
+    if job.status is not JobStatus.QUEUED:
+        raise Conflict(
+            f"Job {job_id} is {job.status.value} and does not wait.",
+            details={"job_id": job_id, "status": job.status.value},
+        )
+    return job
+
+
+def _let_go(job: Job) -> Job:
+    """A job that is about to leave the line: only queued jobs are held."""
+    return replace(job, held=False) if job.held else job
+
+
+def _queued(new: NewJob, seq: int, now_s: float, spot: Spot, estimated_s_: float) -> Job:
+    return Job(
+        id=new.id,
+        principal=new.principal,
+        priority=new.priority,
+        source=new.source,
+        status=JobStatus.QUEUED,
+        created_at_s=new.created_at_s,
+        queued_at_s=now_s,
+        number=float(new.number),
+        seq=seq,
+        start_tag=spot.start_tag,
+        score=spot.score,
+        estimated_s=estimated_s_,
+        signature=new.signature,
+        client_id=new.client_id,
+        metadata=new.metadata,
+        node_count=new.node_count,
+        prompt_length=new.prompt_length,
+        needs_secret=new.needs_secret,
+        not_before_s=new.not_before_s,
+        expires_at_s=new.expires_at_s,
+        max_attempts=new.max_attempts,
+        models=tuple(new.models),
+    )
+
+
+def _refuse_broken_text(new: NewJob) -> None:
+    payload, key = new.payload, new.request_key
+    texts = [new.id, new.principal.name, new.signature, new.client_id or ""]
+    texts += [payload.prompt_json, payload.extra_json, payload.outputs_json]
+    if key is not None:
+        texts += [key.key, key.fingerprint]
+    try:
+        for text in texts:
+            if not text.isascii():
+                text.encode("utf-8")
+    except UnicodeEncodeError as fault:
+        raise InputInvalid("The request holds half a surrogate pair, which no UTF-8 text can hold.") from fault

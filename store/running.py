@@ -1,0 +1,141 @@
+"""The verbs on jobs that run: claim, finish, retry, rerun, and the word that this process is asked to stop.
+
+Owns what each does to a ledger, fencing by attempt, affinity's memory and what is learned. A verb raises before its first
+change, so that a ledger without transactions is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+
+from ..jobs import affinity, transitions
+from ..jobs.affinity import AffinityPolicy, InLine
+from ..jobs.errors import Conflict
+from ..jobs.estimate import next_mean
+from ..jobs.events import JobEvent
+from ..jobs.model import Cause, Claim, Ending, Job, JobStatus
+from ..jobs.ordering import OrderPolicy
+from .arrivals import known
+from .done import Done
+from .due import DueTimes
+from .ledger import ALL_SIGNATURES, Ledger
+from .standing import Standing
+
+
+class Choosing:
+    """Who of the line is next, with ``jobs.affinity``; remembers who was passed over, in memory only."""
+
+    def __init__(self, ledger: Ledger, policy: AffinityPolicy, order: OrderPolicy) -> None:
+        """Touch nothing yet."""
+        self._ledger = ledger
+        self._policy = policy
+        self._order = order
+        self._passed_over_s: dict[str, float] = {}
+
+    def next(self, resident: AbstractSet[str]) -> Job | None:
+        """The job to claim, or None when none can be."""
+        head = next(iter(self._ledger.first(1)), None)
+        if head is None or not resident or self._policy.slack_s <= 0 or resident >= set(head.models):
+            return head
+        line = self._ledger.first(affinity.DEPTH)
+        seen = [InLine.of(job, frozenset(job.models), self._order) for job in line]
+        choice = affinity.choose(seen, resident, self._passed_over_s, self._policy)
+        if choice.passed_over_s:
+            self._remember({**self._passed_over_s, **choice.passed_over_s})
+        return next(job for job in line if job.id == choice.job_id)
+
+    def _remember(self, passed_over_s: dict[str, float]) -> None:
+        before = self._passed_over_s
+        self._ledger.on_undo(lambda: setattr(self, "_passed_over_s", before))
+        self._passed_over_s = {job_id: s for job_id, s in passed_over_s.items() if self._ledger.waits(job_id)}
+
+
+class Running:
+    """See the module's docstring. ``boot_id`` names this process's life in the attempts that it opens."""
+
+    def __init__(self, ledger: Ledger, standing: Standing, times: DueTimes, choosing: Choosing, boot_id: str) -> None:
+        """Touch nothing yet."""
+        self._ledger = ledger
+        self._standing = standing
+        self._times = times
+        self._choosing = choosing
+        self._boot_id = boot_id
+
+    def claim(self, resident: AbstractSet[str] = frozenset()) -> Done[Claim | None]:
+        """See ``JobStore.claim``. Ends in the same commit what has expired."""
+        now_s = self._times.now_s()
+        _, expired = self._times.expire(now_s)
+        chosen = None if self._ledger.paused() else self._choosing.next(resident)
+        if chosen is None:
+            return Done(None, expired)
+        payload = self._ledger.payload(chosen.id)
+        assert payload is not None, "a job is stored together with its payload"
+        job, event = transitions.start(chosen, now_s, self._boot_id)
+        self._ledger.save(job)
+        self._standing.claimed(job)
+        return Done(Claim(job, payload, job.attempt), (*expired, event))
+
+    def finish(self, job_id: str, attempt: int, ending: Ending) -> Done[Job]:
+        """See ``JobStore.finish``."""
+        job, events = transitions.settle(self._current(job_id, attempt), ending)
+        self._save_ended(job, ending)
+        if job.status is JobStatus.SUCCEEDED and not job.cached:
+            self._learn(job.signature, ending.run_s)
+        return Done(job, events)
+
+    def retry(self, job_id: str, attempt: int, ending: Ending, not_before_s: float | None) -> Done[Job]:
+        """See ``JobStore.retry``."""
+        job, events = transitions.retry(self._current(job_id, attempt), ending, not_before_s)
+        if job.status is not JobStatus.QUEUED:
+            self._save_ended(job, ending)
+            return Done(job, events)
+        self._times.now_s()
+        job = self._standing.behind_if_suspect(job)
+        self._ledger.save(job)
+        return Done(job, _showing(job, events))
+
+    def rerun(self, job_id: str, attempt: int, ending: Ending) -> Done[Job]:
+        """See ``JobStore.rerun``."""
+        job, events = transitions.retry(self._current(job_id, attempt), ending, None)
+        if job.status is not JobStatus.QUEUED:
+            self._save_ended(job, ending)
+            return Done(job, events)
+        job, started = transitions.start(job, self._times.now_s(), self._boot_id)
+        self._ledger.save(job)
+        return Done(job, (*events, started))
+
+    def stopping(self) -> Done[int]:
+        """See ``JobStore.stopping``."""
+        marked = 0
+        for job in self._ledger.on_machine():
+            last = job.attempts[-1]
+            if last.outcome is None and last.boot_id == self._boot_id:
+                marked += 1
+                if last.cause is not Cause.INTERRUPTED:
+                    attempts = (*job.attempts[:-1], replace(last, cause=Cause.INTERRUPTED))
+                    self._ledger.save(replace(job, attempts=attempts))
+        return Done(marked)
+
+    def _current(self, job_id: str, attempt: int) -> Job:
+        job = known(self._ledger, job_id)
+        if not job.attempts or job.attempts[-1].outcome is not None or job.attempt != attempt:
+            raise Conflict(
+                f"Attempt {attempt} of job {job_id} is not its current one; its late result is refused.",
+                details={"job_id": job_id, "status": job.status.value, "attempt": attempt},
+            )
+        return job
+
+    def _save_ended(self, job: Job, ending: Ending) -> None:
+        self._ledger.save(job)
+        self._ledger.set_history(job, ending.history_json)
+
+    def _learn(self, signature: str, run_s: float) -> None:
+        names = dict.fromkeys((signature, ALL_SIGNATURES))
+        means = [(name, next_mean(self._ledger.mean_run_s(name), run_s)) for name in names]
+        self._ledger.set_mean_run_s(means, self._times.now_s())
+
+
+def _showing(job: Job, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:
+    """The events with the last one's job as it is stored."""
+    return (*events[:-1], replace(events[-1], job=job))

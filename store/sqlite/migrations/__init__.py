@@ -1,0 +1,22 @@
+"""The versions of the database, each a script that makes it of the one before.
+
+Owns their order. A script is one transaction that sets ``user_version``: a process that dies in the middle leaves the
+version before whole. Scripts that were released never change.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from ..statements import load_script
+
+SCRIPTS = ("0001_queue", "0002_scheduler")
+
+SCHEMA_VERSION = len(SCRIPTS)
+"""What this version of Expeditor writes."""
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a database of ``version`` (0: a new file) to ``SCHEMA_VERSION``."""
+    for script in SCRIPTS[version:]:
+        connection.executescript(load_script(f"migrations/{script}"))

@@ -1,0 +1,89 @@
+"""The verbs that keep a queue in order: pause, tick, probe, prune, forget, and recovery after a start.
+
+Owns what each does to a ledger and which events it yields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from ..jobs import transitions
+from ..jobs.events import JobEvent
+from ..jobs.model import Job, JobStatus
+from .base import MAX_DEATHS, Recovered, RecoveryMode, RecoveryRule, Ticked
+from .done import Done
+from .due import DueTimes
+from .ledger import Ledger
+from .standing import Standing
+
+MEANS_MAX = 10_000
+"""How many learned run times ``forget`` leaves."""
+
+
+class Upkeep:
+    """See the module's docstring. ``boot_id`` tells this process's attempts from those of earlier ones."""
+
+    def __init__(self, ledger: Ledger, standing: Standing, times: DueTimes, boot_id: str) -> None:
+        """Touch nothing yet."""
+        self._ledger = ledger
+        self._standing = standing
+        self._times = times
+        self._boot_id = boot_id
+
+    def pause(self, paused: bool) -> Done[None]:
+        """See ``JobStore.pause``."""
+        if self._ledger.paused() != paused:
+            self._ledger.set_paused(paused)
+        return Done(None)
+
+    def tick(self) -> Done[Ticked]:
+        """See ``JobStore.tick``."""
+        jobs, events = self._times.expire(self._times.now_s())
+        return Done(Ticked(jobs, self._times.take_became_due()), events)
+
+    def probe(self) -> Done[None]:
+        """See ``JobStore.probe``."""
+        self._ledger.touch()
+        return Done(None)
+
+    def prune(self, job_ids: Sequence[str]) -> Done[int]:
+        """See ``JobStore.prune``."""
+        now_s = self._times.now_s()
+        jobs = self._ledger.ended(tuple(dict.fromkeys(job_ids)))
+        for job in jobs:
+            self._ledger.prune(job, now_s)
+        return Done(len(jobs))
+
+    def forget(self, keys_before_s: float, pruned_before_s: float) -> Done[None]:
+        """See ``JobStore.forget``. Learned run times are kept for the latest ``MEANS_MAX`` signatures."""
+        now_s = self._times.now_s()
+        self._ledger.forget(min(keys_before_s, now_s), min(pruned_before_s, now_s), MEANS_MAX)
+        return Done(None)
+
+    def recover(self, rule: RecoveryRule) -> Done[Recovered]:
+        """See ``JobStore.recover``."""
+        now_s = self._times.now_s()
+        if rule.mode is RecoveryMode.PAUSED:
+            self.pause(True)
+        settled = [self._recovered(job, now_s, rule) for job in self._ledger.on_machine() if self._is_left_over(job)]
+        for job, _ in settled:
+            self._ledger.save(job)
+        ends = [job.status for job, _ in settled]
+        recovered = Recovered(
+            waiting=tuple((job, payload) for job in self._ledger.queued() if (payload := self._ledger.payload(job.id))),
+            requeued=ends.count(JobStatus.QUEUED),
+            failed=ends.count(JobStatus.FAILED),
+        )
+        return Done(recovered, tuple(event for _, events in settled for event in events))
+
+    def _is_left_over(self, job: Job) -> bool:
+        return job.status is JobStatus.RETRYING or not job.attempts or job.attempts[-1].boot_id != self._boot_id
+
+    def _recovered(self, job: Job, now_s: float, rule: RecoveryRule) -> tuple[Job, tuple[JobEvent, ...]]:
+        rerun = rule.mode is not RecoveryMode.RESUME_EXCEPT_RUNNING
+        seen = rule.seen.get((job.id, job.attempt))
+        job, events = transitions.recover(job, now_s, MAX_DEATHS, rerun=rerun, seen=seen)
+        if job.status is JobStatus.QUEUED:
+            job = self._standing.behind_if_suspect(job)
+        return job, (*events[:-1], replace(events[-1], job=job))
