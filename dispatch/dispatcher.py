@@ -1,10 +1,8 @@
-"""From the line to the machine: claim, and settle what was claimed.
+"""From the line to the machine: claim, settle what was claimed, and try again what failed.
 
-Runs on ComfyUI's worker thread. Owns when a claim is tried and that no ending is lost while the store is away: an ending
-that cannot be committed is kept and committed before the next claim, so nothing runs on top of an unsettled job (a crash
-in between means the job runs again: at least once, one finishing attempt). A verb whose answer did not come in time may
-still take effect: its future is kept and waited for again, never asked twice. Does not own the order (``store``) nor how
-a run is judged (``verdict``).
+Runs on ComfyUI's worker thread. Owns when a claim is tried and what becomes of a run: its end, another attempt at once
+(``again_now``) or its return into the queue. Does not own the order (``store``), how a run is judged (``verdict``), what
+follows a failure (``retrying``), nor that nothing is lost while the store is away (``debts``).
 """
 
 from __future__ import annotations
@@ -12,35 +10,50 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
-from ..jobs.errors import Conflict, ExpeditorError, NotFound, StoreUnavailable
+from ..jobs.causes import CauseTable
+from ..jobs.errors import ExpeditorError, StoreUnavailable
 from ..jobs.model import Cause, Claim, Ending, Job, JobError, JobStatus
 from ..jobs.settled import Settled
+from ..jobs.transitions import is_terminal
 from ..store.base import JobStore, Recovered, RecoveryRule
-from .ports import OutputFiles, RunObserver
+from .debts import Debt, Debts
+from .ports import NoneResident, OutputFiles, Resident, RunObserver
+from .retrying import AgainLater, AgainNow, Decision, Last, RetryPolicy, decide
 from .runs import RunTable
 from .stall import RunSigns
-from .verdict import RunReport, judge, stall_error
+from .verdict import RunFacts, RunReport, judge, stall_error
 
 log = logging.getLogger("expeditor.dispatch")
 Clock = Callable[[], float]
-_T = TypeVar("_T")
+Messages = Sequence[tuple[str, Mapping[str, Any]]]
 _SECRET_LOST = "The job needs a partner key that was sent with it; keys are never stored and the server restarted. Submit it again."
 
 
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """How failures are told apart and what follows them; ``rng`` gives evenly spread numbers from 0 to 1."""
+
+    causes: CauseTable
+    policy: RetryPolicy
+    rng: Callable[[], float]
+
+
 @dataclass(slots=True)
-class _Unsettled:
-    job_id: str
-    attempt: int
-    ending: Ending
-    asked: Future[Job] | None = None
+class _OnMachine:
+    """A job that runs here. ``rerun``: another attempt was asked for, and the store's answer is still out."""
+
+    job: Job
+    classes: Mapping[str, str]
+    rerun: Future[Job] | None = None
 
 
 class Dispatcher:
-    """One machine's dispatcher. ``claim`` and ``finish`` are called by one thread at a time."""
+    """One machine's dispatcher. All is called by one thread at a time, ComfyUI's worker; ``recover`` before it starts,
+    ``abandon`` when the worker is stuck or dead."""
 
     def __init__(
         self,
@@ -49,28 +62,29 @@ class Dispatcher:
         runs: RunTable,
         files: OutputFiles,
         observer: RunObserver,
+        retries: RetryRules,
         clock: Clock,
         monotonic: Clock,
         deadline_s: float,
+        resident: Resident | None = None,
     ) -> None:
         """``deadline_s`` bounds every wait for the store; ``clock`` tells times, ``monotonic`` measures gaps."""
         self._store = store
         self._runs = runs
         self._files = files
         self._observer = observer
+        self._retries = retries
         self._clock = clock
         self._monotonic = monotonic
-        self._deadline_s = deadline_s
-        self._attempts: dict[str, int] = {}  # of the jobs that run here, by job id
-        self._unsettled: list[_Unsettled] = []
-        self._settled_late: list[str] = []  # that the host has not heard of
+        self._resident = resident or NoneResident()
+        self._debts = Debts(store, deadline_s)
+        self._on_machine: dict[str, _OnMachine] = {}
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
 
     def recover(self, rule: RecoveryRule = RecoveryRule()) -> Recovered:  # noqa: B008 - a frozen value
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``."""
-        del rule
-        recovered = self._wait(self._store.recover())
+        recovered = self._debts.wait(self._store.recover(rule))
         kept: list[Any] = []
         for job, payload in recovered.waiting:
             if job.needs_secret:
@@ -81,12 +95,12 @@ class Dispatcher:
 
     def owes(self) -> bool:
         """Whether something asked of the store is still open: ``claim`` has work to do even if nothing waits."""
-        return bool(self._unsettled) or self._asked is not None
+        return bool(self._debts) or self._asked is not None
 
     def claim(self) -> Claim | None:
         """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away, else nothing."""
         try:
-            self._settle_leftovers()
+            self._debts.pay()
             claim = self._next()
         except StoreUnavailable:
             raise
@@ -96,49 +110,58 @@ class Dispatcher:
         if claim is None:
             return None
         self._tell_gap(claim)
-        self._attempts[claim.job.id] = claim.attempt
-        classes = node_classes(claim.payload.prompt_json)
-        self._runs.begin(claim.job.id, classes, claim.job.estimated_s, claim.attempt)
+        self._begin(claim.job, node_classes(claim.payload.prompt_json))
         return claim
+
+    def again_now(self, job_id: str, succeeded: bool, messages: Messages, outputs: Mapping[str, Any]) -> bool:
+        """Whether the run that has just failed runs again at once: then its next attempt is committed. Never raises.
+
+        False leaves the run to ``finish``, which is then called with the same facts. A store that answers too late gives
+        False too: ``finish`` puts the job back, and should the attempt have been opened, it is closed as one that counts for
+        nothing.
+        """
+        here = self._on_machine.get(job_id)
+        if here is None or here.rerun is not None:
+            return False
+        facts = self._runs.look(job_id, self._clock())
+        ending = self._judged(job_id, RunReport(succeeded, messages, outputs), facts)
+        if not isinstance(self._decide(here.job, ending, facts), AgainNow):
+            return False
+        here.rerun = self._store.rerun(job_id, here.job.attempt, ending)
+        try:
+            job = self._debts.wait(here.rerun)
+        except ExpeditorError as error:
+            extra = {"event": "rerun.refused", "job_id": job_id, "code": error.code}
+            log.warning("A job cannot run again at once: %s", error.message, extra=extra)
+            return False
+        if is_terminal(job.status):
+            return False
+        self._runs.end(job_id, ending.finished_at_s)
+        self._begin(job, here.classes)
+        return True
 
     def finish(
         self,
         job_id: str,
         succeeded: bool,
-        messages: Sequence[tuple[str, Mapping[str, Any]]],
+        messages: Messages,
         outputs: Mapping[str, Any],
         history_json: str | None = None,
     ) -> Settled:
-        """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim."""
+        """Settle the run of ``job_id``. Never raises: what cannot be committed now is committed before the next claim.
+
+        A job is put back in the same process only, so one that came with a partner key keeps it: the host lists the item
+        that it has, key included, again.
+        """
         facts = self._runs.end(job_id, self._clock())
-        try:
-            ending = self._sized(judge(RunReport(succeeded=succeeded, messages=messages, outputs=outputs), facts))
-        except Exception as error:  # noqa: BLE001 - nodes hand over objects of their own, which may fail in any way
-            log.warning("What a run left behind cannot be read", exc_info=True, extra={"job_id": job_id})
-            fault = JobError(
-                Cause.NODE_ERROR.value, f"What the run left behind cannot be read ({type(error).__name__})."
-            )
-            ending = Ending(JobStatus.FAILED, facts.finished_at_s, facts.run_s, cause=Cause.NODE_ERROR, error=fault)
-        return self._settle(job_id, replace(ending, history_json=history_json))
-
-    def again_now(
-        self,
-        job_id: str,
-        succeeded: bool,
-        messages: Sequence[tuple[str, Mapping[str, Any]]],
-        outputs: Mapping[str, Any],
-    ) -> bool:
-        """Whether the run that has just failed runs again at once. Never raises."""
-        del job_id, succeeded, messages, outputs
-        return False
-
-    def settled(self) -> list[str]:
-        """The jobs whose end was owed and is over now, each told once."""
-        settled, self._settled_late = self._settled_late, []
-        return settled
+        ending = self._sized(job_id, self._judged(job_id, RunReport(succeeded, messages, outputs), facts))
+        return self._settle(job_id, replace(ending, history_json=history_json), facts)
 
     def refuse(self, job_id: str, error: JobError) -> Settled:
-        """Settle a claimed job that could not be started as failed; ``error.code`` names the cause. Never raises."""
+        """Settle a claimed job that could not be started as failed; ``error.code`` names the cause. Never raises.
+
+        Never tried again.
+        """
         facts = self._runs.end(job_id, self._clock())
         ending = Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause(error.code), error=error)
         return self._settle(job_id, ending)
@@ -150,19 +173,36 @@ class Dispatcher:
 
     def abandon(self, run: RunSigns) -> bool:
         """See ``watchdog.Abandoning``: for a process that is about to end itself. Called by the watchdog's thread."""
-        if run.job_id in self._attempts:
+        if run.job_id in self._on_machine:
             facts = self._runs.end(run.job_id, self._clock())
             error = stall_error(run.node_id, run.class_type)
             ending = Ending(
                 JobStatus.FAILED, facts.finished_at_s, facts.run_s, Cause.STALLED, error, last_node_id=run.node_id
             )
-            self._settle(run.job_id, ending)
-            return not self._unsettled
+            self._settle(run.job_id, ending, facts)
+            return not self._debts
         try:
-            self._settle_leftovers()
+            self._debts.pay()
         except StoreUnavailable:
             return False
         return True
+
+    def settled(self) -> list[str]:
+        """The jobs that ended since this was asked last without ``finish`` and its like having said ``ENDED``."""
+        return self._debts.ended()
+
+    def give_up(self, job_id: str, cause: Cause, message: str) -> None:
+        """Fail a waiting job that can never run. Never raises; waits for the commit."""
+        error = JobError(code=cause.value, message=message)
+        ending = Ending(JobStatus.FAILED, self._clock(), 0.0, cause=cause, error=error)
+        try:
+            self._debts.wait(self._store.fail_queued(job_id, ending))
+        except ExpeditorError as refused:
+            log.warning("Could not fail a job that cannot run: %s", refused.message, extra={"job_id": job_id})
+
+    def _begin(self, job: Job, classes: Mapping[str, str]) -> None:
+        self._on_machine[job.id] = _OnMachine(job, classes)
+        self._runs.begin(job.id, classes, job.estimated_s, job.attempt)
 
     def _tell_gap(self, claim: Claim) -> None:
         freed, self._freed = self._freed, None
@@ -170,76 +210,64 @@ class Dispatcher:
             self._observer.gap(self._monotonic() - freed[1])
 
     def _next(self) -> Claim | None:
-        asked = self._asked = self._asked or self._store.claim()
-        self._await(asked)
+        asked = self._asked = self._asked or self._store.claim(self._resident.models())
+        self._debts.wait_done(asked)
         self._asked = None
         return asked.result()
 
-    def _sized(self, ending: Ending) -> Ending:
-        size_bytes = self._files.size_bytes
-        sized = (replace(one, size_bytes=size_bytes(one.folder, one.subfolder, one.name)) for one in ending.outputs)
-        return replace(ending, outputs=tuple(sized))
+    def _judged(self, job_id: str, report: RunReport, facts: RunFacts) -> Ending:
+        try:
+            return judge(report, facts, self._retries.causes)
+        except Exception as error:  # noqa: BLE001 - nodes hand over objects of their own, which may fail in any way
+            return _unreadable(job_id, facts.finished_at_s, facts.run_s, error)
 
-    def _settle(self, job_id: str, ending: Ending) -> Settled:
-        attempt = self._attempts.pop(job_id, None)
-        if attempt is None:
+    def _sized(self, job_id: str, ending: Ending) -> Ending:
+        size_bytes = self._files.size_bytes
+        try:
+            sized = (replace(one, size_bytes=size_bytes(one.folder, one.subfolder, one.name)) for one in ending.outputs)
+            return replace(ending, outputs=tuple(sized))
+        except Exception as error:  # noqa: BLE001 - as above
+            return _unreadable(job_id, ending.finished_at_s, ending.run_s, error)
+
+    def _decide(self, job: Job, ending: Ending, facts: RunFacts) -> Decision:
+        if facts.cancel_wanted:
+            return Last()
+        return decide(job, ending, self._retries.policy, self._retries.rng)
+
+    def _settle(self, job_id: str, ending: Ending, facts: RunFacts | None = None) -> Settled:
+        """Without ``facts`` the job never ran, and is not tried again."""
+        here = self._on_machine.pop(job_id, None)
+        if here is None:
             log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
             return Settled.ENDED
+        decision = Last() if facts is None else self._decide(here.job, ending, facts)
+        debt = Debt(
+            job_id,
+            here.job.attempt,
+            ending,
+            put_back=not isinstance(decision, Last),
+            not_before_s=decision.not_before_s if isinstance(decision, AgainLater) else None,
+            rerun=here.rerun,
+        )
         self._freed = (self._clock(), self._monotonic())
-        self._unsettled.append(_Unsettled(job_id, attempt, ending))
+        self._debts.add(debt)
         try:
-            self._settle_leftovers()
+            self._debts.pay()
         except StoreUnavailable as error:
             log.warning(
-                "The end of a job could not be stored yet; it is stored before the next job starts: %s",
+                "The end of a run could not be stored yet; it is stored before the next job starts: %s",
                 error.message,
                 extra={"event": "store.unavailable", "job_id": job_id, "code": error.code},
             )
-            return Settled.OWED
-        self._settled_late.remove(job_id)
-        return Settled.ENDED
+            return Settled.AGAIN if debt.put_back else Settled.OWED
+        return Settled.ENDED if self._debts.take_ended(job_id) else Settled.AGAIN
 
-    def _settle_leftovers(self) -> None:
-        while self._unsettled:
-            left = self._unsettled[0]
-            left.asked = left.asked or self._store.finish(left.job_id, left.attempt, left.ending)
-            self._await(left.asked)
-            asked, left.asked = left.asked, None
-            error = asked.exception()
-            if isinstance(error, StoreUnavailable):
-                raise error
-            if isinstance(error, (Conflict, NotFound)):
-                log.warning(
-                    "A late result was refused: %s",
-                    error.message,
-                    extra={"event": "result.refused", "job_id": left.job_id},
-                )
-            elif error is not None:
-                # Trying for ever would stop the queue; the start after this process recovers the job.
-                log.error(
-                    "The end of a job cannot be stored: %s",
-                    error,
-                    extra={"event": "result.lost", "job_id": left.job_id},
-                )
-            self._settled_late.append(self._unsettled.pop(0).job_id)
 
-    def give_up(self, job_id: str, cause: Cause, message: str) -> None:
-        """Fail a waiting job that can never run. Never raises; waits for the commit."""
-        error = JobError(code=cause.value, message=message)
-        ending = Ending(JobStatus.FAILED, self._clock(), 0.0, cause=cause, error=error)
-        try:
-            self._wait(self._store.fail_queued(job_id, ending))
-        except ExpeditorError as refused:
-            log.warning("Could not fail a job that cannot run: %s", refused.message, extra={"job_id": job_id})
-
-    def _wait(self, future: Future[_T]) -> _T:
-        self._await(future)
-        return future.result()
-
-    def _await(self, future: Future[Any]) -> None:
-        # Not ``result(timeout)``: whether *this* wait ran out must be told apart from a future that is done a moment later.
-        if not wait([future], self._deadline_s).done:
-            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.")
+def _unreadable(job_id: str, finished_at_s: float, run_s: float, error: Exception) -> Ending:
+    log.warning("What a run left behind cannot be read", exc_info=error, extra={"job_id": job_id})
+    text = f"What the run left behind cannot be read ({type(error).__name__})."
+    fault = JobError(Cause.NODE_ERROR.value, text)
+    return Ending(JobStatus.FAILED, finished_at_s, run_s, cause=Cause.NODE_ERROR, error=fault)
 
 
 def node_classes(prompt_json: str) -> dict[str, str]:

@@ -43,3 +43,19 @@ class RunRecorder(Protocol):
     def began(self, job_id: str, attempt: int, node_id: str | None, class_type: str | None) -> None:
         """An attempt began (no node), or one of its nodes did."""
         ...
+
+
+class Resident(Protocol):
+    """What this machine has in memory."""
+
+    def models(self) -> frozenset[str]:
+        """The model files that are loaded now, named as jobs name them. Must be quick and never raise."""
+        ...
+
+
+class NoneResident:
+    """Fits ``Resident`` where nobody looks."""
+
+    def models(self) -> frozenset[str]:
+        """None at all."""
+        return frozenset()

@@ -26,9 +26,9 @@ EARLY_WISHES = 1_000
 @dataclass(slots=True)
 class _Run:
     classes: Mapping[str, str]
+    attempt: int
     started_s: float
     heard_s: float
-    attempt: int = 0
     estimated_s: float = 0.0
     stalled_s: float | None = None
     cancel_wanted: bool = False
@@ -53,17 +53,17 @@ class RunTable:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
-        self._early: deque[str] = deque(maxlen=EARLY_WISHES)
+        self._early: deque[tuple[str, int]] = deque(maxlen=EARLY_WISHES)
 
-    def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float, attempt: int = 0) -> None:
-        """Attempt ``attempt`` of a job was claimed; ``classes`` maps its node ids to class types."""
+    def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float, attempt: int) -> None:
+        """An attempt of a job was opened here; ``classes`` maps the job's node ids to class types."""
         if self._recorder is not None:
             self._recorder.began(job_id, attempt, None, None)
         with self._lock:
             now_s = self._monotonic()
-            run = _Run(classes=classes, started_s=now_s, heard_s=now_s, attempt=attempt, estimated_s=estimated_s)
-            if job_id in self._early:
-                self._early.remove(job_id)  # this run's alone: another attempt of the job is another matter
+            run = _Run(classes=classes, attempt=attempt, started_s=now_s, heard_s=now_s, estimated_s=estimated_s)
+            if (job_id, attempt) in self._early:
+                self._early.remove((job_id, attempt))
                 run.cancel_wanted = True
             self._runs[job_id] = run
 
@@ -71,17 +71,27 @@ class RunTable:
         """The run is over: its facts. An unknown job gives empty facts."""
         with self._lock:
             run = self._runs.pop(job_id, None)
+        if run is not None:
+            self._close_node(run, self._monotonic())
+            self._observer.nodes_cached(len(run.cached), len(run.executed))
+        return self._facts(run, finished_at_s)
+
+    def look(self, job_id: str, now_s: float) -> RunFacts:
+        """The facts of a run as they would be if it ended now (``now_s`` by the clock); it goes on."""
+        with self._lock:
+            run = self._runs.get(job_id)
+        return self._facts(run, now_s)
+
+    def _facts(self, run: _Run | None, finished_at_s: float) -> RunFacts:
         if run is None:
             return RunFacts(finished_at_s=finished_at_s, run_s=0.0, nodes_executed=None, last_node_id=None)
-        now_s = self._monotonic()
-        self._close_node(run, now_s)
-        self._observer.nodes_cached(len(run.cached), len(run.executed))
         return RunFacts(
             finished_at_s=finished_at_s,
-            run_s=now_s - run.started_s,
+            run_s=self._monotonic() - run.started_s,
             nodes_executed=len(run.executed) if run.heard else None,
             last_node_id=run.node_id,
             stalled=run.stalled_s is not None,
+            cancel_wanted=run.cancel_wanted,
         )
 
     def signal(self, event: str, fields: Mapping[str, Any]) -> None:
@@ -95,26 +105,29 @@ class RunTable:
             if run is None:
                 return
             run.heard, run.heard_s = True, self._monotonic()
-            cancel = run.cancel_wanted
+            stop = run.cancel_wanted or run.stalled_s is not None
             if event == "execution_cached":
                 run.cached = frozenset(str(node) for node in fields.get("nodes") or ())
             elif event == "progress_state":
                 run.nodes = _node_states(fields.get("nodes"))
         if event == "executing":
             self._node_begins(str(job_id), run, fields)
-        if cancel:
+        if stop:
             self._interrupter.interrupt(str(job_id))
 
-    def interrupt(self, job_id: str) -> None:
-        """Stop a run: now, and again at each of its signals until it ends (ComfyUI clears its flag at the start of a run).
+    def interrupt(self, job_id: str, attempt: int) -> None:
+        """Stop an attempt: now, and again at each of its signals until it ends (ComfyUI clears its flag at the start of a run).
 
-        The wish may come between the store's claim and ``begin``: it is kept for a job that does not run here yet.
+        The wish may come between the attempt's commit in the store and its ``begin``: it is kept for then. A wish for an
+        attempt that is over is nothing: a job whose cancel was asked for opens no further attempt (the store's rule).
         """
         with self._lock:
             run = self._runs.get(job_id)
-            if run is None:
-                if job_id not in self._early:
-                    self._early.append(job_id)
+            if run is None or run.attempt < attempt:
+                if (job_id, attempt) not in self._early:
+                    self._early.append((job_id, attempt))
+                return
+            if run.attempt > attempt:
                 return
             run.cancel_wanted = True
         self._interrupter.interrupt(job_id)
@@ -166,7 +179,6 @@ class RunTable:
             if run is None:
                 return
             run.stalled_s = self._monotonic()
-            run.cancel_wanted = True
         self._interrupter.interrupt(job_id)
 
     def _all_alive(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+from ..jobs.causes import CauseTable
 from ..jobs.model import Cause, Ending, JobError, JobStatus, Output
 
 _KIND_BY_PREFIX = {"image": "image", "video": "video", "audio": "audio", "text": "text"}
@@ -49,7 +50,7 @@ class RunReport:
 class RunFacts:
     """What we saw of the run ourselves. ``nodes_executed`` is None when nothing of it was heard (the observer is off).
 
-    ``stalled``: it was interrupted by the watchdog, for its silence.
+    ``stalled``: it was interrupted by the watchdog, for its silence. ``cancel_wanted``: somebody asked for its end through us.
     """
 
     finished_at_s: float
@@ -57,9 +58,10 @@ class RunFacts:
     nodes_executed: int | None
     last_node_id: str | None
     stalled: bool = False
+    cancel_wanted: bool = False
 
 
-def judge(report: RunReport, facts: RunFacts) -> Ending:
+def judge(report: RunReport, facts: RunFacts, causes: CauseTable) -> Ending:
     """The ending of the attempt; outputs have no sizes yet."""
     events = _by_name(report.messages)
     cached = facts.nodes_executed == 0 and "execution_cached" in events
@@ -88,7 +90,9 @@ def judge(report: RunReport, facts: RunFacts) -> Ending:
     if "execution_success" in events or (report.succeeded and "execution_error" not in events):
         return ending(JobStatus.SUCCEEDED)
     fields = events.get("execution_error", {})
-    cause = cause_of(str(fields.get("exception_type", "")))
+    cause = causes.cause_of(str(fields.get("exception_type", "")), str(fields.get("exception_message", "")))
+    if cause is Cause.INTERRUPTED:  # a node that turns an interruption into an error of its own
+        return ending(JobStatus.CANCELED, cause)
     return ending(JobStatus.FAILED, cause, error_of(cause, fields))
 
 
@@ -101,13 +105,6 @@ def _by_name(messages: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
             if isinstance(event, str):
                 events[event] = cast("Mapping[str, Any]", fields) if isinstance(fields, Mapping) else {}
     return events
-
-
-def cause_of(exception_type: str) -> Cause:
-    """The cause that an exception's type stands for."""
-    if exception_type.rsplit(".", 1)[-1] == "OutOfMemoryError":
-        return Cause.OUT_OF_MEMORY
-    return Cause.NODE_ERROR
 
 
 def error_of(cause: Cause, fields: Mapping[str, Any]) -> JobError:

@@ -52,6 +52,6 @@ class Runs(Protocol):
         """How much of the estimated work of the jobs that run now is done already."""
         ...
 
-    def interrupt(self, job_id: str) -> None:
-        """Stop the job's run, now or at its first sign of life: the wish cannot be lost."""
+    def interrupt(self, job_id: str, attempt: int) -> None:
+        """Stop an attempt of the job, now or at its first sign of life: the wish cannot be lost."""
         ...

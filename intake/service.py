@@ -153,7 +153,7 @@ class JobService:
             return
         job = asked.result()
         if job.status is JobStatus.CANCELING:
-            self._runs.interrupt(job.id)
+            self._runs.interrupt(job.id, job.attempt)
         else:
             self._door.remove(job.id)
 

@@ -113,9 +113,9 @@ def retry(job: Job, ending: Ending, not_before_s: float | None) -> tuple[Job, tu
     if job.status is JobStatus.CANCELING:
         return settle(job, ending)
     at_s = ending.finished_at_s
-    job = _closed_by(job, ending, JobStatus.FAILED, ending.cause)
+    job = _closed_by(replace(job, not_before_s=not_before_s), ending, JobStatus.FAILED, ending.cause)
     job, first = advance(job, JobStatus.RETRYING, at_s, cause=ending.cause)
-    job, second = advance(replace(job, not_before_s=not_before_s), JobStatus.QUEUED, at_s)
+    job, second = advance(job, JobStatus.QUEUED, at_s)
     return job, (first, second)
 
 

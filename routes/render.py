@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..intake.views import DepthView, JobListing, JobView, QueueView, Verdict
-from ..jobs.model import Attempt, Job, JobError, Output, Progress
+from ..jobs.model import Attempt, Cause, Job, JobError, Output, Progress
 from ..jobs.times import rfc3339
 
 
@@ -91,10 +91,20 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
         "number": attempt.number,
         "started_at": rfc3339(attempt.started_at_s),
         "finished_at": _time(attempt.finished_at_s),
+        "duration_s": _duration_s(attempt),
         "outcome": attempt.outcome.value if attempt.outcome else None,
         "cause": attempt.cause.value if attempt.cause else None,
-        "last_node": attempt.last_node_id,
+        "message": attempt.message,
+        "last_node_id": attempt.last_node_id,
+        "instance": attempt.boot_id,
     }
+
+
+def _duration_s(attempt: Attempt) -> float | None:
+    # An attempt whose process died was closed by the next start, and nobody knows how long it ran.
+    if attempt.finished_at_s is None or attempt.cause is Cause.PROCESS_DIED:
+        return None
+    return round(attempt.finished_at_s - attempt.started_at_s, 3)
 
 
 def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Cause, JsonObject
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
-from ..store.base import Recovered, RecoveryRule
+from ..store.base import Recovered, RecoveryMode, RecoveryRule
 from .health import StoreWatch
 from .hooks import check_ownership, install_middleware, install_signals, stand_down
 from .services import Services
@@ -81,7 +81,8 @@ class Lifespan:
         try:
             await asyncio.to_thread(services.store.open)
             seen = await asyncio.to_thread(services.evidence.seen)
-            recovered = await asyncio.to_thread(services.dispatcher.recover, RecoveryRule(seen=seen))
+            rule = RecoveryRule(RecoveryMode(services.settings.recovery), seen)
+            recovered = await asyncio.to_thread(services.dispatcher.recover, rule)
         except StoreUnavailable as error:
             stand_down(services, f"the store cannot be used: {error.message}")
             return

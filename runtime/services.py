@@ -7,13 +7,15 @@ services here.
 from __future__ import annotations
 
 import os
+import random
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..dispatch.dispatcher import Dispatcher
+from ..dispatch.dispatcher import Dispatcher, RetryRules
+from ..dispatch.retrying import RetryPolicy
 from ..dispatch.runs import RunTable
 from ..dispatch.stall import Patience
 from ..dispatch.watchdog import Watchdog
@@ -40,6 +42,8 @@ from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.awaiting import Awaiter
+from ..jobs.backoff import Backoff
+from ..jobs.causes import CauseTable
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
 from ..jobs.principals import PrincipalRules
@@ -252,10 +256,17 @@ def _dispatcher(settings: Settings, store: JobStore, runs: RunTable, metrics: Me
         runs=runs,
         files=ComfyFiles(),
         observer=RunMetrics(metrics),
+        retries=_retries(settings),
         clock=clock,
         monotonic=time.monotonic,
         deadline_s=settings.store_deadline_s,
     )
+
+
+def _retries(settings: Settings) -> RetryRules:
+    backoff = Backoff(base_s=settings.backoff_base_s, max_s=settings.backoff_max_s)
+    policy = RetryPolicy(max_attempts=settings.max_attempts, backoff=backoff, levels=settings.retry_levels)
+    return RetryRules(CauseTable(settings.cause_rules), policy, random.random)
 
 
 class _Interrupter:

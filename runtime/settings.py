@@ -15,16 +15,20 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ..jobs.causes import OF_RUNS, SWITCHABLE, RetryLevel
+from ..jobs.model import Cause
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
+_T = TypeVar("_T")
 ENV_PREFIX = "EXPEDITOR_"
 FILE_NAME = "expeditor.toml"
 FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON"})
@@ -35,7 +39,7 @@ _KINDS = {
     "number": "number",
     "string": "text",
     "array": "list of texts",
-    "object": "table of numbers",
+    "object": "table",
 }
 
 
@@ -108,6 +112,29 @@ class Settings(BaseSettings):
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict,
         description="Share of a principal among others, default 1 each, above 0. Environment: as JSON.",
+    )
+
+    max_attempts: int = Field(
+        3, ge=1, le=1_000, description="Most tries of a job that names no number of its own, the first one included."
+    )
+    backoff_base_s: float = Field(
+        2.0, ge=0, le=86_400, description="Longest wait before the second try of a job; doubles with each further try."
+    )
+    backoff_max_s: float = Field(300.0, ge=0, le=604_800, description="Longest wait before any further try.")
+    retry_levels: dict[Cause, RetryLevel] = Field(
+        default_factory=dict[Cause, RetryLevel],
+        description="Whether to try again, by cause: `never`, `in_place` (free memory, run again at once) or `later` (after a "
+        "back-off). Defaults: [causes](causes.md). Environment: as JSON.",
+    )
+    cause_rules: dict[str, Cause] = Field(
+        default_factory=dict,
+        description="What else a node may raise, by cause: globs of the exception's full type name, or of `type: text`; they "
+        "win over [ours](causes.md). Environment: as JSON.",
+    )
+    recovery: Literal["resume", "resume_except_running", "paused"] = Field(
+        "resume",
+        description="What a start does with the queue it finds. `resume`: goes on; what ran runs again. "
+        "`resume_except_running`: what ran fails. `paused`: as `resume`, and the queue is paused.",
     )
 
     max_waiting_jobs: int = Field(
@@ -194,9 +221,27 @@ class Settings(BaseSettings):
                 raise ValueError(f"{proxy!r} is neither an IP address nor a network") from None
         return proxies
 
+    @field_validator("retry_levels")
+    @classmethod
+    def _can_be_switched(cls, levels: dict[Cause, RetryLevel]) -> dict[Cause, RetryLevel]:
+        return _only(SWITCHABLE, levels, levels)
+
+    @field_validator("cause_rules")
+    @classmethod
+    def _are_causes_of_runs(cls, rules: dict[str, Cause]) -> dict[str, Cause]:
+        return _only(OF_RUNS, rules.values(), rules)
+
     def redacted(self) -> dict[str, Any]:
         """Values that differ from their defaults, for the log at start; nothing secret is among the settings yet."""
         return self.model_dump(exclude_defaults=True, mode="json")
+
+
+def _only(known: frozenset[Cause], given: Iterable[Cause], value: _T) -> _T:
+    wrong = [cause.value for cause in given if cause not in known]
+    if wrong:
+        names = ", ".join(sorted(cause.value for cause in known))
+        raise ValueError(f"{wrong[0]} cannot stand here, only {names}")
+    return value
 
 
 def load(data_dir: Path) -> Settings:
@@ -227,7 +272,7 @@ def _given(variables: Iterable[str]) -> list[str]:
 
 
 def _sentence(fault: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in fault["loc"]) or "settings"
+    name = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "settings"
     return f"Setting {name}: {fault['msg']} (got {fault.get('input')!r})."
 
 
@@ -277,15 +322,17 @@ def _values(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{word}`" for word in schema["enum"])
     kind = _KINDS[schema["type"]]
+    if schema.get("additionalProperties"):
+        kind += " of numbers" if "type" in schema["additionalProperties"] else " of names"
     low, high = schema.get("minimum"), schema.get("maximum")
     above = schema.get("exclusiveMinimum")
     if low is not None and high is not None:
         return f"{kind} from {low:g} to {high:,.10g}"
     if above is not None and high is not None:
         return f"{kind} above {above:g}, at most {high:,.10g}"
-    if low is not None:
-        return f"{kind} from {low:g}"
-    return kind if above is None else f"{kind} above {above:g}"
+    if low is None and above is None:
+        return kind
+    return f"{kind} above {above:g}" if low is None else f"{kind} from {low:g}"
 
 
 def _default(value: Any) -> str:

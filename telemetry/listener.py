@@ -115,6 +115,8 @@ def _facts(event: JobEvent) -> dict[str, Any]:
         facts |= {"node_id": event.produced.node_id}
     elif event.type == "job.retrying" or _is_end(event):
         facts |= _facts_of_end(event, job)
+    if event.type == "job.retrying":
+        facts |= {"delay_s": _rounded(max(0.0, (job.not_before_s or event.at_s) - event.at_s))}
     return facts
 
 

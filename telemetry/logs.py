@@ -43,6 +43,7 @@ FACTS = (
     "status",
     "duration_s",
     "wait_s",
+    "delay_s",
     "code",
     "cause",
     "trace_id",

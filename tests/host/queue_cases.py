@@ -25,7 +25,8 @@ from comfy import model_management
 
 sys.argv = _arguments
 
-from expeditor.dispatch.dispatcher import Dispatcher
+from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
+from expeditor.dispatch.retrying import RetryPolicy
 from expeditor.dispatch.runs import RunTable
 from expeditor.host.context import COMMITS, SUBMISSION, Submission
 from expeditor.host.endings import Endings
@@ -34,6 +35,7 @@ from expeditor.host.listing import Listing
 from expeditor.host.ownership import foreign_owner, swap_queue
 from expeditor.host.queue import ExpeditorQueue
 from expeditor.host.wiring import QueueWiring, Told
+from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.errors import QueueFull, StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus, Principal, Source
 from tests.conformance.harness import MemoryStorage, done
@@ -107,6 +109,7 @@ class Bench:
             runs=self.runs,
             files=FakeFiles(),
             observer=FakeObserver(),
+            retries=RetryRules(CauseTable(), RetryPolicy(), lambda: 0.5),
             clock=storage.clock,
             monotonic=HandMonotonic(),
             deadline_s=10.0,

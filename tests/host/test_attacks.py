@@ -59,7 +59,7 @@ def test_a_hundred_thousand_targets_are_answered(server, route):
     answer = server.post(route, json={"prompt": prompt, "partial_execution_targets": targets})
     assert answer.status_code in {200, 201}, answer.text[:500]
     ended = until_ended(server, answer.json().get("prompt_id") or answer.json()["id"])
-    assert (ended["status"], ended["attempts"][0]["last_node"]) == ("succeeded", "7")
+    assert (ended["status"], ended["attempts"][0]["last_node_id"]) == ("succeeded", "7")
 
 
 def test_a_client_may_be_called_expeditor(server):

@@ -205,7 +205,7 @@ async def test_a_job_through_its_life(http, edge):
     job_id = (await submitted(http))["id"]
     path = f"/expeditor/jobs/{job_id}"
     claimed = claim(edge.store)
-    edge.runs.begin(job_id, {"1": "A", "2": "B"}, 5.0)
+    edge.runs.begin(job_id, {"1": "A", "2": "B"}, 5.0, 1)
     edge.monotonic.now_s = 2.0
     edge.runs.signal("executing", {"prompt_id": job_id, "node": "1"})
     edge.runs.signal(
@@ -234,7 +234,9 @@ async def test_a_job_through_its_life(http, edge):
     assert (output["name"], output["type"], output["size_bytes"], output["node_id"]) == (IMAGE.name, "image", 123, "9")
     assert output["url"].startswith("http://127.0.0.1")
     (attempt,) = job["attempts"]
-    assert (attempt["number"], attempt["outcome"], attempt["last_node"]) == (1, "succeeded", "2")
+    assert (attempt["number"], attempt["outcome"], attempt["last_node_id"]) == (1, "succeeded", "2")
+    assert (attempt["cause"], attempt["message"], attempt["instance"]) == (None, None, "boot-1")
+    assert attempt["duration_s"] == 100.0
 
 
 async def test_a_failed_job_tells_why_and_keeps_the_traceback_to_itself(http, edge):
@@ -304,7 +306,7 @@ async def test_cancel_of_a_queued_job_takes_it_off_comfyuis_list_and_is_idempote
 async def test_cancel_of_a_running_job_interrupts_it_and_ends_it(http, edge):
     job_id = (await submitted(http))["id"]
     claimed = claim(edge.store)
-    edge.runs.begin(job_id, {}, 5.0)
+    edge.runs.begin(job_id, {}, 5.0, 1)
     job = await (await http.post(f"/expeditor/jobs/{job_id}/cancel")).json()
     assert (job["status"], edge.interrupter.asked) == ("canceling", [job_id])
     done(edge.store.finish(job_id, claimed.attempt, ending()))
@@ -315,7 +317,7 @@ async def test_a_cancel_between_claim_and_start_is_not_lost(http, edge):
     job_id = (await submitted(http))["id"]
     claim(edge.store)
     assert (await (await http.post(f"/expeditor/jobs/{job_id}/cancel")).json())["status"] == "canceling"
-    edge.runs.begin(job_id, {}, 5.0)
+    edge.runs.begin(job_id, {}, 5.0, 1)
     edge.runs.signal("execution_start", {"prompt_id": job_id})
     assert edge.interrupter.asked == [job_id]
 

@@ -28,7 +28,7 @@ async def test_depth_by_priority_and_principal_and_the_work_that_is_left(http, e
     for job_id, priority, principal in (("a", 9, "ada"), ("b", 3, "ada"), ("c", 3, "grace"), ("d", 3, "ada")):
         enqueue(edge.store, job_id, priority, principal)
     assert claim(edge.store).job.id == "a"
-    edge.runs.begin("a", {}, 5.0)
+    edge.runs.begin("a", {}, 5.0, 1)
     edge.monotonic.now_s = 2.0
     edge.clock.now_s += 30.0
     queue = await got(http, "/expeditor/queue")

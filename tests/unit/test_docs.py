@@ -60,7 +60,10 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     assert broken_links(page) == ["#there", "nowhere.md"]
 
 
-@pytest.mark.parametrize("name", ["clients.md", "api.md", "settings.md", "metrics.md", "page.md", "development.md"])
+@pytest.mark.parametrize(
+    "name",
+    ["clients.md", "api.md", "settings.md", "metrics.md", "page.md", "development.md", "retries.md", "causes.md"],
+)
 def test_the_index_names_every_page(name: str) -> None:
     assert f"]({name})" in text_of(ROOT / "docs/index.md")
 

@@ -6,6 +6,8 @@ import importlib.util
 
 import pytest
 
+from expeditor.jobs.causes import RetryLevel
+from expeditor.jobs.model import Cause
 from expeditor.runtime.settings import FILE_NAME, FOREIGN_VARIABLES, Settings, SettingsError, describe, load
 from tests.conftest import ROOT
 
@@ -62,6 +64,19 @@ def test_the_environment_wins_over_the_file(given):
     assert settings.allow_nodes == ["A", "B*"]
 
 
+def test_causes_and_levels_are_given_by_their_names(given):
+    settings = given(
+        '[retry_levels]\nSTALLED = "later"\n[cause_rules]\n"my_pack.*" = "UPSTREAM_UNAVAILABLE"',
+        RETRY_LEVELS='{"OUT_OF_MEMORY": "never"}',
+    )
+    assert settings.retry_levels == {Cause.OUT_OF_MEMORY: RetryLevel.NEVER}
+    assert settings.cause_rules == {"my_pack.*": Cause.UPSTREAM_UNAVAILABLE}
+    assert settings.redacted() == {
+        "retry_levels": {"OUT_OF_MEMORY": "never"},
+        "cause_rules": {"my_pack.*": "UPSTREAM_UNAVAILABLE"},
+    }
+
+
 def test_an_empty_variable_is_not_set(given):
     assert given("max_nodes = 7", MAX_NODES="", ORDERING="").max_nodes == 7
 
@@ -104,6 +119,14 @@ def test_an_unknown_name_near_nothing_points_to_the_page(given):
         ("[weights]\nada = nan", "weights.ada"),
         ('deny_nodes = "Load*"', "deny_nodes"),
         ('trusted_proxies = ["10.0.0.1", "proxy.example"]', "trusted_proxies"),
+        ("max_attempts = 0", "max_attempts"),
+        ("backoff_base_s = -1", "backoff_base_s"),
+        ('recovery = "maybe"', "recovery"),
+        ('[retry_levels]\nOUT_OF_MEMORY = "sometimes"', "retry_levels.OUT_OF_MEMORY"),
+        ('[retry_levels]\nBAD_LUCK = "later"', "retry_levels.BAD_LUCK"),
+        ('[retry_levels]\nCANCELED = "later"', "retry_levels"),
+        ('[cause_rules]\n"*Error" = "BAD_LUCK"', "cause_rules.*Error"),
+        ('[cause_rules]\n"*Error" = "POISON"', "cause_rules"),
     ],
 )
 def test_a_value_out_of_its_range_is_refused_by_name(given, file, named):

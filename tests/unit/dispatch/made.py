@@ -1,6 +1,14 @@
-"""What the tests of dispatch hand in: a monotonic clock set by hand and fakes that note what they hear."""
+"""What the tests of dispatch hand in: a monotonic clock set by hand, fakes that note what they hear, and a dispatcher's bench."""
 
 from __future__ import annotations
+
+from concurrent.futures import Future
+
+from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
+from expeditor.dispatch.retrying import RetryPolicy
+from expeditor.dispatch.runs import RunTable
+from expeditor.jobs.causes import CauseTable
+from tests.conformance.harness import done
 
 
 class HandMonotonic:
@@ -50,3 +58,89 @@ class FakeFiles:
 
     def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
         return 123 if name in self._names else None
+
+
+class FakeResident:
+    """Has these models loaded."""
+
+    def __init__(self, *models: str) -> None:
+        self._models = frozenset(models)
+
+    def models(self) -> frozenset[str]:
+        return self._models
+
+
+class FakeLateStore:
+    """A store in front of the real one: `away` refuses verbs; `late` asks the real store, but answers only on `deliver`."""
+
+    def __init__(self, real) -> None:
+        self.real = real
+        self.away: Exception | None = None
+        self.late = False
+        self.asked: list[str] = []
+        self.given: dict[str, tuple] = {}
+        self._owed: list[tuple[Future, Future]] = []
+
+    def __getattr__(self, verb):
+        def ask(*args):
+            self.asked.append(verb)
+            self.given[verb] = args
+            answer: Future = Future()
+            if self.away is not None:
+                answer.set_exception(self.away)
+                return answer
+            asked = getattr(self.real, verb)(*args)
+            if not self.late:
+                return asked
+            self._owed.append((asked, answer))
+            return answer
+
+        return ask
+
+    def deliver(self) -> None:
+        self.late = False
+        for asked, answer in self._owed:
+            asked.exception(10)
+            error = asked.exception()
+            answer.set_exception(error) if error else answer.set_result(asked.result())
+        self._owed.clear()
+
+
+class Bench:
+    """A dispatcher over a real store behind the fake front; half of the longest back-off is drawn."""
+
+    def __init__(self, store, clock, *, policy=None) -> None:
+        self.policy = policy or RetryPolicy()
+        self.real = store
+        self.clock = clock
+        self.front = FakeLateStore(store)
+        self.monotonic = HandMonotonic()
+        self.observer = FakeObserver()
+        self.interrupter = FakeInterrupter()
+        self.runs = RunTable(interrupter=self.interrupter, observer=self.observer, monotonic=self.monotonic)
+        self.dispatcher = self.make(deadline_s=10.0)
+
+    def make(self, deadline_s):
+        return Dispatcher(
+            store=self.front,
+            runs=self.runs,
+            files=FakeFiles("a.png"),
+            observer=self.observer,
+            retries=RetryRules(CauseTable(), self.policy, lambda: 0.5),
+            resident=FakeResident("loaded.safetensors"),
+            clock=self.clock,
+            monotonic=self.monotonic,
+            deadline_s=deadline_s,
+        )
+
+    def impatient(self):
+        """Another dispatcher, whose waits for the store run out at once."""
+        self.dispatcher = self.make(deadline_s=0.0)
+        return self.dispatcher
+
+    def job(self, job_id):
+        return done(self.real.get(job_id))
+
+    def pass_s(self, seconds):
+        self.clock.now_s += seconds
+        self.monotonic.now_s += seconds

@@ -4,91 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-from concurrent.futures import Future
 
 import pytest
 
-from expeditor.dispatch.dispatcher import Dispatcher, node_classes
-from expeditor.dispatch.runs import RunTable
+from expeditor.dispatch.dispatcher import node_classes
 from expeditor.jobs.errors import Internal, StoreUnavailable
 from expeditor.jobs.model import Cause, JobError, JobStatus
 from expeditor.jobs.settled import Settled
+from expeditor.jobs.transitions import LastSeen
+from expeditor.store.base import RecoveryMode, RecoveryRule
 from tests.conformance.harness import MemoryStorage, claim, done, ending, enqueue
-from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
+from tests.unit.dispatch.made import Bench
 
 SUCCESS = [("execution_start", {}), ("execution_success", {})]
 IMAGES = {"9": {"images": [{"filename": "a.png"}, {"filename": "gone.png"}]}}
-
-
-class FakeLateStore:
-    """A store in front of the real one: `away` refuses verbs; `late` asks the real store, but answers only on `deliver`."""
-
-    def __init__(self, real) -> None:
-        self.real = real
-        self.away: Exception | None = None
-        self.late = False
-        self.asked: list[str] = []
-        self._owed: list[tuple[Future, Future]] = []
-
-    def __getattr__(self, verb):
-        def ask(*args):
-            self.asked.append(verb)
-            answer: Future = Future()
-            if self.away is not None:
-                answer.set_exception(self.away)
-                return answer
-            asked = getattr(self.real, verb)(*args)
-            if not self.late:
-                return asked
-            self._owed.append((asked, answer))
-            return answer
-
-        return ask
-
-    def deliver(self) -> None:
-        self.late = False
-        for asked, answer in self._owed:
-            asked.exception(10)
-            error = asked.exception()
-            answer.set_exception(error) if error else answer.set_result(asked.result())
-        self._owed.clear()
-
-
-class Bench:
-    """A dispatcher over a real store behind the fake front."""
-
-    def __init__(self, store, clock) -> None:
-        self.real = store
-        self.clock = clock
-        self.front = FakeLateStore(store)
-        self.monotonic = HandMonotonic()
-        self.observer = FakeObserver()
-        self.interrupter = FakeInterrupter()
-        self.runs = RunTable(interrupter=self.interrupter, observer=self.observer, monotonic=self.monotonic)
-        self.dispatcher = self.make(deadline_s=10.0)
-
-    def make(self, deadline_s):
-        return Dispatcher(
-            store=self.front,
-            runs=self.runs,
-            files=FakeFiles("a.png"),
-            observer=self.observer,
-            clock=self.clock,
-            monotonic=self.monotonic,
-            deadline_s=deadline_s,
-        )
-
-    def impatient(self):
-        """From now on waits for the store run out at once."""
-        self.dispatcher = self.make(deadline_s=0.0)
-        return self.dispatcher
-
-    def job(self, job_id):
-        return done(self.real.get(job_id))
-
-    def pass_s(self, seconds):
-        self.clock.now_s += seconds
-        self.monotonic.now_s += seconds
 
 
 @pytest.fixture
@@ -146,7 +75,7 @@ def test_a_cancel_that_comes_before_the_claim_is_known_here_interrupts_the_run(b
     with pytest.raises(StoreUnavailable):
         bench.impatient().claim()
     assert done(bench.real.cancel("a")).status is JobStatus.CANCELING
-    bench.runs.interrupt("a")
+    bench.runs.interrupt("a", 1)
     bench.front.deliver()
     assert bench.dispatcher.claim().job.id == "a"
     bench.runs.signal("execution_start", {"prompt_id": "a"})
@@ -319,6 +248,26 @@ def test_recovery_fails_jobs_whose_key_is_lost_and_lists_the_others():
     assert (keyed.status, keyed.cause, keyed.error.code) == (JobStatus.FAILED, Cause.SECRET_LOST, "SECRET_LOST")
     assert "Submit it again" in keyed.error.message
     storage.stop()
+
+
+def test_recovery_goes_by_the_rule_and_takes_what_was_seen():
+    storage = MemoryStorage()
+    store = storage.start()
+    enqueue(store, "ran")
+    claim(store)
+    bench = Bench(storage.start(), storage.clock)
+    seen = {("ran", 1): LastSeen(node_id="7", class_type="KSampler")}
+    recovered = bench.dispatcher.recover(RecoveryRule(RecoveryMode.RESUME_EXCEPT_RUNNING, seen))
+    assert (recovered.failed, recovered.requeued) == (1, 0)
+    ran = bench.job("ran")
+    assert (ran.status, ran.cause, ran.error.node_id) == (JobStatus.FAILED, Cause.PROCESS_DIED, "7")
+    storage.stop()
+
+
+def test_a_claim_says_what_is_resident(bench):
+    enqueue(bench.real, "a")
+    assert bench.dispatcher.claim().job.id == "a"
+    assert bench.front.given["claim"] == (frozenset({"loaded.safetensors"}),)
 
 
 def test_a_recovery_that_is_not_answered_is_store_unavailable(bench):

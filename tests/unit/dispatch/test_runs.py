@@ -26,8 +26,8 @@ class Table:
         if event is not None:
             self.runs.signal(event, {"prompt_id": "a", **fields})
 
-    def begin(self, job_id="a", estimated_s=5.0):
-        self.runs.begin(job_id, CLASSES, estimated_s)
+    def begin(self, job_id="a", estimated_s=5.0, attempt=1):
+        self.runs.begin(job_id, CLASSES, estimated_s, attempt)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_signals_of_other_jobs_and_without_a_job_are_nothing(table):
 
 def test_a_cancel_is_signalled_at_once_and_again_at_every_sign_of_life(table):
     table.begin()
-    table.runs.interrupt("a")
+    table.runs.interrupt("a", 1)
     assert table.interrupter.asked == ["a"]
     table.at(0.0, "execution_start")
     table.at(0.0, "executing", node="2")
@@ -134,7 +134,7 @@ def test_a_cancel_is_signalled_at_once_and_again_at_every_sign_of_life(table):
 
 
 def test_a_cancel_between_the_claim_and_the_begin_is_not_lost(table):
-    table.runs.interrupt("a")
+    table.runs.interrupt("a", 1)
     table.begin("b")
     table.begin("a")
     table.runs.signal("execution_start", {"prompt_id": "b"})
@@ -143,19 +143,54 @@ def test_a_cancel_between_the_claim_and_the_begin_is_not_lost(table):
     assert table.interrupter.asked == ["a"]
 
 
-def test_a_cancel_before_the_begin_is_for_that_run_only(table):
-    table.runs.interrupt("a")
-    table.runs.interrupt("a")
-    table.begin("a")
+def test_a_cancel_before_the_begin_is_for_that_attempt_only(table):
+    table.runs.interrupt("a", 1)
+    table.runs.interrupt("a", 1)
+    table.begin()
     table.runs.end("a", 0.0)
-    table.begin("a")
+    table.begin(attempt=2)
     table.at(0.0, "execution_start")
     assert table.interrupter.asked == []
 
 
+def test_a_cancel_of_the_next_attempt_that_comes_while_the_last_one_still_runs_here(table):
+    table.begin(attempt=1)
+    table.runs.interrupt("a", 2)  # the store has opened attempt 2, and this thread has not heard of it yet
+    table.at(0.0, "executing", node="2")
+    assert table.interrupter.asked == [], "the attempt that is over is left alone"
+    assert table.runs.look("a", 0.0).cancel_wanted is False
+    table.runs.end("a", 0.0)
+    table.begin(attempt=2)
+    table.at(0.0, "execution_start")
+    assert table.interrupter.asked == ["a"]
+    assert table.runs.look("a", 0.0).cancel_wanted is True
+
+
+def test_a_cancel_that_comes_too_late_hits_no_later_attempt(table):
+    table.begin(attempt=2)
+    table.runs.interrupt("a", 1)
+    table.at(0.0, "execution_start")
+    assert table.interrupter.asked == []
+    table.runs.end("a", 0.0)
+    table.begin(attempt=3)
+    table.at(0.0, "execution_start")
+    assert table.interrupter.asked == []
+
+
+def test_a_look_at_a_run_does_not_end_it(table):
+    table.begin()
+    table.at(0.0, "executing", node="2")
+    table.at(3.0)
+    facts = table.runs.look("a", 99.0)
+    assert (facts.finished_at_s, facts.run_s, facts.nodes_executed, facts.last_node_id) == (99.0, 3.0, 1, "2")
+    assert (table.observer.nodes, table.observer.cache) == ([], [])
+    assert table.runs.end("a", 99.0) == facts
+    assert (table.observer.nodes, table.observer.cache) == ([("Sampler", 3.0)], [(0, 1)])
+
+
 def test_early_wishes_are_bounded(table):
     for number in range(EARLY_WISHES + 1):
-        table.runs.interrupt(f"job-{number}")
+        table.runs.interrupt(f"job-{number}", 1)
     for job_id in ("job-0", "job-1"):
         table.begin(job_id)
         table.runs.signal("execution_start", {"prompt_id": job_id})

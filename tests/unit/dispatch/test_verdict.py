@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from expeditor.dispatch.verdict import RunFacts, RunReport, cause_of, collect_outputs, judge
+from expeditor.dispatch.verdict import RunFacts, RunReport, collect_outputs, judge
+from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.model import Cause, JobStatus
 
 FACTS = RunFacts(finished_at_s=1_700_000_000.0, run_s=2.5, nodes_executed=3, last_node_id="7")
@@ -25,10 +26,16 @@ ERROR = (
     },
 )
 OUT_OF_MEMORY = ("execution_error", {**ERROR[1], "exception_type": "torch.OutOfMemoryError"})
+OUT_OF_MEMORY_BY_TEXT = (
+    "execution_error",
+    {**ERROR[1], "exception_type": "RuntimeError", "exception_message": "CUDA out of memory. Tried to allocate\n"},
+)
+OWN_INTERRUPTION = ("execution_error", {**ERROR[1], "exception_type": "my_pack.Stopped"})
+CAUSES = CauseTable({"my_pack.Stopped": Cause.INTERRUPTED})
 
 
 def judged(*messages, succeeded=True, facts=FACTS, outputs=None):
-    return judge(RunReport(succeeded, messages, outputs or {}), facts)
+    return judge(RunReport(succeeded, messages, outputs or {}), facts, CAUSES)
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,8 @@ def judged(*messages, succeeded=True, facts=FACTS, outputs=None):
         pytest.param([START, ERROR], True, JobStatus.FAILED, Cause.NODE_ERROR, id="staging failed, flag left true"),
         pytest.param([START, ERROR], False, JobStatus.FAILED, Cause.NODE_ERROR, id="a node failed"),
         pytest.param([START, OUT_OF_MEMORY], False, JobStatus.FAILED, Cause.OUT_OF_MEMORY, id="out of memory"),
+        pytest.param([START, OUT_OF_MEMORY_BY_TEXT], False, JobStatus.FAILED, Cause.OUT_OF_MEMORY, id="by its text"),
+        pytest.param([START, OWN_INTERRUPTION], False, JobStatus.CANCELED, Cause.INTERRUPTED, id="a node's own word"),
         pytest.param([START, INTERRUPTED], False, JobStatus.CANCELED, Cause.INTERRUPTED, id="interrupted"),
         pytest.param([START, ERROR, INTERRUPTED], False, JobStatus.CANCELED, Cause.INTERRUPTED, id="interrupted after"),
         pytest.param([START], False, JobStatus.FAILED, Cause.NODE_ERROR, id="failed without a word"),
@@ -83,20 +92,6 @@ def test_an_error_without_words_still_says_something():
 def test_a_run_is_cached_only_when_no_node_ran(executed, messages, cached):
     facts = RunFacts(finished_at_s=0.0, run_s=0.0, nodes_executed=executed, last_node_id=None)
     assert judged(*messages, succeeded=SUCCESS in messages, facts=facts).cached is cached
-
-
-@pytest.mark.parametrize(
-    ("exception_type", "cause"),
-    [
-        ("torch.OutOfMemoryError", Cause.OUT_OF_MEMORY),
-        ("torch.cuda.OutOfMemoryError", Cause.OUT_OF_MEMORY),
-        ("OutOfMemoryError", Cause.OUT_OF_MEMORY),
-        ("NotOutOfMemoryError", Cause.NODE_ERROR),
-        ("", Cause.NODE_ERROR),
-    ],
-)
-def test_causes(exception_type, cause):
-    assert cause_of(exception_type) is cause
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from expeditor.dispatch.runs import RunTable
 from expeditor.dispatch.stall import Patience, RunSigns, Step, look_interval_s, next_step
 from expeditor.dispatch.verdict import RunReport, judge
 from expeditor.dispatch.watchdog import Watchdog
+from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.model import Cause, JobStatus
 from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
 
@@ -130,7 +131,7 @@ def test_a_run_that_is_stopped_for_its_silence_ends_as_stalled(machine, caplog):
     assert "at node 5 (Sampler)" in caplog.text
     facts = machine.runs.end("a", 5.0)
     fields = {"prompt_id": "a", "node_id": "5", "node_type": "Sampler"}
-    ending = judge(RunReport(False, [("execution_interrupted", fields)], {}), facts)
+    ending = judge(RunReport(False, [("execution_interrupted", fields)], {}), facts, CauseTable())
     assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.STALLED)
     assert ending.error is not None
     assert (ending.error.node_id, ending.error.class_type) == ("5", "Sampler")
@@ -143,7 +144,7 @@ def test_a_run_that_is_stopped_for_its_silence_ends_as_stalled(machine, caplog):
 )
 def test_a_run_that_ended_by_itself_after_all_is_judged_by_that(machine, messages, status):
     machine.at(100.0)
-    ending = judge(RunReport(status is JobStatus.SUCCEEDED, messages, {}), machine.runs.end("a", 5.0))
+    ending = judge(RunReport(status is JobStatus.SUCCEEDED, messages, {}), machine.runs.end("a", 5.0), CauseTable())
     assert ending.status is status
     assert ending.cause is not Cause.STALLED
 

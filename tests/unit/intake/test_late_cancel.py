@@ -36,8 +36,8 @@ class FakeMachine:
     def remove(self, job_id):
         self.removed.append(job_id)
 
-    def interrupt(self, job_id):
-        self.interrupted.append(job_id)
+    def interrupt(self, job_id, attempt):
+        self.interrupted.append((job_id, attempt))
 
 
 @pytest.fixture
@@ -85,7 +85,7 @@ async def test_a_cancel_that_commits_late_is_followed(service, store, machine, r
     job = canceled_job(running)
     assert job.status is (JobStatus.CANCELING if running else JobStatus.CANCELED)
     store.asked.set_result(job)
-    assert (machine.removed, machine.interrupted) == (([], ["a"]) if running else (["a"], []))
+    assert (machine.removed, machine.interrupted) == (([], [("a", 1)]) if running else (["a"], []))
 
 
 async def test_a_cancel_that_is_refused_touches_nothing(service, store, machine):

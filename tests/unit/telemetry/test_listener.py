@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Cause, Ending, Job, JobError, JobStatus, Output
-from expeditor.jobs.transitions import advance, recover, settle, start, withdraw
+from expeditor.jobs.transitions import advance, recover, retry, settle, start, withdraw
 from expeditor.telemetry.listener import TelemetryListener
 from expeditor.telemetry.logs import configure
 from expeditor.telemetry.metrics import Metrics
@@ -144,6 +144,32 @@ def test_a_job_whose_process_died_is_submitted_once_and_waits_twice(watched: Wat
     watched.tell(*events)
     assert watched.value("job_run_seconds_sum") == 2.0
     assert watched.value("jobs_finished_total", status="succeeded", cause="none") == 1
+
+
+def test_every_attempt_counts_and_the_job_once(watched: Watched):
+    def failed(cause: Cause, at_s: float) -> Ending:
+        return Ending(JobStatus.FAILED, at_s, run_s=1.0, cause=cause, last_node_id="7")
+
+    job = started(watched, AT_S)
+    job, events = retry(job, failed(Cause.OUT_OF_MEMORY, AT_S + 1.0), None)
+    job, event = start(job, AT_S + 1.0, "boot-1")  # as the stores' rerun does it
+    watched.tell(*events, event)
+    job, events = retry(job, failed(Cause.UPSTREAM_UNAVAILABLE, AT_S + 2.0), AT_S + 5.25)
+    watched.tell(*events)
+    job, event = start(job, AT_S + 6.0, "boot-1")
+    watched.tell(event)
+    _, events = settle(job, failed(Cause.UPSTREAM_UNAVAILABLE, AT_S + 7.0))
+    watched.tell(*events)
+    assert watched.value("attempts_total", cause="OUT_OF_MEMORY") == 1
+    assert watched.value("attempts_total", cause="UPSTREAM_UNAVAILABLE") == 2
+    assert watched.value("jobs_finished_total", status="failed", cause="UPSTREAM_UNAVAILABLE") == 1
+    assert watched.value("jobs_submitted_total", priority="7", source="submit") == 1
+    assert watched.value("job_run_seconds_count") == 3
+    assert watched.value("worker_busy_ratio") == pytest.approx(3.0 / 7.0)
+    first, second = [line for line in watched.lines() if line["event"] == "job.retrying"]
+    assert (first["level"], first["cause"], first["attempt"], first["delay_s"]) == ("warning", "OUT_OF_MEMORY", 1, 0.0)
+    assert (second["cause"], second["attempt"], second["delay_s"]) == ("UPSTREAM_UNAVAILABLE", 2, 3.25)
+    assert (second["node_id"], second["duration_s"]) == ("7", 1.0)
 
 
 def test_a_parked_job_leaves_the_worker_idle_and_does_not_wait_again(watched: Watched):

@@ -1,0 +1,132 @@
+"""What this machine owes the store: ends of runs, and jobs to put back, that could not be committed yet.
+
+Owns that none of them is lost while the store is away and none is asked twice: a verb whose answer did not come in time may
+still take effect, so its future is kept and waited for again. Debts are paid in their order, and all before the next claim,
+so nothing runs on top of an unsettled job (a crash in between means that the job runs again: at least once, one finishing
+attempt). Used by one thread at a time. Does not own what is owed (``dispatcher``).
+"""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import Future, wait
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from ..jobs.errors import Conflict, NotFound, StoreUnavailable
+from ..jobs.model import Cause, Ending, Job, JobError, JobStatus
+from ..jobs.transitions import is_terminal
+from ..store.base import JobStore
+
+log = logging.getLogger("expeditor.dispatch")
+_T = TypeVar("_T")
+
+
+@dataclass(slots=True)
+class Debt:
+    """The end of one attempt: the job's end, or with ``put_back`` its return into the queue, due at ``not_before_s``.
+
+    ``rerun``: the attempt was to be followed by another one at once, and whether that was committed is not known yet.
+    """
+
+    job_id: str
+    attempt: int
+    ending: Ending
+    put_back: bool = False
+    not_before_s: float | None = None
+    rerun: Future[Job] | None = None
+    asked: Future[Job] | None = None
+
+
+class Debts:
+    """See the module's docstring."""
+
+    def __init__(self, store: JobStore, deadline_s: float) -> None:
+        """``deadline_s`` bounds every single wait for the store."""
+        self._store = store
+        self._deadline_s = deadline_s
+        self._owed: list[Debt] = []
+        self._ended: list[str] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything is owed."""
+        return bool(self._owed)
+
+    def add(self, debt: Debt) -> None:
+        """Owe this too."""
+        self._owed.append(debt)
+
+    def pay(self) -> None:
+        """Commit all that is owed, in order. Raises ``StoreUnavailable``: then the rest stays owed."""
+        while self._owed:
+            debt = self._owed[0]
+            if debt.rerun is None or self._rerun_is_over(debt, debt.rerun):
+                self._commit(debt)
+            self._owed.pop(0)
+
+    def ended(self) -> list[str]:
+        """The jobs whose end was paid since this was asked last; those that were put back are not among them."""
+        ended, self._ended = self._ended, []
+        return ended
+
+    def take_ended(self, job_id: str) -> bool:
+        """Whether this job's end was paid; it is then told here and not by ``ended``."""
+        if job_id not in self._ended:
+            return False
+        self._ended.remove(job_id)
+        return True
+
+    def wait(self, future: Future[_T]) -> _T:
+        """What the store answers. Raises ``StoreUnavailable`` when it does not in time, else what the verb raised."""
+        self.wait_done(future)
+        return future.result()
+
+    def wait_done(self, future: Future[Any]) -> None:
+        """Raise ``StoreUnavailable`` unless the store answers in time."""
+        # Not ``result(timeout)``: whether *this* wait ran out must be told apart from a future that is done a moment later.
+        if not wait([future], self._deadline_s).done:
+            raise StoreUnavailable(f"The store did not answer within {self._deadline_s:g} s.")
+
+    def _rerun_is_over(self, debt: Debt, rerun: Future[Job]) -> bool:
+        """Learn what became of a rerun; False when the job has ended by it, so that nothing is left to commit."""
+        self.wait_done(rerun)
+        debt.rerun = None
+        if rerun.exception() is not None:
+            return True  # nothing has changed: the attempt is still open
+        job = rerun.result()
+        if is_terminal(job.status):
+            self._ended.append(debt.job_id)
+            return False
+        # The store opened another attempt, and nobody runs it: it is closed as one that counts for nothing.
+        error = JobError(Cause.INTERRUPTED.value, "The attempt never began: the store answered too late.")
+        at_s = job.attempts[-1].started_at_s
+        debt.attempt, debt.put_back = job.attempt, True
+        debt.ending = Ending(JobStatus.FAILED, at_s, 0.0, cause=Cause.INTERRUPTED, error=error)
+        return True
+
+    def _commit(self, debt: Debt) -> None:
+        debt.asked = debt.asked or self._ask(debt)
+        self.wait_done(debt.asked)
+        asked, debt.asked = debt.asked, None
+        error = asked.exception()
+        if isinstance(error, StoreUnavailable):
+            raise error
+        if error is not None:
+            _tell_refused(debt, error)
+        if error is not None or is_terminal(asked.result().status):
+            self._ended.append(debt.job_id)
+
+    def _ask(self, debt: Debt) -> Future[Job]:
+        if debt.put_back:
+            return self._store.retry(debt.job_id, debt.attempt, debt.ending, debt.not_before_s)
+        return self._store.finish(debt.job_id, debt.attempt, debt.ending)
+
+
+def _tell_refused(debt: Debt, error: BaseException) -> None:
+    if isinstance(error, (Conflict, NotFound)):
+        extra = {"event": "result.refused", "job_id": debt.job_id}
+        log.warning("A late result was refused: %s", error.message, extra=extra)
+    else:
+        # Trying for ever would stop the queue; the start after this process recovers the job.
+        extra = {"event": "result.lost", "job_id": debt.job_id}
+        log.error("The end of a job cannot be stored: %s", error, extra=extra)
