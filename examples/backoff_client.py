@@ -2,9 +2,10 @@
 
     python examples/backoff_client.py prompt.json --times 100 --url http://127.0.0.1:8188
 
-Three rules make it safe. Each job gets its id here, before the first try, so that trying again is harmless: 409 means that an
-earlier try had got in and only its answer was lost. 429 and 503 are waited out, for as long as ``Retry-After`` says and at
-least ``min(2**n, 30)`` seconds at the n-th refusal in a row. Every other refusal is final. Prints one accepted id a line.
+Three rules make it safe. Each job gets an Idempotency-Key before the first try, so that trying again is harmless: if an earlier
+try had got in and only its answer was lost, the answer is that try's job. 429 and 503 are waited out, for as long as
+``Retry-After`` says and at least ``min(2**n, 30)`` seconds at the n-th refusal in a row. Every other refusal is final. Prints
+one accepted id a line.
 """
 
 from __future__ import annotations
@@ -24,14 +25,13 @@ from typing import Any
 
 LONGEST_BACKOFF_S = 30
 COME_BACK_LATER = {429, 503}
-ACCEPTED_BEFORE = 409
 TIMEOUT_S = 60
 
 
-def ask(url: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def ask(url: str, body: dict[str, Any] | None = None, **headers: str) -> dict[str, Any]:
     """GET, or POST a body as JSON. Raises ``urllib.error.HTTPError`` for a refusal, ``OSError`` without an answer."""
     payload = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, payload, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, payload, {"Content-Type": "application/json", **headers})
     with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
         return json.load(answer)
 
@@ -44,16 +44,13 @@ def wait_s(refusals: int, retry_after: str | None) -> float:
 
 def submit(url: str, prompt: dict[str, Any], sleep: Callable[[float], object] = time.sleep) -> tuple[str, int]:
     """Get one job in, however long that takes: its id, and how often it was refused. Raises ``HTTPError`` for a final refusal."""
-    job_id, refusals = str(uuid.uuid4()), 0
+    key, refusals = {"Idempotency-Key": str(uuid.uuid4())}, 0
     while True:
         retry_after = None
         try:
-            ask(f"{url}/expeditor/submit", {"prompt": prompt, "prompt_id": job_id})
-            return job_id, refusals
+            return ask(f"{url}/expeditor/submit", {"prompt": prompt}, **key)["id"], refusals
         except urllib.error.HTTPError as refused:
             with refused:
-                if refused.code == ACCEPTED_BEFORE:
-                    return job_id, refusals
                 if refused.code not in COME_BACK_LATER:
                     raise
                 retry_after = refused.headers.get("Retry-After")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..jobs.errors import ExpeditorError
-from ..jobs.model import PRIORITY_DEFAULT, JsonObject, Principal, Source
+from ..jobs.model import PRIORITY_DEFAULT, JsonObject, Principal, RequestKey, Source
 
 
 @dataclass(slots=True)
@@ -26,6 +26,16 @@ class Submission:
     metadata: JsonObject = field(default_factory=lambda: {})
     answered: bool = False
     """The request is over; what still carries this (a task that it started) speaks for itself."""
+    request_key: RequestKey | None = None
+    keyed_job: str | None = None
+    """The job that took the request's key."""
+
+    def key_for(self, job_id: str) -> RequestKey | None:
+        """The request's key, for the first job that it puts into the queue."""
+        if self.request_key is None or self.keyed_job is not None or self.answered:
+            return None
+        self.keyed_job = job_id
+        return self.request_key
 
 
 SUBMISSION: ContextVar[Submission | None] = ContextVar("expeditor_submission", default=None)

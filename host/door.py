@@ -40,6 +40,7 @@ class Door:
             priority=entry.priority,
             front=entry.front,
             metadata=entry.metadata,
+            request_key=entry.request_key,
         )
         item = (self._number(entry), entry.prompt_id, entry.prompt, extra, list(entry.outputs_to_execute), sensitive)
         commits: list[Future[Job]] = []

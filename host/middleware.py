@@ -11,24 +11,24 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, NotFound
-from ..jobs.model import Source
+from ..jobs.model import Job, JsonObject, Source
 from ..jobs.prepared import PreparedPrompt
 from .context import CLIENT_ID, COMMITS, SUBMISSION, Submission, note_client_id
-from .ports import ErrorRenderer, RequestLog, StockGate
+from .ports import ErrorRenderer, Repeats, RequestLog, StockGate, Turn
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHECKED = frozenset({"/queue", "/history", "/interrupt", "/free"})
 API = "/api"
 QUIET_PREFIXES = ("/extensions", "/view", "/ws", "/assets", "/scripts", "/templates", "/i18n", "/userdata", "/settings")
 """Files and page state: not part of the API, so neither counted nor logged."""
-
-
+REPEATED = "Idempotent-Replayed"
 _UTF_8 = ("utf-8", "utf8")
 
 
@@ -40,6 +40,7 @@ class Edge:
     render: ErrorRenderer
     requests: RequestLog
     awaiter: Awaiter
+    repeats: Repeats
 
 
 def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
@@ -79,25 +80,52 @@ def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.Str
 
 
 async def _walk(edge: Edge, request: web.Request, handler: Handler, bare: str) -> web.StreamResponse:
-    is_submit = request.method == "POST" and bare == "/prompt"
-    if not is_submit and bare not in CHECKED and not bare.startswith("/history/"):
+    if request.method == "POST" and bare == "/prompt":
+        return await _prompt(edge, request, handler)
+    if bare not in CHECKED and not bare.startswith("/history/"):
         return await handler(request)
     try:
         raw = await _read(request) if request.method == "POST" else b""
-        if is_submit:
-            submission = _submission(edge.gate.prompt(raw, request.remote, request.headers))
-        else:
-            submission = None
-            edge.gate.check(request.method, bare, raw, request.query)
+        edge.gate.check(request.method, bare, raw, request.query)
     except web.HTTPException:
         raise
     except Exception as error:  # noqa: BLE001 - the boundary of our part of a stock route; the renderer tells ours from bugs
-        return edge.render(error, f"{request.method} {request.path}")
-    return await _commit_before_answer(edge, request, handler, submission)
+        return edge.render(error, _place(request))
+    return await _commit_before_answer(edge, request, handler, None)
+
+
+async def _prompt(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:
+    turn: Turn | None = None
+    try:
+        try:
+            prepared = edge.gate.read(await _read(request), request.remote, request.headers)
+            note_client_id(prepared.body.get("client_id"))
+            if prepared.request_key is not None:
+                turn = await edge.repeats.turn(prepared.principal, prepared.request_key)
+                if turn.earlier is not None:
+                    return _as_before(turn.earlier)
+            submission = _submission(edge.gate.admit(prepared))
+        except web.HTTPException:
+            raise
+        except Exception as error:  # noqa: BLE001 - as in _walk
+            return edge.render(error, _place(request))
+        response = await _commit_before_answer(edge, request, handler, submission)
+        if turn is not None and submission.keyed_job is not None and response.status == HTTPStatus.OK:
+            turn.done(submission.keyed_job)
+        return response
+    finally:
+        if turn is not None:
+            turn.close()
+
+
+def _as_before(job: Job) -> web.Response:
+    """Core's answer to the request that this one repeats."""
+    number = int(job.number) if job.number.is_integer() else job.number
+    body: JsonObject = {"prompt_id": job.id, "number": number, "node_errors": {}}
+    return web.json_response(body, headers={REPEATED: "true"})
 
 
 def _submission(prepared: PreparedPrompt) -> Submission:
-    note_client_id(prepared.body.get("client_id"))
     return Submission(
         principal=prepared.principal,
         source=Source.PROMPT,
@@ -105,6 +133,7 @@ def _submission(prepared: PreparedPrompt) -> Submission:
         # As core has it: a number of the client's own stands above its wish for the front.
         front=bool(prepared.body.get("front")) and "number" not in prepared.body,
         body=prepared.body,
+        request_key=prepared.request_key,
     )
 
 
@@ -127,7 +156,7 @@ async def _commit_before_answer(
         # A deletion met a job whose own commit had failed: it is gone, as was wished.
         return response
     except ExpeditorError as error:
-        return edge.render(error, f"{request.method} {request.path}")
+        return edge.render(error, _place(request))
     return response
 
 
@@ -144,6 +173,10 @@ async def _read(request: web.Request) -> bytes:
         ) from error
     except web.RequestPayloadError as error:
         raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
+
+
+def _place(request: web.Request) -> str:
+    return f"{request.method} {request.path}"
 
 
 def _route(request: web.Request) -> str:

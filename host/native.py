@@ -47,6 +47,7 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> Ne
         node_count=len(graph),
         prompt_length=len(prompt_json),
         needs_secret=bool(sensitive),
+        request_key=submission.key_for(str(prompt_id)) if submission else None,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
-from ..jobs.model import Cause, Claim, Job, JobError, NewJob, Payload, Principal
+from ..jobs.model import Cause, Claim, Job, JobError, NewJob, Payload, Principal, RequestKey
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.settled import Settled
 
@@ -100,8 +100,12 @@ class Signals(Protocol):
 class StockGate(Protocol):
     """Judges bodies of stock routes; ``intake.gate`` fits."""
 
-    def prompt(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
-        """Check a body of ``POST /prompt``. Raises ``ExpeditorError``."""
+    def read(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
+        """Read a body of ``POST /prompt`` and whose it is; its graph is not judged yet. Raises ``ExpeditorError``."""
+        ...
+
+    def admit(self, prepared: PreparedPrompt) -> PreparedPrompt:
+        """What may go on to core. Raises ``ExpeditorError``."""
         ...
 
     def lift(self, body: Any) -> tuple[Any, int | None]:
@@ -114,6 +118,31 @@ class StockGate(Protocol):
 
     def check(self, method: str, path: str, raw: bytes, query: Mapping[str, str]) -> None:
         """Check a body of another stock route. Raises ``ExpeditorError``."""
+        ...
+
+
+class Turn(Protocol):
+    """One request's way in, while others with its key wait."""
+
+    @property
+    def earlier(self) -> Job | None:
+        """The job that the request's key stands for already."""
+        ...
+
+    def done(self, job_id: str) -> None:
+        """The request got this job in."""
+        ...
+
+    def close(self) -> None:
+        """The request is over; idempotent."""
+        ...
+
+
+class Repeats(Protocol):
+    """Finds out whether a request is a repeated one; ``intake.idempotency`` fits."""
+
+    async def turn(self, principal: Principal, key: RequestKey) -> Turn:
+        """Wait for requests with the same key before this one; close what comes back. Raises ``ExpeditorError``."""
         ...
 
 

@@ -14,9 +14,10 @@ from ..jobs.model import JsonObject, Principal
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
 from .depth import QueueDepth
-from .envelope import known_targets
+from .envelope import is_prompt_id, known_targets
 from .lift import lift, take
 from .limits import parse_body
+from .request_keys import header_key, request_key
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
 
 
@@ -47,24 +48,32 @@ class StockGate:
         self._max_bytes = max_bytes
         self._max_depth = max_depth
 
-    def prompt(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
-        """Check a body of ``POST /prompt``. Raises ``ExpeditorError``."""
+    def read(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
+        """Read a body of ``POST /prompt`` and whose it is; its graph is not judged yet. Raises ``ExpeditorError``."""
         body = parse_body(raw, self._max_bytes, self._max_depth)
         if not isinstance(body, dict):
             raise InvalidPrompt("The body must be a JSON object with a prompt in it.", faults=(_NO_PROMPT,))
-        lifted = lift(cast("JsonObject", body))
+        sent = cast("JsonObject", body)
+        lifted = lift(sent)
         prompt = lifted.body
         if prompt.get("prompt_id", "") is None:
             # Core would make the text "None" of it, one id for all such clients.
             prompt.pop("prompt_id")
         user = headers.get(self._principals.user_header) if self._principals.user_header else None
         principal = principal_of(self._principals, remote, user, prompt.get("client_id"))
-        self._depth.check(principal)  # what has no chance is not worth the walk through its graph
+        chosen = prompt.get("prompt_id")
+        key = request_key(principal, header_key(headers), chosen if is_prompt_id(chosen) else None, sent)
+        return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal, request_key=key)
+
+    def admit(self, prepared: PreparedPrompt) -> PreparedPrompt:
+        """Judge what was read: may it go on to core. Raises ``ExpeditorError``."""
+        self._depth.check(prepared.principal)  # what has no chance is not worth the walk through its graph
+        prompt = prepared.body
         self._validation.protect(prompt)
         targets, graph = prompt.get("partial_execution_targets"), prompt.get("prompt")
         if isinstance(targets, list) and isinstance(graph, dict):
             prompt["partial_execution_targets"] = known_targets(cast("list[str]", targets), cast("JsonObject", graph))
-        return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal)
+        return prepared
 
     def lift(self, body: Any) -> tuple[Any, int | None]:
         """Take priorities out of a parsed body, whatever it is; a wrong priority is taken out and counts as none. Never raises."""

@@ -15,7 +15,7 @@ from ..jobs.awaiting import Awaiter
 from ..jobs.entry import Entry
 from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavailable
 from ..jobs.estimate import signature
-from ..jobs.model import Job, JobStatus, JsonObject, Principal, Source
+from ..jobs.model import Job, JobStatus, JsonObject, Principal, RequestKey, Source
 from ..jobs.principals import PrincipalRules, principal_of
 from ..jobs.transitions import is_terminal
 from ..store.base import JobQuery, JobStore, QueueSummary, Reprioritise
@@ -23,10 +23,12 @@ from .core_faults import faults_of
 from .depth import QueueDepth
 from .envelope import known_targets
 from .faults import refusal
+from .idempotency import Repeats
 from .ports import CoreValidator, QueueDoor, Runs
+from .request_keys import request_key
 from .submission import SubmitRequest, parse_submission
 from .validation import Checked
-from .views import DepthView, JobListing, JobView, QueueView, Verdict
+from .views import DepthView, JobListing, JobView, QueueView, Submitted, Verdict
 
 _T = TypeVar("_T")
 
@@ -41,16 +43,20 @@ class Validation(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks, as the edge saw it: the peer's address and what it wrote into the trusted user header."""
+    """Who asks, as the edge saw it: the peer's address and what it wrote into the trusted user header.
+
+    ``key``: its ``Idempotency-Key``, if it sent one.
+    """
 
     remote: str | None
     user: str | None = None
+    key: str | None = None
 
 
 class JobService:
     """See the module's docstring. One object per server; safe to use from one event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all collaborators, by name
         self,
         *,
         store: JobStore,
@@ -63,8 +69,9 @@ class JobService:
         clock: Callable[[], float],
         new_id: Callable[[], str],
         awaiter: Awaiter,
+        repeats: Repeats,
     ) -> None:
-        """``awaiter`` waits for the store; ``new_id`` makes canonical UUIDs."""
+        """``awaiter`` waits for the store; ``new_id`` makes canonical UUIDs; ``repeats`` knows requests that came before."""
         self._store = store
         self._validation = validation
         self._core = core
@@ -75,14 +82,29 @@ class JobService:
         self._clock = clock
         self._new_id = new_id
         self._awaiter = awaiter
+        self._repeats = repeats
 
-    async def submit(self, fields: JsonObject, caller: Caller) -> JobView:
-        """Validate, admit and enqueue; the job is committed when this returns. Raises ``Refused`` or ``Busy``."""
+    async def submit(self, fields: JsonObject, caller: Caller) -> Submitted:
+        """Validate, admit and enqueue; the job is committed when this returns. A repeated request gets the job of the first.
+
+        Raises ``Refused`` or ``Busy``.
+        """
         request = parse_submission(fields)
+        principal = self._principal(caller, request.client_id)
+        key = request_key(principal, caller.key, request.prompt_id, fields)
+        if key is None:
+            return Submitted(await self._seen(await self._enter(request, principal, None)))
+        with await self._repeats.turn(principal, key) as turn:
+            job = turn.earlier
+            if job is None:
+                job = await self._enter(request, principal, key)
+                turn.done(job.id)
+        return Submitted(await self._seen(job), repeated=turn.earlier is not None)
+
+    async def _enter(self, request: SubmitRequest, principal: Principal, key: RequestKey | None) -> Job:
         prompt_id = request.prompt_id or self._new_id()
         if request.prompt_id is not None and await self._wait(self._store.get(prompt_id)) is not None:
             raise Conflict(f"Job {prompt_id} is known already.", details={"job_id": prompt_id})
-        principal = self._principal(caller, request.client_id)
         self._depth.check(principal)  # what has no chance is not worth its validation
         prompt, outputs = await self._judge(prompt_id, request)
         entry = Entry(
@@ -96,8 +118,11 @@ class JobService:
             front=request.front,
             number=request.number,
             metadata=request.metadata,
+            request_key=key,
         )
-        job = await self._door.enter(entry)
+        return await self._door.enter(entry)
+
+    async def _seen(self, job: Job) -> JobView:
         try:
             return await self._view(job)
         except StoreUnavailable:

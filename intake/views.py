@@ -15,6 +15,7 @@ __all__ = [
     "JobView",
     "QueueView",
     "Reprioritise",
+    "Submitted",
     "Verdict",
 ]
 
@@ -31,6 +32,14 @@ class JobView:
     position: int | None = None
     eta_s: float | None = None
     progress: Progress | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The job of a request to submit; ``repeated``: an earlier, equal request got it in."""
+
+    view: JobView
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)

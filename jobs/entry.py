@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .model import JsonObject, Principal, Source
+from .model import JsonObject, Principal, RequestKey, Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +31,4 @@ class Entry:
     front: bool
     number: float | None
     metadata: JsonObject
+    request_key: RequestKey | None = None

@@ -9,7 +9,7 @@
     │   ├── InvalidPromptId     INVALID_PROMPT_ID
     │   ├── UnknownNode         UNKNOWN_NODE
     │   ├── NodeNotAllowed      NODE_NOT_ALLOWED
-    │   ├── InputInvalid        INPUT_INVALID
+    │   ├── InputInvalid        INPUT_INVALID         (``malformed`` picks 400 over 422)
     │   ├── LinkInvalid         LINK_INVALID
     │   ├── Cycle               CYCLE
     │   ├── NoOutput            NO_OUTPUT
@@ -115,6 +115,18 @@ class InputInvalid(Refused):
     """An input's value does not fit its declaration."""
 
     code = "INPUT_INVALID"
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        details: dict[str, Any] | None = None,
+        faults: tuple[Fault, ...] = (),
+        malformed: bool = False,
+    ) -> None:
+        """Build it; ``malformed`` says that it is the form of the request (a header), not what it asks for."""
+        super().__init__(message, details=details, faults=faults)
+        self.malformed = malformed
 
 
 class LinkInvalid(Refused):

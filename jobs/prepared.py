@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .model import JsonObject, Principal
+from .model import JsonObject, Principal, RequestKey
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
-    """A body that may go on to core: without priorities in it, and what was lifted out."""
+    """A body for core: without priorities in it, and what was lifted out. ``request_key``: what makes it a repeat, if anything."""
 
     body: JsonObject
     priority: int
     principal: Principal
+    request_key: RequestKey | None = None

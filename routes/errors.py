@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from ..intake.core_shape import core_error
-from ..jobs.errors import Busy, ExpeditorError, Fault, Internal, LimitExceeded
+from ..jobs.errors import Busy, ExpeditorError, Fault, InputInvalid, Internal, LimitExceeded
 
 log = logging.getLogger("expeditor.routes")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -53,6 +53,8 @@ def status_of(error: ExpeditorError) -> int:
     """The HTTP status of an error on our own routes."""
     if isinstance(error, LimitExceeded) and error.too_large:
         return 413
+    if isinstance(error, InputInvalid) and error.malformed:
+        return 400
     return STATUS_BY_CODE[error.code]
 
 

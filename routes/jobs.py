@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from ..intake.request_keys import header_key
 from ..intake.service import Caller, JobService
 from ..intake.submission import JSON_FIELDS
 from ..jobs.errors import NotFound
@@ -14,6 +15,8 @@ from ..jobs.model import JsonObject
 from .fields import read_fields
 from .queries import list_query, no_query, priority_change
 from .render import job_json, listing_json, verdict_json
+
+REPEATED = "Idempotent-Replayed"
 
 
 class Schemas(Protocol):
@@ -51,12 +54,15 @@ class JobRoutes:
         self._note_client_id = note_client_id
 
     async def submit(self, request: web.Request) -> web.Response:
-        """``POST /expeditor/submit`` → 201 job. Committed before the answer."""
+        """``POST /expeditor/submit`` → 201 job, committed before the answer; 200 for a repeated request."""
         no_query(request.query)
         fields = await self._fields(request)
-        view = await self._service.submit(fields, self._caller(request))
-        location = f"/expeditor/jobs/{view.job.id}"
-        return web.json_response(job_json(view, _origin(request)), status=201, headers={"Location": location})
+        submitted = await self._service.submit(fields, self._caller(request))
+        headers = {"Location": f"/expeditor/jobs/{submitted.view.job.id}"}
+        if submitted.repeated:
+            headers[REPEATED] = "true"
+        body = job_json(submitted.view, _origin(request))
+        return web.json_response(body, status=200 if submitted.repeated else 201, headers=headers)
 
     async def validate(self, request: web.Request) -> web.Response:
         """``POST /expeditor/validate`` → 200, or what submit would answer. Changes nothing."""
@@ -99,7 +105,7 @@ class JobRoutes:
 
     def _caller(self, request: web.Request) -> Caller:
         user = request.headers.get(self._user_header) if self._user_header else None
-        return Caller(remote=request.remote, user=user)
+        return Caller(remote=request.remote, user=user, key=header_key(request.headers))
 
 
 def _origin(request: web.Request) -> str:

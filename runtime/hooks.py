@@ -46,6 +46,7 @@ def install_middleware(services: Services) -> None:
         render=render_core_error,
         requests=services.requests,
         awaiter=services.awaiter,
+        repeats=services.repeats,
     )
     app = services.server.app
     _hook(

@@ -38,6 +38,7 @@ from ..host.wiring import QueueWiring, Told
 from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.gate import StockGate
+from ..intake.idempotency import Repeats, Reservations
 from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.affinity import AffinityPolicy
@@ -83,6 +84,7 @@ class Services:
     validation: PromptValidation
     gate: StockGate
     jobs: JobService
+    repeats: Repeats
     health: Health
     lag: LoopLag
     evidence: Evidence
@@ -124,6 +126,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     proof = ItemProof(ComfyValidator(), server, comfy_mappings)
     wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock, told=told, proof=proof)
     watchdog = _watchdog(settings, runs, dispatcher, mailbox, wiring, leaving)
+    repeats = Repeats(store, awaiter, Reservations(settings.store_deadline_s))
     validation = _validation(settings)
     return Services(
         settings=settings,
@@ -153,7 +156,9 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             clock=clock,
             new_id=lambda: str(uuid.uuid4()),
             awaiter=awaiter,
+            repeats=repeats,
         ),
+        repeats=repeats,
         health=_health(board, store, lag, wiring, depth, watchdog),
         lag=lag,
         evidence=evidence,

@@ -63,8 +63,8 @@ def put(server: RealComfyUI, door: str, salt: int) -> requests.Response:
     return server.post(door, json={"prompt": quick(salt)})
 
 
-def fill(server: RealComfyUI) -> None:
-    for salt in range(LIMIT):
+def fill(server: RealComfyUI, jobs: int = LIMIT) -> None:
+    for salt in range(jobs):
         assert put(server, "/expeditor/submit", salt).status_code == 201
 
 
@@ -129,11 +129,14 @@ def test_plain_clients_find_the_code_in_their_error(server: RealComfyUI, held: s
     assert "QUEUE_FULL" in str(by_requests.value)
 
 
-def test_a_job_that_is_in_is_told_so_also_when_the_line_is_full(server: RealComfyUI, held: str) -> None:
-    fill(server)
-    known = server.get("/expeditor/jobs?status=queued&limit=1").json()["jobs"][0]["id"]
-    again = server.post("/expeditor/submit", json={"prompt": quick(0), "prompt_id": known})
-    assert (again.status_code, again.reason) == (409, "CONFLICT")
+@pytest.mark.parametrize("door", ["/expeditor/submit", "/prompt"])
+def test_a_job_that_is_in_is_told_so_also_when_the_line_is_full(server: RealComfyUI, held: str, door: str) -> None:
+    body = {"prompt": quick(0), "prompt_id": str(uuid.uuid4())}
+    assert server.post(door, json=body).ok
+    fill(server, LIMIT - 1)
+    assert put(server, door, 99).status_code == 429
+    assert server.post(door, json=body).status_code == 200
+    assert server.post(door, json={**body, "prompt": quick(1)}).reason == "CONFLICT"
 
 
 def test_readiness_turns_before_the_line_is_full(server: RealComfyUI, held: str) -> None:
@@ -189,7 +192,8 @@ class _Forward(BaseHTTPRequestHandler):
 
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        answer = requests.request(self.command, self.server.target + self.path, data=body, timeout=60)
+        told = {name: self.headers[name] for name in ("Content-Type", "Idempotency-Key") if name in self.headers}
+        answer = requests.request(self.command, self.server.target + self.path, data=body, headers=told, timeout=60)
         if self.command == "POST":
             self.server.posts += 1
             self.server.refused += answer.status_code == 429

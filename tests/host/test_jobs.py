@@ -221,7 +221,7 @@ def test_unknown_job_and_unknown_filters(server: RealComfyUI):
     assert "status" in wrong.json()["error"]["errors"][0]["hint"]
 
 
-def test_a_known_prompt_id_is_a_conflict_at_both_doors(server: RealComfyUI):
+def test_a_known_prompt_id_with_another_body_is_a_conflict_at_both_doors(server: RealComfyUI):
     chosen = str(uuid.uuid4())
     assert submit(server, quick(280), prompt_id=chosen)["id"] == chosen
     for route in ("/expeditor/submit", "/prompt"):

@@ -112,10 +112,13 @@ def test_each_body_gets_its_answer_and_hurts_nothing(expeditor_server: RealComfy
     assert_still_works(expeditor_server, group)
 
 
-def test_the_same_number_and_id_twice_is_a_conflict(expeditor_server: RealComfyUI) -> None:
+def test_the_same_number_and_id_twice_is_the_same_job_or_a_conflict(expeditor_server: RealComfyUI) -> None:
     case = next(case for case in MALFORMED if case.group == "twice")
-    first = expeditor_server.post("/prompt", json=case.body)
+    assert isinstance(case.body, dict)
+    other = {**case.body, "extra_data": {"first": True}}
+    first, again = (expeditor_server.post("/prompt", json=other) for _ in range(2))
     assert first.status_code == 200, first.text[:500]
+    assert again.json() == first.json()
     wrong = complaints(expeditor_server, case)
     assert not wrong, "\n".join(wrong)
     assert ended(expeditor_server, first.json()["prompt_id"]) == "success"

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from expeditor.dispatch.runs import RunTable
 from expeditor.events.mailbox import Mailbox
 from expeditor.intake.admission import Pace
+from expeditor.intake.idempotency import Repeats, Reservations
 from expeditor.intake.service import JobService
 from expeditor.intake.validation import Checked
 from expeditor.jobs.awaiting import Awaiter
@@ -68,7 +69,10 @@ class FakeCore:
 
 
 class FakeDoor:
-    """Puts entries straight into the store, if there is room; notes what it is told; fails when told to."""
+    """Puts entries straight into the store, if there is room; notes what it is told; fails when told to.
+
+    Waits for `before` in front of the store, and for `after` once the job is committed, where they are set.
+    """
 
     def __init__(self, store, clock, depth) -> None:
         self._store = store
@@ -78,9 +82,13 @@ class FakeDoor:
         self.removed = []
         self.woken = 0
         self.failure: Exception | None = None
+        self.before: asyncio.Event | None = None
+        self.after: asyncio.Event | None = None
 
     async def enter(self, entry):
         self.entries.append(entry)
+        if self.before is not None:
+            await self.before.wait()
         if self.failure is not None:
             raise self.failure
         job = NewJob(
@@ -96,11 +104,15 @@ class FakeDoor:
             metadata=entry.metadata,
             signature=signature(entry.prompt),
             node_count=len(entry.prompt),
+            request_key=entry.request_key,
         )
         commit_done = self._depth.enter(job, refusable=True)
         commit = self._store.enqueue(job)
         commit.add_done_callback(lambda _: commit_done())
-        return await asyncio.wrap_future(commit)
+        job = await asyncio.wrap_future(commit)
+        if self.after is not None:
+            await self.after.wait()
+        return job
 
     def remove(self, job_id):
         self.removed.append(job_id)
@@ -127,6 +139,8 @@ class App:
         self.not_ready: str | None = None
         self.clients: list[object] = []
         numbers = itertools.count(1)
+        awaiter = Awaiter(10.0)
+        self.reservations = Reservations(10.0)
         validation = FakeValidation()
         self.service = JobService(
             store=self.store,
@@ -138,7 +152,8 @@ class App:
             principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
             clock=self.clock,
             new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
-            awaiter=Awaiter(10.0),
+            awaiter=awaiter,
+            repeats=Repeats(self.store, awaiter, self.reservations),
         )
         jobs = JobRoutes(
             self.service,

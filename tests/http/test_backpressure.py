@@ -41,10 +41,11 @@ async def test_a_full_queue_costs_no_validation(http, edge):
     assert edge.core.targets == []
 
 
-async def test_a_known_id_is_a_conflict_also_when_the_queue_is_full(http, edge):
+async def test_a_known_id_is_told_so_also_when_the_queue_is_full(http, edge):
     assert (await submit(http, prompt_id=UUID)).status == 201
     fill(edge.depth, MAX_WAITING)
-    assert (await refusal(await submit(http, prompt_id=UUID)))[:2] == (409, "CONFLICT")
+    assert (await submit(http, prompt_id=UUID)).status == 200
+    assert (await refusal(await submit(http, prompt_id=UUID, priority=4)))[:2] == (409, "CONFLICT")
 
 
 async def test_a_dry_run_does_not_ask_for_room(http, edge):

@@ -139,9 +139,10 @@ async def test_cores_own_verdict_is_the_last_word(http, edge):
     assert edge.door.entries == []
 
 
-async def test_a_known_id_is_a_conflict(http):
+async def test_a_known_id_with_another_body_is_a_conflict(http):
     await submitted(http, prompt_id=UUID)
-    assert await refusal(await http.post(SUBMIT, json={"prompt": PROMPT, "prompt_id": UUID})) == (409, "CONFLICT", [])
+    again = {"prompt": PROMPT, "prompt_id": UUID, "priority": 4}
+    assert await refusal(await http.post(SUBMIT, json=again)) == (409, "CONFLICT", [])
 
 
 @pytest.mark.parametrize(

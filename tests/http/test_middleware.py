@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 from aiohttp import web
@@ -29,6 +30,13 @@ class FakeProtection:
         if body.get("prompt") == "refuse":
             fault = Fault("/prompt", "INPUT_INVALID", "No.", node_id="3", class_type="A", core_type="odd")
             raise InputInvalid("No.", faults=(fault,))
+
+
+class FakeRepeats:
+    """Nothing here has a key, so nobody asks."""
+
+    async def turn(self, principal, key):
+        raise AssertionError("a request without a key was looked up")
 
 
 class FakeRequestLog:
@@ -84,7 +92,7 @@ class Server:
         rules = PrincipalRules(user_header="X-User", proxies=("127.0.0.1",))
         self.depth = depth(jobs=2)
         gate = StockGate(validation=FakeProtection(), principals=rules, depth=self.depth, max_bytes=1_000, max_depth=20)
-        edge = Edge(gate=gate, render=render_core_error, requests=self.log, awaiter=Awaiter(5.0))
+        edge = Edge(gate, render_core_error, self.log, Awaiter(5.0), FakeRepeats())
         self.app = web.Application(client_max_size=MAX_UPLOAD)
         self.app.middlewares.insert(0, middleware(edge))
         for prefix in ("", "/api"):
@@ -195,7 +203,7 @@ async def test_a_commit_that_fails_is_the_answer_in_cores_shape(http, server, er
 async def test_a_commit_that_does_not_come_is_503_and_says_what_to_do(aiohttp_client):
     server = Server()
     server.core.commits = [Future()]
-    impatient = Edge(gate=server.edge.gate, render=render_core_error, requests=server.log, awaiter=Awaiter(0.01))
+    impatient = replace(server.edge, awaiter=Awaiter(0.01))
     server.app.middlewares[0] = middleware(impatient)
     http = await aiohttp_client(server.app)
     response = await http.post("/prompt", json={"prompt": {}})

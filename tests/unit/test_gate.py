@@ -39,7 +39,7 @@ def gate(protection, queue):
 
 
 def prepared(gate, body, remote=None, **headers):
-    return gate.prompt(json.dumps(body).encode(), remote, headers)
+    return gate.admit(gate.read(json.dumps(body).encode(), remote, headers))
 
 
 def test_priority_is_lifted_before_anything_is_judged(gate, protection):
@@ -78,7 +78,7 @@ def test_a_null_prompt_id_is_left_out_and_another_is_kept(gate):
 )
 def test_bodies_that_are_refused(gate, protection, raw, refusal):
     with pytest.raises(refusal):
-        gate.prompt(raw, None, {})
+        gate.read(raw, None, {})
     assert protection.seen == []
 
 
@@ -87,6 +87,27 @@ def test_a_full_queue_refuses_before_the_graph_is_walked(gate, protection, queue
     with pytest.raises(QueueFull) as caught:
         prepared(gate, {"prompt": {"1": {}}})
     assert caught.value.retry_after_s == 1
+    assert protection.seen == []
+
+
+def test_a_key_is_read_from_the_header_or_the_chosen_id_and_covers_what_was_sent(gate):
+    body = {"prompt": {"_priority": 8}, "prompt_id": "0b8f9c1e-0000-4000-8000-00000000abcd"}
+    by_header = prepared(gate, body, **{"Idempotency-Key": "k"}).request_key
+    by_id = prepared(gate, body).request_key
+    assert (by_header.key, by_id.key) == ("key:k", f"id:{body['prompt_id']}")
+    assert by_header.fingerprint == by_id.fingerprint
+    assert prepared(gate, {**body, "prompt": {"_priority": 9}}).request_key.fingerprint != by_id.fingerprint
+
+
+@pytest.mark.parametrize("prompt_id", [None, "", 5, "mine"])
+def test_what_is_no_id_is_no_key(gate, prompt_id):
+    assert prepared(gate, {"prompt": {}, "prompt_id": prompt_id}).request_key is None
+
+
+def test_a_key_that_is_none_is_refused_before_all_else(gate, protection, queue):
+    fill(queue, 2)
+    with pytest.raises(InputInvalid):
+        prepared(gate, {"prompt": {}}, **{"Idempotency-Key": "a b"})
     assert protection.seen == []
 
 

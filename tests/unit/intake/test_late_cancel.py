@@ -64,6 +64,7 @@ def service(store, machine):
         clock=lambda: 0.0,
         new_id=lambda: str(next(numbers)),
         awaiter=Awaiter(0.01),
+        repeats=None,
     )
 
 
