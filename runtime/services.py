@@ -145,19 +145,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         rerun=_rerun(server, dispatcher, told),
         validation=validation,
         gate=_gate(settings, validation, depth),
-        jobs=JobService(
-            store=store,
-            validation=validation,
-            core=ComfyValidator(),
-            door=Door(server, awaiter),
-            depth=depth,
-            runs=runs,
-            principals=_principals(settings),
-            clock=clock,
-            new_id=lambda: str(uuid.uuid4()),
-            awaiter=awaiter,
-            repeats=repeats,
-        ),
+        jobs=_jobs(settings, store, validation, Door(server, awaiter), depth, runs, clock, awaiter, repeats),
         repeats=repeats,
         health=_health(board, store, lag, wiring, depth, watchdog),
         lag=lag,
@@ -170,6 +158,32 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
 def _describe(server: Any, metrics: Metrics) -> None:
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
+
+
+def _jobs(
+    settings: Settings,
+    store: JobStore,
+    validation: PromptValidation,
+    door: Door,
+    depth: QueueDepth,
+    runs: RunTable,
+    clock: Clock,
+    awaiter: Awaiter,
+    repeats: Repeats,
+) -> JobService:
+    return JobService(
+        store=store,
+        validation=validation,
+        core=ComfyValidator(),
+        door=door,
+        depth=depth,
+        runs=runs,
+        principals=_principals(settings),
+        clock=clock,
+        new_id=lambda: str(uuid.uuid4()),
+        awaiter=awaiter,
+        repeats=repeats,
+    )
 
 
 def _validation(settings: Settings) -> PromptValidation:
