@@ -135,9 +135,9 @@ def enqueue(store: JobStore, job_id: str, priority: int = 3, principal: str = "a
     return done(store.enqueue(new_job(job_id, priority, principal, **fields)))
 
 
-def claim(store: JobStore) -> Claim:
+def claim(store: JobStore, resident: frozenset[str] = frozenset()) -> Claim:
     """A claim that must give something."""
-    claimed = done(store.claim())
+    claimed = done(store.claim(resident))
     assert claimed is not None, "nothing to claim"
     return claimed
 

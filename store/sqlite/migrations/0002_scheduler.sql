@@ -12,6 +12,10 @@ ALTER TABLE attempts ADD COLUMN message TEXT; -- JSON
 ALTER TABLE ordering ADD COLUMN paused INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE estimates ADD COLUMN learned_at_s REAL NOT NULL DEFAULT 0;
 
+-- Jobs that wait and whose process died twice while they ran stand behind all others (jobs/ordering.py, SUSPECT_SCORE).
+UPDATE jobs SET score = 1e15
+WHERE status = 'queued' AND (SELECT COUNT(*) FROM attempts WHERE job_seq = seq AND cause = 'PROCESS_DIED') >= 2;
+
 -- The line is held in memory; nothing asks the file for it any more.
 DROP INDEX jobs_line;
 -- What is beyond retention, and what ended last. Only ended jobs.
