@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ..jobs.estimate import signature
 from ..jobs.model import PRIORITY_DEFAULT, Job, JsonObject, NewJob, Payload, Principal, Source
+from ..jobs.models_named import models_named
 from ..jobs.principals import ANONYMOUS
 from .context import Submission
 
@@ -48,6 +49,7 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> Ne
         prompt_length=len(prompt_json),
         needs_secret=bool(sensitive),
         request_key=submission.key_for(str(prompt_id)) if submission else None,
+        models=models_named(graph),
     )
 
 

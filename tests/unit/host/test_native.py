@@ -35,6 +35,12 @@ def test_a_submission_says_who_and_how_urgent():
     assert (job.front, job.metadata, job.client_id) == (True, {"run": "7"}, "ada")
 
 
+def test_a_job_knows_the_model_files_that_it_names():
+    prompt = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "xl.safetensors"}}, **PROMPT}
+    assert new_job(item(prompt=prompt), None, 0.0).models == ("xl.safetensors",)
+    assert new_job(item(prompt=["odd"]), None, 0.0).models == ()
+
+
 def test_a_partner_key_is_remembered_as_such_and_never_stored():
     job = new_job(item(sensitive={"api_key_comfy_org": KEY}), None, 0.0)
     assert job.needs_secret
