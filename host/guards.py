@@ -25,6 +25,9 @@ Call = tuple[tuple[Any, ...], dict[str, Any]]
 Again = Callable[[Any, Call], Call | None]
 """Given the executor and the call that has just ended: the next call, or None. Never raises."""
 
+Ran = Callable[[Any, Any], None]
+"""Told the executor and the prompt of an execution that has ended. Never raises."""
+
 
 def guard_send(server: Any, connected: Callable[[object], None] | None = None) -> None:
     """Wrap ``server.send`` on the instance. ``connected`` hears the id of each client that has just been greeted."""
@@ -57,8 +60,11 @@ def _greeted(event: object = None, data: object = None, *_: object, **__: object
     return cast("dict[str, object]", data).get("sid") if event == "status" and isinstance(data, dict) else None
 
 
-def guard_execute(executor_class: Any, again: Again | None = None) -> None:
-    """Wrap ``PromptExecutor.execute`` on the class; the worker thread makes its executor later."""
+def guard_execute(executor_class: Any, again: Again | None = None, ran: Ran | None = None) -> None:
+    """Wrap ``PromptExecutor.execute`` on the class; the worker thread makes its executor later.
+
+    ``ran`` is told the executor and the prompt after each execution, however it ended; it must not raise.
+    """
     original: Callable[..., Any] = executor_class.execute
 
     @functools.wraps(original)
@@ -77,6 +83,9 @@ def guard_execute(executor_class: Any, again: Again | None = None) -> None:
             _fail(executor, str(prompt_id), error)
             _tell(executor)
             return None
+        finally:
+            if ran is not None:
+                ran(executor, args[0] if args else kwargs.get("prompt"))
 
     executor_class.execute = execute
 

@@ -30,7 +30,8 @@ def install_hooks(services: Services) -> None:
         services, "prompt", settings.hooks_prompt, lambda: server.add_on_prompt_handler(prompt_handler(services.gate))
     )
     _hook(services, "send", settings.hooks_send, lambda: guard_send(server, services.wiring.told.farewells.catch_up))
-    _hook(services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor(), services.rerun))
+    ran = services.residents.ran
+    _hook(services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor(), services.rerun, ran))
     _hook(
         services,
         "observer",

@@ -33,6 +33,7 @@ from ..host.notifier import Notifier
 from ..host.ownership import our_queue
 from ..host.proof import ItemProof
 from ..host.rerun import Rerun
+from ..host.residents import Residents
 from ..host.validator import ComfyValidator
 from ..host.wiring import QueueWiring, Told
 from ..intake.admission import Limits, Pace
@@ -78,6 +79,7 @@ class Services:
     store: JobStore
     depth: QueueDepth
     runs: RunTable
+    residents: Residents
     dispatcher: Dispatcher
     wiring: QueueWiring
     rerun: Rerun
@@ -114,8 +116,9 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     board, lag, metrics, notifier, clock = HookBoard(), LoopLag(), Metrics(), Notifier(server), SteadyClock()
+    residents = Residents(metrics)
     awaiter = Awaiter(settings.store_deadline_s)
-    _describe(server, metrics)
+    _describe(server, metrics, residents)
     depth = _depth(settings, metrics)
     told = _told(settings, server, clock)
     bus = Bus((depth, TelemetryListener(metrics), notifier, Listing(server, told.farewells, clock)))
@@ -140,6 +143,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         store=store,
         depth=depth,
         runs=runs,
+        residents=residents,
         dispatcher=dispatcher,
         wiring=wiring,
         rerun=_rerun(server, dispatcher, told),
@@ -155,9 +159,10 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     )
 
 
-def _describe(server: Any, metrics: Metrics) -> None:
+def _describe(server: Any, metrics: Metrics, residents: Residents) -> None:
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
+    metrics.models_loaded(residents.count)
 
 
 def _jobs(

@@ -169,6 +169,14 @@ class Metrics:
         """How busy a GPU is, 0 to 1."""
         self._gpu_utilization.labels(device).set(ratio)
 
+    def model_loads(self, count: int) -> None:
+        """So many models are in memory after a run that were not there after the run before."""
+        self._model_loads.inc(count)
+
+    def models_loaded(self, count: Callable[[], float]) -> None:
+        """Ask ``count`` at each scrape; to be called once."""
+        _Factory(self._registry).reading("models_loaded", "Models that ComfyUI has loaded.", count)
+
     def websocket_clients(self, count: Callable[[], float]) -> None:
         """Ask ``count`` at each scrape; to be called once."""
         _Factory(self._registry).reading("websocket_clients", "Open sockets of ComfyUI's /ws.", count)
@@ -247,6 +255,9 @@ class Metrics:
         )
         self._vram = make.gauge(
             "vram_bytes", "Memory of a device as ComfyUI sees it; system memory on a CPU.", "device", "kind"
+        )
+        self._model_loads = make.counter(
+            "model_loads_total", "Models in memory after a run that were not there after the run before."
         )
         self._gpu_utilization = make.gauge("gpu_utilization_ratio", "How busy a GPU is, 0 to 1.", "device")
         self._build = Info("expeditor_build", "Versions that run here; always 1.", registry=self._registry)

@@ -54,7 +54,7 @@ async def test_a_cancelled_send_stays_cancelled():
         await server.send("status", 1)
 
 
-def executor_class(failure=None):
+def executor_class(failure=None, ran=None):
     """A class of its own for each test, since the guard wraps the class."""
 
     class FakeExecutor:
@@ -71,7 +71,7 @@ def executor_class(failure=None):
                 raise failure
             return (prompt, prompt_id, extra_data, execute_outputs)
 
-    guard_execute(FakeExecutor)
+    guard_execute(FakeExecutor, ran=ran)
     return FakeExecutor
 
 
@@ -79,6 +79,15 @@ def test_execute_passes_everything_through():
     executor = executor_class()()
     assert executor.execute({}, "a", {"x": 1}, execute_outputs=["9"]) == ({}, "a", {"x": 1}, ["9"])
     assert executor.success is True
+
+
+@pytest.mark.parametrize("failure", [None, SystemExit(3)])
+def test_whoever_asked_is_told_of_each_run_however_it_ended(failure):
+    told = []
+    executor = executor_class(failure, ran=lambda *facts: told.append(facts))()
+    executor.execute({"1": {}}, "a")
+    executor.execute(prompt={"2": {}}, prompt_id="b")
+    assert told == [(executor, {"1": {}}), (executor, {"2": {}})]
 
 
 class Wordless(BaseException):

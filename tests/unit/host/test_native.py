@@ -36,7 +36,7 @@ def test_a_submission_says_who_and_how_urgent():
 
 
 def test_a_job_knows_the_model_files_that_it_names():
-    prompt = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "xl.safetensors"}}, **PROMPT}
+    prompt = {"9": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "xl.safetensors"}}, **PROMPT}
     assert new_job(item(prompt=prompt), None, 0.0).models == ("xl.safetensors",)
     assert new_job(item(prompt=["odd"]), None, 0.0).models == ()
 
