@@ -112,7 +112,7 @@ class Residents:
             try:
                 found = {id(model.ref()): model for model in _models_in(outputs)}
             except Exception as error:  # noqa: BLE001 - other packs' objects may fail in any way when looked at
-                self._tell(f"what a node of class {cast('Any', node).get('class_type')} has loaded", error)
+                self._tell(f"what a node of class {node.get('class_type')} has loaded", error)
                 continue
             for name in names:
                 made.setdefault(name, {}).update(found)
