@@ -8,6 +8,7 @@ waits for is a file in ComfyUI's input folder or a length of time that the test 
 from __future__ import annotations
 
 from .failing import ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
+from .models import ExpeditorTestLoadModel, ExpeditorTestUseModel
 from .odd import ExpeditorTestUnserialisableUI
 from .waiting import ExpeditorTestGate, ExpeditorTestSleepy
 
@@ -15,10 +16,12 @@ NODE_CLASS_MAPPINGS = {
     node.__name__: node
     for node in (
         ExpeditorTestGate,
+        ExpeditorTestLoadModel,
         ExpeditorTestOutOfMemory,
         ExpeditorTestRaises,
         ExpeditorTestRaisesSystemExit,
         ExpeditorTestSleepy,
         ExpeditorTestUnserialisableUI,
+        ExpeditorTestUseModel,
     )
 }
