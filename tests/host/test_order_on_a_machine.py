@@ -1,4 +1,4 @@
-"""Model affinity on a real ComfyUI: real patchers over tiny modules, loaded and unloaded by ComfyUI itself."""
+"""Order on a real ComfyUI: model affinity with real patchers that ComfyUI loads and unloads, and weights from the settings."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from tests.host.jobs_client import job, occupy, order_of_start, submit, until_ended, until_status
+from tests.host.jobs_client import job, occupy, order_of_start, quick, submit, until_ended, until_status
 from tests.host.stock_walk import TEST_NODES, gate_prompt, open_gate
 from tests.support.comfy_server import RealComfyUI
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RealComfyUI]:
-    with RealComfyUI(packs=[TEST_NODES]) as running:
+    with RealComfyUI(packs=[TEST_NODES], env={"EXPEDITOR_WEIGHTS": '{"ada": 3}'}) as running:
         yield running
 
 
@@ -78,3 +78,12 @@ def test_the_job_whose_model_is_loaded_goes_first(server: RealComfyUI):
 
 def test_a_model_that_was_unloaded_is_not_resident_any_more(server: RealComfyUI):
     assert next_two(server, "freed", 102, free=True) == ["b", "a"]
+
+
+def test_a_principal_of_weight_three_gets_three_times_as_much(server: RealComfyUI):
+    held = occupy(server, "weights")
+    jobs = {submit(server, quick(n), client_id=who)["id"]: who for n in range(200, 210) for who in ("bob", "ada")}
+    open_gate(server, "weights")
+    order = [jobs[job_id] for job_id in order_of_start(server, list(jobs))]
+    assert until_ended(server, held)["status"] == "succeeded"
+    assert [order[: 4 * n].count("ada") for n in (1, 2, 3)] == [3, 6, 9], order
