@@ -5,6 +5,7 @@ Owns the shape of the work alone: no order, no machine. Times are seconds from t
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ RUN_S: Mapping[str, float] = {kind: run_s for kind, (run_s, _) in KINDS.items()}
 MEAN_RUN_S = sum(run_s * share for run_s, share in KINDS.values())
 SPREAD = 0.15
 """Runs of one kind differ by about this much (the sigma of a lognormal)."""
+
+MEAN_SQUARE_S2 = sum(run_s**2 * share for run_s, share in KINDS.values()) * math.exp(SPREAD**2)
 
 PRIORITIES: Mapping[int, float] = {1: 0.15, 3: 0.60, 5: 0.10, 8: 0.10, 10: 0.05}
 USERS = ("ada", "bob", "eve", "kay", "lin")

@@ -162,6 +162,24 @@ def test_completion_counts_from_arrival():
     assert figures.completion([run], lambda arrival: arrival.at_s >= 20) == figures.Completion(20, 30.5, 39.95)
 
 
+def test_how_much_sooner_is_told_with_the_margin_that_the_traces_give():
+    trace = hand_made((0.0, "ada", 1.0, "A"))
+    slow = [Run(trace, ended_s={0: took}) for took in (10.0, 20.0, 30.0)]
+    halved = [Run(trace, ended_s={0: took / 2}) for took in (10.0, 20.0, 30.0)]
+    assert figures.sooner(halved, slow, lambda _: True) == figures.Measured(0.5, 0.0)
+    uneven = [Run(trace, ended_s={0: took}) for took in (5.0, 15.0, 10.0)]
+    measured = figures.sooner(uneven, slow, lambda _: True)
+    # 30 of 60 s; off by 0, 5 and -5 s: sqrt(50 * 3 / 2) / 60 is the error of the sum's ratio.
+    assert (measured.value, measured.margin) == (0.5, pytest.approx(1.96 * 75**0.5 / 60))
+
+
+def test_what_priority_can_gain_at_most_is_near_what_strict_order_gains():
+    traces = [workload.poisson(seed, 1_000, 0.8) for seed in range(6)]
+    runs = [[play(trace, line()) for trace in traces] for line in (FifoLine, lambda: OurLine(OrderPolicy(strict=True)))]
+    measured = figures.sooner(runs[1], runs[0], lambda arrival: arrival.priority >= figures.HIGH)
+    assert abs(measured.value - figures.sooner_at_most(0.8)) < measured.margin
+
+
 def test_affinity_needs_fewer_loads_and_no_fewer_jobs_per_hour():
     trace = workload.two_models(120, run_s=9.0)
     runs = [
