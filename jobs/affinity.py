@@ -4,7 +4,7 @@ Pure. Owns the rule and its limits; does not know which models are resident (``h
 
 Limits: nobody is passed over by work of more than ``slack_s`` in all, whoever stood at the head meanwhile; nobody by a
 job whose score is further than ``slack_s`` behind the head's; nobody at all who was put in front by hand. Work is
-counted as estimated when it passes.
+counted as estimated when it passes: what passes has its models in memory and loads nothing.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ class AffinityPolicy:
 
 @dataclass(frozen=True, slots=True)
 class InLine:
-    """A waiting job as the rule sees it. ``in_front``: put there by hand, so nobody passes it."""
+    """A waiting job as the rule sees it. ``in_front``: put there by hand, so nobody passes it.
+
+    ``estimated_s``: its run with its models in memory, as far as that is known.
+    """
 
     job_id: str
     score: float
@@ -48,10 +51,11 @@ class InLine:
     in_front: bool = False
 
     @classmethod
-    def of(cls, job: Job, models: frozenset[str], order: OrderPolicy) -> InLine:
-        """A stored job. A score before that of its own tag tells that it was put in front."""
+    def of(cls, job: Job, models: frozenset[str], order: OrderPolicy, warm_s: float | None = None) -> InLine:
+        """A stored job. A score before that of its own tag tells that it was put in front. ``warm_s``: see ``estimate.warm``."""
         in_front = job.score < ordering.score(order, job.start_tag, job.priority)
-        return cls(job.id, job.score, job.estimated_s, models, in_front)
+        estimated_s = job.estimated_s if warm_s is None else warm_s
+        return cls(job.id, job.score, estimated_s, models, in_front)
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,12 @@ def test_a_stored_job_in_front_is_known_by_its_score():
         assert in_front == [False, True, True]
 
 
+def test_what_a_run_takes_with_its_models_in_memory_counts_if_it_is_known():
+    job = Simulation().arrive(estimated_s=17.0)
+    counted = [InLine.of(job, A, OrderPolicy(), warm_s).estimated_s for warm_s in (None, 9.0, 20.0)]
+    assert counted == [17.0, 9.0, 20.0]
+
+
 JOBS = st.tuples(
     st.sampled_from([A, B, NOTHING]), st.floats(-50.0, 200.0), st.sampled_from([0.0, 0.5, 4.0, 9.0, 29.0, 31.0, 900.0])
 )

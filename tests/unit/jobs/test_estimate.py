@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expeditor.jobs.estimate import ALPHA, next_mean, signature
+from expeditor.jobs.estimate import ALPHA, PACE_MOST, Pace, next_mean, signature
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
@@ -58,3 +58,28 @@ def test_steady_runs_are_learned(mean_s, observed_s):
     for _ in range(60):
         mean_s = next_mean(mean_s, observed_s)
     assert mean_s == pytest.approx(observed_s, abs=0.01)
+
+
+def test_a_second_is_a_second_where_estimates_are_right():
+    pace = Pace()
+    for ran_s in (3.0, 40.0, 9.0, 0.5):
+        pace = pace.after(ran_s, ran_s)
+    assert pace.worth_s(12.0) == pytest.approx(12.0)
+
+
+def test_later_arrivals_are_counted_as_the_line_was():
+    pace = Pace()
+    for _ in range(200):
+        pace = pace.after(estimated_s=5.0, ran_s=9.0)
+    assert pace.worth_s(9.0) == pytest.approx(5.0, rel=0.01)
+    for _ in range(200):
+        pace = pace.after(estimated_s=9.0, ran_s=9.0)
+    assert pace.worth_s(9.0) == pytest.approx(9.0, rel=0.01)
+
+
+@given(st.lists(st.tuples(SECONDS, SECONDS)), SECONDS)
+def test_the_coin_of_the_line_stays_within_its_limits(runs, estimated_s):
+    pace = Pace()
+    for estimated, ran in runs:
+        pace = pace.after(estimated, ran)
+    assert estimated_s / PACE_MOST <= pace.worth_s(estimated_s) <= estimated_s * PACE_MOST
