@@ -65,7 +65,7 @@ class Sides:
             ours=runs,
             strict=[play(trace, OurLine(OrderPolicy(strict=True)), load_s, until) for trace in traces],
             fair_s=[fair_share_s(trace) for trace in traces],
-            bound_used=max(each.by_s / each.allowance_s for each in overtaken),
+            bound_used=max((each.by_s / each.allowance_s for each in overtaken if each.allowance_s), default=0.0),
         )
 
 

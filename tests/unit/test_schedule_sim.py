@@ -58,9 +58,11 @@ def witness_of_two(priorities: tuple[int, int], estimated_s: float) -> tuple[Bou
 
 
 def test_the_witness_raises_when_a_later_arrival_overtakes_a_job_that_is_safe():
-    witness, [_, later] = witness_of_two((10, 10), estimated_s=31.0)
-    with pytest.raises(BoundBroken):
-        witness.claimed(later, 0.0)
+    witness, [first, later] = witness_of_two((10, 10), estimated_s=1.0)
+    sooner = replace(later, id="third", seq=3, score=first.score - 1.0)
+    witness.arrived(sooner, 0.0)
+    with pytest.raises(BoundBroken, match="whose bound"):
+        witness.claimed(sooner, 0.0)
 
 
 def test_the_witness_lets_affinity_have_its_slack_and_no_more():
@@ -68,20 +70,24 @@ def test_the_witness_lets_affinity_have_its_slack_and_no_more():
     witness.claimed(later, 0.0)
     third = replace(later, id="third", seq=3)
     witness.arrived(third, 0.0)
-    with pytest.raises(BoundBroken):
+    with pytest.raises(BoundBroken, match="passed over enough"):
         witness.claimed(third, 0.0)
 
 
+def test_the_witness_counts_what_is_expected_of_a_run_when_it_passes():
+    witness, [_, later] = witness_of_two((10, 10), estimated_s=1.0)
+    with pytest.raises(BoundBroken, match="passed over enough"):
+        witness.claimed(later, 0.0, work_s=31.0)
+
+
 def test_the_witness_raises_when_more_overtakes_than_may():
-    witness, [first, later] = witness_of_two((1, 2), estimated_s=100.0)
+    witness, [first, later] = witness_of_two((1, 2), estimated_s=1.0)
     for seq in range(3, 7):
-        witness.arrived(replace(later, id=f"j{seq}", seq=seq), 0.0)
-    for seq in range(3, 5):
+        witness.arrived(replace(later, id=f"j{seq}", seq=seq), 0.0, charged_s=100.0)
+    for seq in range(3, 7):
         witness.claimed(replace(later, id=f"j{seq}", seq=seq), 0.0)
-    # One point is worth 120 s, one job more of 100 s may have begun before, affinity may cost 30 s: 250 s at most.
-    for seq in range(5, 7):
-        witness.claimed(replace(later, id=f"j{seq}", seq=seq), 0.0)
-    with pytest.raises(BoundBroken, match=r"400\.0 s, allowed are 250\.0 s"):
+    # One point is worth 120 s, and one job more of 100 s may have begun before: 220 s at most.
+    with pytest.raises(BoundBroken, match=r"400\.0 s, allowed are 220\.0 s"):
         witness.claimed(first, 0.0)
 
 
