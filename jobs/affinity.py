@@ -51,11 +51,11 @@ class InLine:
     in_front: bool = False
 
     @classmethod
-    def of(cls, job: Job, models: frozenset[str], order: OrderPolicy, warm_s: float | None = None) -> InLine:
+    def of(cls, job: Job, order: OrderPolicy, warm_s: float | None = None) -> InLine:
         """A stored job. A score before that of its own tag tells that it was put in front. ``warm_s``: see ``estimate.warm``."""
         in_front = job.score < ordering.score(order, job.start_tag, job.priority)
         estimated_s = job.estimated_s if warm_s is None else warm_s
-        return cls(job.id, job.score, estimated_s, models, in_front)
+        return cls(job.id, job.score, estimated_s, frozenset(job.models), in_front)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The verbs on jobs that run: claim, finish, retry, rerun, and the word that this process is asked to stop.
 
-Owns what each does to a ledger, fencing by attempt, affinity's memory and what is learned. A verb raises before its first
+Owns what each does to a ledger, fencing by attempt and affinity's memory. A verb raises before its first
 change, so that a ledger without transactions is left as it was.
 """
 
@@ -12,23 +12,24 @@ from dataclasses import replace
 from ..jobs import affinity, transitions
 from ..jobs.affinity import AffinityPolicy, InLine
 from ..jobs.errors import Conflict
-from ..jobs.estimate import next_mean
 from ..jobs.events import JobEvent
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus
 from ..jobs.ordering import OrderPolicy
 from .arrivals import known
 from .done import Done
 from .due import DueTimes
-from .ledger import ALL_SIGNATURES, Ledger
+from .learning import Learning
+from .ledger import Ledger
 from .standing import Standing
 
 
 class Choosing:
     """Who of the line is next, with ``jobs.affinity``; remembers who was passed over, in memory only."""
 
-    def __init__(self, ledger: Ledger, policy: AffinityPolicy, order: OrderPolicy) -> None:
+    def __init__(self, ledger: Ledger, policy: AffinityPolicy, order: OrderPolicy, learning: Learning) -> None:
         """Touch nothing yet."""
         self._ledger = ledger
+        self._learning = learning
         self._policy = policy
         self._order = order
         self._passed_over_s: dict[str, float] = {}
@@ -39,7 +40,7 @@ class Choosing:
         if head is None or not resident or self._policy.slack_s <= 0 or resident >= set(head.models):
             return head
         line = self._ledger.first(affinity.DEPTH)
-        seen = [InLine.of(job, frozenset(job.models), self._order) for job in line]
+        seen = [InLine.of(job, self._order, self._learning.warm_s(job)) for job in line]
         choice = affinity.choose(seen, resident, self._passed_over_s, self._policy)
         if choice.passed_over_s:
             self._remember({**self._passed_over_s, **choice.passed_over_s})
@@ -54,9 +55,18 @@ class Choosing:
 class Running:
     """See the module's docstring. ``boot_id`` names this process's life in the attempts that it opens."""
 
-    def __init__(self, ledger: Ledger, standing: Standing, times: DueTimes, choosing: Choosing, boot_id: str) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        standing: Standing,
+        times: DueTimes,
+        choosing: Choosing,
+        learning: Learning,
+        boot_id: str,
+    ) -> None:
         """Touch nothing yet."""
         self._ledger = ledger
+        self._learning = learning
         self._standing = standing
         self._times = times
         self._choosing = choosing
@@ -74,6 +84,7 @@ class Running:
         job, event = transitions.start(chosen, now_s, self._boot_id)
         self._ledger.save(job)
         self._standing.claimed(job)
+        self._learning.claimed(job, resident)
         return Done(Claim(job, payload, job.attempt), (*expired, event))
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Done[Job]:
@@ -81,7 +92,7 @@ class Running:
         job, events = transitions.settle(self._current(job_id, attempt), ending)
         self._save_ended(job, ending)
         if job.status is JobStatus.SUCCEEDED and not job.cached:
-            self._learn(job.signature, ending.run_s)
+            self._learning.ran(job, ending.run_s, self._times.now_s())
         return Done(job, events)
 
     def retry(self, job_id: str, attempt: int, ending: Ending, not_before_s: float | None) -> Done[Job]:
@@ -129,11 +140,6 @@ class Running:
     def _save_ended(self, job: Job, ending: Ending) -> None:
         self._ledger.save(job)
         self._ledger.set_history(job, ending.history_json)
-
-    def _learn(self, signature: str, run_s: float) -> None:
-        names = dict.fromkeys((signature, ALL_SIGNATURES))
-        means = [(name, next_mean(self._ledger.mean_run_s(name), run_s)) for name in names]
-        self._ledger.set_mean_run_s(means, self._times.now_s())
 
 
 def _showing(job: Job, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:

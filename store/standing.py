@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from ..jobs import ordering
 from ..jobs.model import Job
 from ..jobs.ordering import OrderPolicy
+from .learning import Learning
 from .ledger import Ledger
 
 
@@ -24,9 +25,10 @@ class Spot:
 class Standing:
     """Tags and scores of one ledger."""
 
-    def __init__(self, ledger: Ledger, policy: OrderPolicy) -> None:
-        """Touch nothing yet."""
+    def __init__(self, ledger: Ledger, policy: OrderPolicy, learning: Learning) -> None:
+        """Touch nothing yet. What a job is charged is its estimate in the coin of the line (``Learning.worth_s``)."""
         self._ledger = ledger
+        self._learning = learning
         self._policy = policy
         self._owed: set[str] = set()
 
@@ -35,8 +37,8 @@ class Standing:
         ledger = self._ledger
         virtual_time = self._virtual_time()
         self._refund(principal, virtual_time)
-        weight = self._policy.weight(principal)
-        tags = ordering.tag(virtual_time, ledger.finish_tags(principal), priority, estimated_s, weight)
+        weight, worth_s = self._policy.weight(principal), self._learning.worth_s(estimated_s)
+        tags = ordering.tag(virtual_time, ledger.finish_tags(principal), priority, worth_s, weight)
         # A job put in front counts as started now: with its tag behind the owner's backlog, its claim would move the
         # virtual time past that backlog and every newcomer behind it.
         start_tag = virtual_time if front else tags.start
@@ -50,7 +52,8 @@ class Standing:
         """A waiting job at another priority; the new level is charged as for a new arrival."""
         name, virtual_time = job.principal.name, self._virtual_time()
         known, weight = self._ledger.finish_tags(name), self._policy.weight(name)
-        tags = ordering.retag(job.start_tag, virtual_time, known, priority, job.estimated_s, weight)
+        worth_s = self._learning.worth_s(job.estimated_s)
+        tags = ordering.retag(job.start_tag, virtual_time, known, priority, worth_s, weight)
         charged = ordering.charge(virtual_time, known, priority, tags.finish)
         if charged is not None:
             self._ledger.set_finish_tag(name, priority, charged)
@@ -113,7 +116,7 @@ class Standing:
         left: dict[int, float] = {}
         for job in (*self._ledger.queued(), *self._ledger.on_machine()):
             if job.principal.name == principal:
-                finish = ordering.finish_tag(job.start_tag, job.estimated_s, weight)
+                finish = ordering.finish_tag(job.start_tag, self._learning.worth_s(job.estimated_s), weight)
                 left[job.priority] = max(finish, left.get(job.priority, finish))
         for level, charged in list(self._ledger.finish_tags(principal).items()):
             kept = left.get(level, virtual_time)

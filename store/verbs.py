@@ -12,6 +12,7 @@ from ..jobs.ordering import OrderPolicy
 from .arrivals import Arrivals
 from .base import Clock
 from .due import DueTimes
+from .learning import Learning
 from .ledger import Ledger
 from .running import Choosing, Running
 from .standing import Standing
@@ -33,10 +34,12 @@ class Verbs:
         affinity: AffinityPolicy = NO_AFFINITY,
     ) -> None:
         """Touch nothing yet; ``clock`` is asked once per verb that needs the time."""
-        standing = Standing(ledger, policy)
+        learning = Learning(ledger)
+        standing = Standing(ledger, policy, learning)
         times = DueTimes(ledger, standing, clock)
         arrivals = Arrivals(ledger, standing, times)
-        running = Running(ledger, standing, times, Choosing(ledger, affinity, policy), boot_id)
+        choosing = Choosing(ledger, affinity, policy, learning)
+        running = Running(ledger, standing, times, choosing, learning, boot_id)
         upkeep = Upkeep(ledger, standing, times, boot_id)
         self.enqueue = arrivals.enqueue
         self.redrive = arrivals.redrive

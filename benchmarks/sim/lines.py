@@ -15,6 +15,7 @@ from typing import Protocol
 from benchmarks.sim.bound import BoundWitness, Overtaken
 from benchmarks.sim.workload import Arrival
 from expeditor.jobs.affinity import AffinityPolicy
+from expeditor.jobs.estimate import warm
 from expeditor.jobs.model import Ending, JobStatus, NewJob, Payload, Principal, Source
 from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.memory import MemoryLedger
@@ -73,6 +74,7 @@ class OurLine:
         affinity = AffinityPolicy(slack_s, policy.strict)
         self._verbs = Verbs(self._ledger, policy, lambda: self._now_s, "simulated", affinity)
         self._witness = None if policy.strict else BoundWitness(policy, slack_s)
+        self._policy = policy
         self._now_s = 0.0
         self._attempts: dict[int, int] = {}
         self.overtaken: dict[int, Overtaken] = {}
@@ -93,7 +95,9 @@ class OurLine:
         )
         job = self._verbs.enqueue(new).value
         if self._witness is not None:
-            self._witness.arrived(job, self._ledger.virtual_time())
+            finish = self._ledger.finish_tags(arrival.principal)[arrival.priority]
+            charged_s = (finish - job.start_tag) * self._policy.weight(arrival.principal)
+            self._witness.arrived(job, self._ledger.virtual_time(), charged_s)
 
     def take(self, now_s: float, resident: AbstractSet[str]) -> int | None:
         """See ``Line``."""
@@ -104,7 +108,8 @@ class OurLine:
         number = int(claim.job.id)
         self._attempts[number] = claim.attempt
         if self._witness is not None:
-            self.overtaken[number] = self._witness.claimed(claim.job, self._ledger.virtual_time())
+            warm_s = self._ledger.mean_run_s(warm(claim.job.signature))
+            self.overtaken[number] = self._witness.claimed(claim.job, self._ledger.virtual_time(), warm_s)
         return number
 
     def ended(self, number: int, now_s: float, run_s: float) -> None:

@@ -87,13 +87,13 @@ def test_a_stored_job_in_front_is_known_by_its_score():
         queue = Simulation(order)
         plain, moved, front = queue.arrive(), queue.arrive(), queue.arrive(front=True)
         moved = queue.reprioritise(moved, front=True)
-        in_front = [InLine.of(job, B, order).in_front for job in (plain, moved, front)]
+        in_front = [InLine.of(job, order).in_front for job in (plain, moved, front)]
         assert in_front == [False, True, True]
 
 
 def test_what_a_run_takes_with_its_models_in_memory_counts_if_it_is_known():
     job = Simulation().arrive(estimated_s=17.0)
-    counted = [InLine.of(job, A, OrderPolicy(), warm_s).estimated_s for warm_s in (None, 9.0, 20.0)]
+    counted = [InLine.of(job, OrderPolicy(), warm_s).estimated_s for warm_s in (None, 9.0, 20.0)]
     assert counted == [17.0, 9.0, 20.0]
 
 
