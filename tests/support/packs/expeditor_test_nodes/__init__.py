@@ -7,6 +7,7 @@ waits for is a file in ComfyUI's input folder or a length of time that the test 
 
 from __future__ import annotations
 
+from .counting import ExpeditorTestCounts
 from .failing import ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
 from .models import ExpeditorTestLoadModel, ExpeditorTestUseModel
 from .odd import ExpeditorTestUnserialisableUI
@@ -15,6 +16,7 @@ from .waiting import ExpeditorTestGate, ExpeditorTestSleepy
 NODE_CLASS_MAPPINGS = {
     node.__name__: node
     for node in (
+        ExpeditorTestCounts,
         ExpeditorTestGate,
         ExpeditorTestLoadModel,
         ExpeditorTestOutOfMemory,

@@ -51,9 +51,10 @@ class ExpeditorTestRaises(_Failing):
             "optional": {**_COUNTED},
         }
 
-    def run(self, error: str, text: str, times: int = ALWAYS, key: str = "raises") -> dict[str, Any]:
-        """The number of runs so far, in the history."""
-        runs = _count_run(key)
+    def run(self, error: str, text: str, times: int = ALWAYS, key: str = "raises", after: int = 0) -> dict[str, Any]:
+        """The number of runs so far, in the history. `after` only makes it run behind another node."""
+        del after
+        runs = count_run(key)
         if runs <= times:
             raise ERRORS[error](text)
         return {"ui": {"runs": [runs]}}
@@ -67,9 +68,10 @@ class ExpeditorTestOutOfMemory(_Failing):
         """ComfyUI's declaration of the inputs."""
         return {"required": {}, "optional": {**_COUNTED}}
 
-    def run(self, times: int = ALWAYS, key: str = "oom") -> dict[str, Any]:
-        """The number of runs so far, in the history."""
-        runs = _count_run(key)
+    def run(self, times: int = ALWAYS, key: str = "oom", after: int = 0) -> dict[str, Any]:
+        """The number of runs so far, in the history. `after` only makes it run behind another node."""
+        del after
+        runs = count_run(key)
         if runs <= times:
             raise torch.cuda.OutOfMemoryError("a test node says that memory is used up")
         return {"ui": {"runs": [runs]}}
@@ -91,10 +93,12 @@ class ExpeditorTestRaisesSystemExit(_Failing):
 _COUNTED: dict[str, Any] = {
     "times": ("INT", {"default": ALWAYS, "min": 0, "max": ALWAYS}),
     "key": ("STRING", {"default": "run"}),
+    "after": ("INT", {"forceInput": True}),
 }
 
 
-def _count_run(key: str) -> int:
+def count_run(key: str) -> int:
+    """One more run under this key, and how many there were by now."""
     folder = Path(folder_paths.get_input_directory()).parent / "expeditor_test_runs" / key
     folder.mkdir(parents=True, exist_ok=True)
     runs = len(list(folder.iterdir())) + 1
