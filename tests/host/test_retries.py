@@ -11,7 +11,7 @@ import pytest
 
 from tests.host.jobs_client import job, submit, until_ended, until_status
 from tests.host.socket_reader import Frame, SocketReader
-from tests.host.stock_walk import TEST_NODES
+from tests.host.stock_walk import TEST_NODES, open_gate
 from tests.support.comfy_server import RealComfyUI
 from tests.support.waiting import wait_until
 
@@ -103,6 +103,27 @@ def test_out_of_memory_once_succeeds_in_place_and_is_told_once(server: RealComfy
     assert (history["status"]["status_str"], history["outputs"]["2"]) == ("success", {"runs": [2]})
     assert [name for name, _ in history["status"]["messages"]].count("execution_start") == 1
     assert "Traceback" not in json.dumps(history)
+
+
+def behind_gate(name: str, failing: dict[str, Any]) -> dict[str, Any]:
+    """A failing node that begins once the gate is opened."""
+    prompt = {**failing, "1": {"class_type": "ExpeditorTestGate", "inputs": {"name": name}}}
+    return {**prompt, "2": {**prompt["2"], "inputs": {**prompt["2"]["inputs"], "after": ["1", 0]}}}
+
+
+@pytest.mark.parametrize(
+    ("failing", "urgent_is_first"), [(oom("place", 1), False), (raises("no-place", "ConnectionError", 1), True)]
+)
+def test_in_place_keeps_the_machine_and_later_gives_it_up(
+    server: RealComfyUI, failing: dict[str, Any], urgent_is_first: bool
+):
+    gate = f"place-{urgent_is_first}"
+    again = submit(server, behind_gate(gate, failing))["id"]
+    until_status(server, again, "running")
+    urgent = submit(server, oom(f"urgent-{urgent_is_first}", 0), priority=10)["id"]
+    open_gate(server, gate)
+    second = until_ended(server, again)["attempts"][1]["started_at"]
+    assert (until_ended(server, urgent)["started_at"] < second) is urgent_is_first
 
 
 def test_out_of_memory_twice_in_a_row_fails(server: RealComfyUI, told: tuple[SocketReader, str]):

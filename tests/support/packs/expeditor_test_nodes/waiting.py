@@ -54,7 +54,7 @@ class ExpeditorTestGate:
 
     CATEGORY = "expeditor tests"
     FUNCTION = "run"
-    RETURN_TYPES = ()
+    RETURN_TYPES = ("INT",)
     OUTPUT_NODE = True
 
     @classmethod
@@ -72,7 +72,7 @@ class ExpeditorTestGate:
         gate = Path(folder_paths.get_input_directory()) / name
         while not gate.exists():
             _sleep_interruptibly(POLL_S)
-        return {"ui": {"passed": [name]}}
+        return {"ui": {"passed": [name]}, "result": (0,)}
 
 
 def _sleep_interruptibly(seconds: float) -> None:
