@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-import time
 
 import pytest
 
 from expeditor.jobs import causes
-from expeditor.jobs.causes import CAUSES, OF_RUNS, RULES, SWITCHABLE, CauseTable, RetryLevel
+from expeditor.jobs.causes import CAUSES, LONGEST_TEXT, OF_RUNS, RULES, SWITCHABLE, CauseTable, RetryLevel
 from expeditor.jobs.model import Cause
 from tests.conftest import ROOT
 
@@ -187,8 +186,7 @@ def test_a_real_allocation_that_is_too_large_is_out_of_memory():
     assert TABLE.cause_of(full_name(raised.value), str(raised.value)) is Cause.OUT_OF_MEMORY
 
 
-def test_a_text_of_megabytes_costs_next_to_nothing():
-    table = CauseTable({"RuntimeError: *a*a*a*a*a*b": Cause.OUT_OF_MEMORY})
-    began_s = time.process_time()
-    assert table.cause_of("RuntimeError", "a" * 5_000_000) is Cause.NODE_ERROR
-    assert time.process_time() - began_s < 1.0
+def test_of_a_long_text_only_the_beginning_is_looked_at():
+    at_the_end = "x" * (LONGEST_TEXT - len("out of memory")) + "out of memory"
+    assert TABLE.cause_of("RuntimeError", at_the_end) is Cause.OUT_OF_MEMORY
+    assert TABLE.cause_of("RuntimeError", "x" + at_the_end) is Cause.NODE_ERROR

@@ -154,6 +154,7 @@ def test_a_cancel_during_a_run_that_fails_ends_the_job(claimed, messages):
     claimed.runs.interrupt("a", canceled.attempt)
     assert claimed.run(messages) is Settled.ENDED
     assert (claimed.job("a").status, len(claimed.attempts())) == (JobStatus.CANCELED, 1)
+    assert claimed.front.asked == ["claim", "finish"], "no other attempt is asked for"
 
 
 @pytest.mark.parametrize("messages", [OOM, UPSTREAM])
