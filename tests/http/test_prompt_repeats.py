@@ -19,6 +19,7 @@ from expeditor.jobs.principals import PrincipalRules
 from expeditor.routes.errors import render_core_error
 from tests.conformance.harness import MemoryStorage, done
 from tests.support.depth import depth, fill
+from tests.support.waiting import wait_until_async
 
 UUID = "0b8f9c1e-0000-4000-8000-00000000abcd"
 KEY = {"Idempotency-Key": "5f3c"}
@@ -44,7 +45,7 @@ class FakeRequestLog:
 
 
 class FakeCore:
-    """ComfyUI's handler with a queue that stores, as ours does; refuses what it is told to."""
+    """ComfyUI's handler with a queue that stores, as ours does; refuses what it is told to; waits for `opened`, where it is set."""
 
     def __init__(self, store) -> None:
         self.store = store
@@ -52,19 +53,24 @@ class FakeCore:
         self.refusal = None
         self.answer = None
         self.puts = 1
+        self.opened = None
 
     async def prompt(self, request):
         self.asked += 1
+        refusal = self.refusal
+        if self.opened is not None:
+            await self.opened.wait()
         if self.answer is not None:
             return self.answer()
         body = SUBMISSION.get().body
         prompt_id = body.get("prompt_id", str(uuid.uuid4()))
-        if self.refusal is not None:
-            remember_refusal(self.refusal)
-        else:
-            for put in range(self.puts):
-                item = (self.asked, prompt_id if put == 0 else str(uuid.uuid4()), body["prompt"], {}, [], {})
-                remember_commit(self.store.enqueue(new_job(item, SUBMISSION.get(), 0.0)))
+        for put in range(self.puts):
+            item = (self.asked, prompt_id if put == 0 else str(uuid.uuid4()), body["prompt"], {}, [], {})
+            job = new_job(item, SUBMISSION.get(), 0.0)
+            if refusal is not None:
+                remember_refusal(refusal)
+            else:
+                remember_commit(self.store.enqueue(job))
         return web.json_response({"prompt_id": prompt_id, "number": self.asked, "node_errors": {}})
 
 
@@ -140,6 +146,20 @@ async def test_a_refused_commit_gives_the_key_back(http, server, sent):
     assert (await http.post("/prompt", **sent)).status == 429
     server.core.refusal = None
     assert (await http.post("/prompt", **sent)).headers.get("Idempotent-Replayed") is None
+    assert server.jobs() == 1
+
+
+@WAYS
+async def test_the_one_that_waits_goes_on_when_the_first_is_refused(http, server, sent):
+    server.core.opened, server.core.refusal = asyncio.Event(), QueueFull()
+    first = asyncio.ensure_future(http.post("/prompt", **sent))
+    await wait_until_async(lambda: server.core.asked)
+    waits = asyncio.ensure_future(http.post("/prompt", **sent))
+    await asyncio.wait({waits}, timeout=0.1)
+    assert server.core.asked == 1, "two of one key went on"
+    server.core.refusal = None
+    server.core.opened.set()
+    assert ((await first).status, (await waits).status) == (429, 200)
     assert server.jobs() == 1
 
 
