@@ -32,12 +32,21 @@ class _Phase(Enum):
     OVER = "over"  # its end is told but for core's closing word
 
 
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What was to be told, and how it is sent."""
+
+    event: str
+    fields: Mapping[str, Any]
+    send: Send
+
+
 @dataclass(slots=True)
 class _Run:
     client_id: str | None
     phase: _Phase = _Phase.OPEN
-    last_word: Send | None = None
-    closing: Send | None = None
+    last_word: Frame | None = None
+    closing: Frame | None = None
 
 
 class Endings:
@@ -68,9 +77,9 @@ class Endings:
                 return closing
             # What a run says last counts: an error outside its nodes takes back a success.
             if closing:
-                run.closing = send
+                run.closing = Frame(event, fields, send)
             else:
-                run.last_word = send
+                run.last_word = Frame(event, fields, send)
             return True
 
     def ended(self, job_id: str) -> None:
@@ -81,8 +90,22 @@ class Endings:
                 return
             run.phase = _Phase.OVER
             kept, run.last_word, run.closing = (run.last_word, run.closing), None, None
-        for send in kept:
-            _send(send)
+        for frame in kept:
+            if frame is not None:
+                _send(frame.send)
+
+    def hand_over(self, job_id: str) -> tuple[str, Frame] | None:
+        """The job's end is committed, but its client is away: who it is and the run's last word, for somebody to tell later.
+
+        None when there is nothing to tell; then ``ended`` is as good. Core's closing word is dropped.
+        """
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is None or run.phase is not _Phase.OPEN or run.client_id is None or run.last_word is None:
+                return None
+            run.phase = _Phase.OVER if run.closing else _Phase.PUT_BACK
+            last_word, run.last_word, run.closing = run.last_word, None, None
+        return run.client_id, last_word
 
     def again_now(self, job_id: str) -> None:
         """The run starts over at once: forget what it said."""
@@ -107,15 +130,19 @@ class Endings:
                 del self._runs[job_id]
         return tuple(run.client_id for run in over.values() if run.client_id is not None)
 
+    def client_of(self, job_id: str) -> str | None:
+        """The client of a run that is not over; None also when it has none."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            return None if run is None else run.client_id
+
     def running_for(self, client_id: str) -> bool:
         """Whether a run of this client is not over yet."""
         with self._lock:
             return any(run.client_id == client_id for run in self._runs.values())
 
 
-def _send(send: Send | None) -> None:
-    if send is None:
-        return
+def _send(send: Send) -> None:
     try:
         send()
     except Exception:  # noqa: BLE001 - a socket must neither fail a job nor end the worker thread

@@ -48,10 +48,16 @@ class Farewells:
 
     def tell(self, job: Job) -> None:
         """The job has ended, and no run will tell so."""
-        client_id = job.client_id
-        if client_id is None or is_synthetic(client_id):
-            return
-        frames = (last_word(job, self._clock()), ("executing", {"node": None, "prompt_id": job.id}))
+        if job.client_id is not None and not is_synthetic(job.client_id):
+            self.tell_client(job.client_id, job.id, last_word(job, self._clock()))
+
+    def is_away(self, client_id: str | None) -> bool:
+        """Whether a job's client has no socket now."""
+        return client_id is not None and not self._reachable(client_id)
+
+    def tell_client(self, client_id: str, job_id: str, word: tuple[str, JsonObject]) -> None:
+        """Tell a client the last word of a job and that it is over: now, or when that can be done."""
+        frames: Frames = (word, ("executing", {"node": None, "prompt_id": job_id}))
         with self._lock:
             told = self._reachable(client_id) and not self._disturbs(client_id)
             if not told:

@@ -84,10 +84,10 @@ class Listing:
             ran, deleted = job.id in wiring.on_machine, job.id in wiring.deleted
             wiring.on_machine.discard(job.id)
             wiring.to_list.discard(job.id)
-            wiring.unproven.discard(job.id)
             wiring.deleted.discard(job.id)
             if ran:
                 return
+            wiring.from_store.discard(job.id)
             item = queue.remove(job.id)
             if item is None and (item := queue.running_item(job.id)) is not None:
                 wiring.left.add(job.id)  # it is between its run and the list

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Protocol
 
@@ -26,6 +26,10 @@ class Line(Protocol):
 
     def payload(self, job_id: str) -> Future[Payload | None]:
         """What a job runs."""
+        ...
+
+    def forget_history(self, job_ids: Sequence[str] | None = None) -> Future[None]:
+        """Forget what is kept of ended jobs for ComfyUI's history: of these, or of all."""
         ...
 
 

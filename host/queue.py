@@ -128,13 +128,25 @@ class ExpeditorQueue(execution.PromptQueue):
         self._cancel([picked])
         return True
 
+    def wipe_history(self) -> None:
+        """Forget all history, also what the store keeps of it for after a restart."""
+        super().wipe_history()
+        if not self.expeditor.stood_down:
+            remember_commit(self.expeditor.line.forget_history())
+
+    def delete_history_item(self, id_to_delete: str) -> None:
+        """Forget one entry, also in the store."""
+        super().delete_history_item(id_to_delete)
+        if not self.expeditor.stood_down:
+            remember_commit(self.expeditor.line.forget_history((id_to_delete,)))
+
     # --- ours -------------------------------------------------------------------------------------------------------
 
     def restore(self, items: list[NativeItem]) -> None:
         """List jobs that the store recovered; they are committed already, and validated again before they run."""
         with self.mutex:
             self.queue.extend(items)
-            self.expeditor.unproven.update(item_id(item) for item in items)
+            self.expeditor.from_store.update(item_id(item) for item in items)
             self.server.queue_updated()
 
     def restore_history(self, entries: dict[str, JsonObject]) -> None:
@@ -149,7 +161,7 @@ class ExpeditorQueue(execution.PromptQueue):
             if any(item_id(other) == job_id for other in (*self.queue, *self.currently_running.values())):
                 return
             self.queue.append(item)
-            self.expeditor.unproven.add(job_id)
+            self.expeditor.from_store.add(job_id)
             self.history.pop(job_id, None)
             self.server.queue_updated()
             self.wake()
@@ -264,11 +276,10 @@ class ExpeditorQueue(execution.PromptQueue):
 
     def _disproved(self, claim: Claim) -> JobError | None:
         wiring = self.expeditor
-        if wiring.proof is None or claim.job.id not in wiring.unproven:
+        if wiring.proof is None or claim.job.id not in wiring.from_store:
             return None
         with self.mutex:
             item = self._listed(claim)
-        wiring.unproven.discard(claim.job.id)
         return wiring.proof(item)
 
     def _start(self, item: NativeItem) -> int | JobError:

@@ -60,7 +60,8 @@ class RunEnds:
         # One step under the mutex: whoever is told of the end and asks for the history finds it there.
         with queue.mutex:
             if job_id is not None:
-                queue.expeditor.told.endings.ended(job_id)
+                queue.expeditor.told.end_of_run(job_id, restored=job_id in queue.expeditor.from_store)
+                queue.expeditor.from_store.discard(job_id)
             self._core_task_done(call.counter, call.result, *call.args, **call.kwargs)
 
     def tell_settled(self) -> None:

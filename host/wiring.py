@@ -27,6 +27,15 @@ class Told:
     farewells: Farewells
     history_max_bytes: int = 0
 
+    def end_of_run(self, job_id: str, *, restored: bool) -> None:
+        """A run's end is committed. Of a job of an earlier start the client may not be back yet: it hears it when it is."""
+        if restored and self.farewells.is_away(self.endings.client_of(job_id)):
+            handed = self.endings.hand_over(job_id)
+            if handed is not None:
+                client_id, frame = handed
+                self.farewells.tell_client(client_id, job_id, (frame.event, dict(frame.fields)))
+        self.endings.ended(job_id)
+
     def between_runs(self) -> None:
         """The worker thread has said all it will of the last run: tell its client what waited for that."""
         for client_id in self.endings.rest():
@@ -66,7 +75,7 @@ class QueueWiring:
         """Jobs whose end their run will tell."""
         self.to_list: set[str] = set()
         """Jobs that wait again and whose item is being fetched from the store."""
-        self.unproven: set[str] = set()
-        """Listed jobs whose item comes from the store: they are validated again before they run."""
+        self.from_store: set[str] = set()
+        """Jobs whose item comes from the store (of an earlier start, or re-driven): they are validated again before they run."""
         self.left: set[str] = set()
         """Jobs that ended while they were between a run and the list."""

@@ -14,9 +14,10 @@ from typing import Any
 from aiohttp import web
 
 from ..host.capabilities import CapabilitySampler, comfy_memory, nvml_reader
+from ..host.history import restored_entry
 from ..host.native import NativeItem, native_item
-from ..host.ownership import our_queue
-from ..jobs.errors import StoreUnavailable
+from ..host.ownership import history_bound, our_queue
+from ..jobs.errors import ExpeditorError, StoreUnavailable
 from ..jobs.model import Cause, JsonObject
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
@@ -92,7 +93,8 @@ class Lifespan:
         queue = our_queue(services.server)
         if queue is None:
             return
-        history: dict[str, JsonObject] = {}
+        history = await self._history()
+        queue.restore_history(history)
         items = await asyncio.to_thread(_readable, services, recovered)
         queue.restore(items)
         numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))
@@ -107,6 +109,24 @@ class Lifespan:
                 recovered.requeued,
                 extra={"event": "store.recovered"},
             )
+
+    async def _history(self) -> dict[str, JsonObject]:
+        """What ComfyUI's history shows of the jobs that ended last, oldest first."""
+        services = self._services
+        wanted = min(services.settings.history_restored, history_bound())
+        if not wanted:
+            return {}
+        try:
+            finished = await services.awaiter.settled(services.store.finished(wanted))
+        except ExpeditorError as error:
+            log.warning("ComfyUI's history could not be restored: %s", error, extra={"event": "history.unread"})
+            return {}
+        entries = {
+            one.job.id: restored_entry(one.job, one.payload, one.history_json)
+            for one in finished
+            if one.history_json is not None
+        }
+        return {job_id: entry for job_id, entry in entries.items() if entry is not None}
 
     def _offer_metrics(self, app: web.Application) -> None:
         taken = any(getattr(route.resource, "canonical", "") == "/metrics" for route in app.router.routes())

@@ -305,6 +305,10 @@ class JobStore(Protocol):
         """Forget request keys and ids of pruned jobs that are older than these times."""
         ...
 
+    def forget_history(self, job_ids: Sequence[str] | None = None) -> Future[None]:
+        """Forget what is kept for ComfyUI's history (``Ending.history_json``) of these jobs, or of all; the jobs stay."""
+        ...
+
     def probe(self) -> Future[None]:
         """Write what is there already: fails as any writing verb would, and changes nothing.
 

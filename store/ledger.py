@@ -175,6 +175,10 @@ class Ledger(KnownRows, Protocol):
         runs) the means that were learned longest ago."""
         ...
 
+    def forget_history(self, job_ids: Sequence[str] | None) -> None:
+        """Keep no history of these jobs any more, known or not; None: of no job that has one now."""
+        ...
+
     def set_paused(self, paused: bool) -> None:
         """Keep whether nothing may be claimed."""
         ...

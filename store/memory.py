@@ -233,6 +233,11 @@ class MemoryLedger:
         for _, name in learned[: max(0, len(learned) - means_max)]:
             del self._means[name]
 
+    def forget_history(self, job_ids: Sequence[str] | None) -> None:
+        """See ``Ledger``."""
+        for job_id in tuple(self._histories) if job_ids is None else job_ids:
+            self._histories.pop(job_id, None)
+
     def set_paused(self, paused: bool) -> None:
         """See ``Ledger``."""
         self._paused = paused

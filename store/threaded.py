@@ -110,6 +110,10 @@ class ThreadedStore(ABC):
         """See ``JobStore.forget``."""
         return self._write(lambda verbs: verbs.forget(keys_before_s, pruned_before_s))
 
+    def forget_history(self, job_ids: Sequence[str] | None = None) -> Future[None]:
+        """See ``JobStore.forget_history``."""
+        return self._write(lambda verbs: verbs.forget_history(job_ids))
+
     def probe(self) -> Future[None]:
         """See ``JobStore.probe``."""
         return self._write(lambda verbs: verbs.probe())

@@ -61,6 +61,11 @@ class Upkeep:
         self._ledger.forget(min(keys_before_s, now_s), min(pruned_before_s, now_s), MEANS_MAX)
         return Done(None)
 
+    def forget_history(self, job_ids: Sequence[str] | None) -> Done[None]:
+        """See ``JobStore.forget_history``."""
+        self._ledger.forget_history(job_ids)
+        return Done(None)
+
     def recover(self, rule: RecoveryRule) -> Done[Recovered]:
         """See ``JobStore.recover``."""
         now_s = self._times.now_s()

@@ -57,6 +57,7 @@ class Verbs:
         self.probe = upkeep.probe
         self.prune = upkeep.prune
         self.forget = upkeep.forget
+        self.forget_history = upkeep.forget_history
         self.recover = upkeep.recover
         self.rescore = standing.rescore
         self.promote = times.now_s

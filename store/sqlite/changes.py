@@ -5,6 +5,7 @@ Owns the row format of the view ``changes`` (``changes.sql``). Decides nothing a
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -28,6 +29,10 @@ _NO_KEY: Values = (None, 0, 0)
 _NO_PAUSE: Values = (None,)
 _NO_PRUNED: Values = (None, 0, 0)
 _NO_FORGETTING: Values = (None, 0, 0)
+_NOTHING_UNWANTED: Values = (None,)
+
+ALL = "*"
+"""Stands for the histories of all jobs, in the place of a JSON list of ids."""
 
 
 class Forgetting(NamedTuple):
@@ -61,6 +66,7 @@ class Changes:
         self.paused: bool | None = None
         self.pruned: dict[str, Pruned] = {}
         self.forgetting: Forgetting | None = None
+        self.unwanted: list[Sequence[str] | None] = []  # histories to forget, by job id; None: all
 
     def clear(self) -> None:
         """Forget all: it is written, or shall not be."""
@@ -72,7 +78,18 @@ class Changes:
         self.histories.clear()
         self.keys.clear()
         self.pruned.clear()
+        self.unwanted.clear()
         self.virtual_time = self.paused = self.forgetting = None
+
+    def forget_history(self, job_ids: Sequence[str] | None) -> None:
+        """Forget histories, written or about to be."""
+        seqs = (
+            None if job_ids is None else {job.seq for job_id in job_ids if (job := self.jobs.get(job_id)) is not None}
+        )
+        for seq in self.histories:
+            if seqs is None or seq in seqs:
+                self.histories[seq] = None
+        self.unwanted.append(job_ids)
 
     def take(self) -> list[Values]:
         """All changes as rows for ``write``, and clear.
@@ -87,6 +104,8 @@ class Changes:
         if self.paused is not None:
             rows.append(_row(pause=(self.paused,)))
         keys = {key.job_id: key for key in self.keys.values()}
+        # Before the jobs' own rows: what is kept later in the batch stays.
+        rows += [_row(unwanted=(ALL if ids is None else json.dumps(list(ids)),)) for ids in self.unwanted]
         rows += [self._job_row(job, keys.get(job.id)) for job in self.jobs.values()]
         rows += [_row(attempt=attempt_values(seq, attempt)) for (seq, _), attempt in self.attempts.items()]
         rows += [_row(tag=(*level, finish)) for level, finish in self.tags.items()]
@@ -142,5 +161,6 @@ def _row(  # noqa: PLR0913, PLR0917 - a row has so many groups
     pause: Values = _NO_PAUSE,
     pruned: Values = _NO_PRUNED,
     forgetting: Values = _NO_FORGETTING,
+    unwanted: Values = _NOTHING_UNWANTED,
 ) -> Values:
-    return job + payload + attempt + time + tag + mean + history + key + pause + pruned + tuple(forgetting)
+    return job + payload + attempt + time + tag + mean + history + key + pause + pruned + tuple(forgetting) + unwanted

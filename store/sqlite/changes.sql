@@ -2,7 +2,7 @@
 -- the triggers put each where it belongs. Why: every statement gives the interpreter away, and beside a busy event loop
 -- it takes milliseconds to get it back. The view holds nothing; it and the triggers live in the connection alone.
 -- A row speaks of a job (with a payload: a new one, and perhaps its request key), an attempt, the virtual time, a finish
--- tag, a learned mean, a history, whether the queue is paused, a job to prune and what to forget, or of some of these: of
+-- tag, a learned mean, a history, whether the queue is paused, a job to prune and what to forget (also of histories), or of some of these: of
 -- the others the first column is NULL and the rest means nothing.
 
 CREATE TEMP VIEW changes (
@@ -19,12 +19,13 @@ CREATE TEMP VIEW changes (
   request_key, fingerprint, key_created_at_s,
   paused,
   pruned_seq, pruned_mark, pruned_at_s,
-  forget_keys_before_s, forget_pruned_before_s, means_max
+  forget_keys_before_s, forget_pruned_before_s, means_max,
+  unwanted
 ) AS SELECT
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL;
+  NULL, NULL, NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
@@ -116,5 +117,13 @@ BEGIN
   DELETE FROM estimates WHERE signature IN (
     SELECT signature FROM estimates WHERE signature <> '' ORDER BY learned_at_s DESC, signature DESC
     LIMIT -1 OFFSET NEW.means_max
+  );
+END;
+
+CREATE TEMP TRIGGER history_forgotten INSTEAD OF INSERT ON changes WHEN NEW.unwanted IS NOT NULL
+BEGIN
+  DELETE FROM histories WHERE NEW.unwanted = '*' OR job_seq IN (
+    SELECT seq FROM jobs
+    WHERE id IN (SELECT value FROM json_each(CASE NEW.unwanted WHEN '*' THEN '[]' ELSE NEW.unwanted END))
   );
 END;

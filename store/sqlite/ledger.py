@@ -192,6 +192,10 @@ class SqliteLedger:
         self._means.clear()
         self._means.update({signature: mean_s for signature, (mean_s, _) in self._changes.means.items()})
 
+    def forget_history(self, job_ids: Sequence[str] | None) -> None:
+        """See ``Ledger``."""
+        self._changes.forget_history(job_ids)
+
     def set_paused(self, paused: bool) -> None:
         """See ``Ledger``."""
         self._undo.append(partial(setattr, self, "_paused", self._paused))

@@ -144,3 +144,35 @@ def test_only_a_queued_job_fails_without_an_attempt(store):
     with pytest.raises(Conflict):
         done(store.fail_queued("a", ending(JobStatus.FAILED)))
     assert done(store.get("a")) == running
+
+
+def _ends_with_history(store, job_id):
+    enqueue(store, job_id)
+    claimed = claim(store)
+    done(store.finish(job_id, claimed.attempt, ending(history_json=f'{{"of": "{job_id}"}}')))
+
+
+def _histories(store):
+    return {one.job.id: one.history_json for one in done(store.finished(10))}
+
+
+@pytest.mark.parametrize("unwanted", [("a", "unknown"), None], ids=["one", "all"])
+def test_history_is_forgotten_and_the_job_is_not(store, unwanted):
+    for job_id in "ab":
+        _ends_with_history(store, job_id)
+    assert _histories(store) == {"a": '{"of": "a"}', "b": '{"of": "b"}'}
+    done(store.forget_history(unwanted))
+    assert _histories(store) == {"a": None, "b": None if unwanted is None else '{"of": "b"}'}
+    assert done(store.get("a")).status is JobStatus.SUCCEEDED
+    _ends_with_history(store, "c")
+    assert _histories(store)["c"] == '{"of": "c"}'
+
+
+def test_history_is_forgotten_in_the_order_asked(store, storage):
+    for job_id in "ab":
+        enqueue(store, job_id)
+    attempts = {(claimed := claim(store)).job.id: claimed.attempt for _ in "ab"}
+    store.finish("a", attempts["a"], ending(history_json="{}"))
+    store.forget_history(None)
+    done(store.finish("b", attempts["b"], ending(history_json="{}")))
+    assert _histories(store) == {"a": None, "b": "{}"}

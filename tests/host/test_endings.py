@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.chaos.test_disk_full import disk_full, fill
 from tests.host.jobs_client import job, occupy, quick, submit, until_ended, until_status
 from tests.host.socket_reader import Frame, SocketReader
 from tests.host.stock_walk import TEST_NODES, gate_prompt, open_gate, running
@@ -190,8 +191,6 @@ def test_jobs_that_run_again_after_a_kill_and_one_whose_nodes_are_gone(client: s
 
 @pytest.mark.skipif(sys.platform != "linux", reason="prlimit is Linux's")
 def test_while_the_store_is_away_nothing_is_told_and_nothing_is_over(client: str):
-    from tests.chaos.test_disk_full import disk_full, fill
-
     with RealComfyUI(packs=[TEST_NODES]) as server, SocketReader(server, client) as socket:
         for salt in range(12):
             submit(server, quick(salt), extra_data={"padding": "x" * 60_000})
