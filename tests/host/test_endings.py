@@ -77,6 +77,67 @@ def test_a_job_that_runs(server: RealComfyUI, client: str, prompt: dict[str, Any
     assert _end_of(frames, job_id) == [word, "end"]
 
 
+def _out_of_memory(times: int, key: str) -> dict[str, Any]:
+    """The picture node before it is what stays in ComfyUI's cache."""
+    size = {"width": 16, "height": 16, "batch_size": 1, "color": 5}
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": size},
+        "2": {
+            "class_type": "ExpeditorTestSleepy",
+            "inputs": {"seconds": 0.0, "steps": 1, "salt": 77, "image": ["1", 0]},
+        },
+        "3": {"class_type": "ExpeditorTestOutOfMemory", "inputs": {"times": times, "key": key}},
+    }
+
+
+def test_a_job_that_runs_again_in_place_tells_its_last_attempt_alone(server: RealComfyUI, client: str):
+    with SocketReader(server, client) as socket:
+        job_id = submit(server, _out_of_memory(1, "in-place"), client_id=client)["id"]
+        frames = _all_told(server, socket, client, job_id)
+    assert _end_of(frames, job_id) == ["execution_success", "end"]
+    ended = job(server, job_id)
+    assert [attempt["outcome"] for attempt in ended["attempts"]] == ["failed", "succeeded"]
+    entry = _history(server, job_id)
+    assert entry is not None
+    assert entry["status"]["status_str"] == "success"
+    assert "execution_error" not in [message[0] for message in entry["status"]["messages"]]
+    assert entry["outputs"]["3"] == {"runs": [2]}
+
+
+def test_a_job_that_waits_for_its_next_attempt_is_pending_and_tells_its_last_alone(server: RealComfyUI, client: str):
+    with SocketReader(server, client) as socket:
+        job_id = submit(server, _raises(2, "later", "ConnectionError"), client_id=client)["id"]
+        frames = _all_told(server, socket, client, job_id)
+    assert _end_of(frames, job_id) == ["execution_success", "end"]
+    assert [attempt["outcome"] for attempt in job(server, job_id)["attempts"]] == ["failed", "failed", "succeeded"]
+    counts = [frame.data["status"]["exec_info"]["queue_remaining"] for frame in frames if frame.kind == "status"]
+    ended_at = next(index for index, frame in enumerate(frames) if frame.kind == "execution_success")
+    before = [frame for frame in frames[:ended_at] if frame.kind == "status"]
+    assert all(frame.data["status"]["exec_info"]["queue_remaining"] >= 1 for frame in before[1:]), counts
+
+
+def test_a_job_cancelled_between_two_attempts(server: RealComfyUI, client: str):
+    with SocketReader(server, client) as socket:
+        job_id = submit(server, _raises(99, "between", "ConnectionError"), client_id=client, priority=1)["id"]
+        wait_until(lambda: len(job(server, job_id)["attempts"]) >= 1, what="an attempt")
+        server.post(f"/expeditor/jobs/{job_id}/cancel")
+        frames = _all_told(server, socket, client, job_id)
+    ends = _end_of(frames, job_id)
+    assert len(ends) == 2
+    assert ends[1] == "end"
+    assert until_ended(server, job_id)["status"] in ("canceled", "failed")
+    assert job_id not in [item[1] for item in server.get("/queue").json()["queue_pending"]]
+
+
+def test_after_the_last_attempt_the_error_is_told(server: RealComfyUI, client: str):
+    with SocketReader(server, client) as socket:
+        job_id = submit(server, _out_of_memory(99, "never"), client_id=client)["id"]
+        frames = _all_told(server, socket, client, job_id)
+    assert _end_of(frames, job_id) == ["execution_error", "end"]
+    assert job(server, job_id)["cause"] == "OUT_OF_MEMORY"
+    assert len(job(server, job_id)["attempts"]) > 1
+
+
 @pytest.mark.parametrize("route", ["ours", "stock", "clear"])
 def test_a_job_cancelled_while_it_waits(server: RealComfyUI, client: str, route: str):
     gate = f"cancelled-{route}"

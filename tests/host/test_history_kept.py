@@ -1,0 +1,59 @@
+"""ComfyUI's own history after a restart: the newest jobs are there as before, and what was deleted stays away."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.host.jobs_client import quick, submit, until_ended
+from tests.host.stock_walk import TEST_NODES, image_prompt
+from tests.support.comfy_server import RealComfyUI
+
+LIMITED = {"EXPEDITOR_HISTORY_RESTORED": "3"}
+
+
+def _history(server: RealComfyUI) -> dict[str, Any]:
+    return server.get("/history").json()
+
+
+def _ran(server: RealComfyUI, prompt: dict[str, Any], **fields: Any) -> str:
+    job_id = submit(server, prompt, **fields)["id"]
+    assert until_ended(server, job_id)["status"] in ("succeeded", "failed")
+    return job_id
+
+
+def test_history_survives_a_kill_and_deletions_do_too():
+    raises = {"1": {"class_type": "ExpeditorTestRaises", "inputs": {"error": "ValueError", "text": "as told"}}}
+    odd = {"1": {"class_type": "ExpeditorTestUnserialisableUI", "inputs": {"salt": 3}}}
+    with RealComfyUI(packs=[TEST_NODES], env=LIMITED) as server:
+        oldest = _ran(server, quick(1))
+        picture = _ran(server, image_prompt(1), client_id="ada")
+        failed = _ran(server, raises)
+        strange = _ran(server, odd)
+        before = _history(server)
+        assert list(before) == [oldest, picture, failed, strange]
+
+        server.restart()
+        after = _history(server)
+        assert list(after) == [picture, failed, strange], "the newest, oldest first"
+        assert after == {job_id: before[job_id] for job_id in after}
+        assert server.get(f"/history/{picture}").json() == {picture: before[picture]}
+        newest = _ran(server, quick(2))
+        assert _history(server)[newest]["prompt"][0] > max(entry["prompt"][0] for entry in after.values())
+
+        assert server.post("/history", json={"delete": [failed]}).status_code == 200
+        server.restart()
+        assert list(_history(server)) == [strange, newest], (
+            "the one that was deleted is not, though it is among the newest"
+        )
+
+        assert server.post("/history", json={"clear": True}).status_code == 200
+        last = _ran(server, quick(3))
+        server.restart()
+        assert list(_history(server)) == [last], "what was cleared stays away, what ended since is there"
+
+
+def test_history_may_be_left_behind():
+    with RealComfyUI(packs=[TEST_NODES], env={"EXPEDITOR_HISTORY_RESTORED": "0"}) as server:
+        _ran(server, quick(1))
+        server.restart()
+        assert _history(server) == {}
