@@ -154,6 +154,10 @@ class Ledger(KnownRows, Protocol):
         """Every job that neither waits in the queue nor has ended, by ``seq``."""
         ...
 
+    def of_principal(self, principal: str) -> list[Job]:
+        """A principal's jobs that have not ended, in no order."""
+        ...
+
     def waits(self, job_id: str) -> bool:
         """Whether a job is queued."""
         ...

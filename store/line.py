@@ -9,16 +9,17 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from ..jobs.model import Job, JobStatus
 from ..jobs.transitions import is_terminal
-from .base import Ahead, Place
+from .base import Ahead, DepthRow, Place
 from .blocks import SortedBlocks, key_of
 from .ledger import Aside
 
 _WORKING = frozenset({JobStatus.RUNNING, JobStatus.CANCELING})
+_Group = tuple[str, int, JobStatus]
 
 
 class Timetable:
@@ -54,6 +55,8 @@ class Line:
         self._now_s = -math.inf
         self._jobs: dict[str, Job] = {}
         self._on_machine: dict[str, Job] = {}
+        self._of_principal: defaultdict[str, dict[str, Job]] = defaultdict(dict)
+        self._groups: dict[_Group, tuple[int, float]] = {}  # jobs, their estimated seconds
         self._waiting = SortedBlocks()
         self._delayed = Timetable()
         self._expiring = Timetable()
@@ -108,9 +111,19 @@ class Line:
         """Every job that has left the line and not ended, by ``seq``."""
         return sorted(self._on_machine.values(), key=lambda job: job.seq)
 
+    def of_principal(self, principal: str) -> list[Job]:
+        """See ``Ledger.of_principal``."""
+        return list(self._of_principal[principal].values()) if principal in self._of_principal else []
+
     def empty(self) -> bool:
         """Whether every job has ended."""
         return not self._jobs
+
+    def depth(self) -> list[DepthRow]:
+        """See ``ReadLedger.depth``."""
+        with self._lock:
+            groups = sorted(self._groups.items())
+        return [DepthRow(*group, jobs=jobs, work_s=work_s) for group, (jobs, work_s) in groups]
 
     def aside(self) -> Aside:
         """See ``ReadLedger.aside``."""
@@ -153,7 +166,8 @@ class Line:
         )
 
     def _add(self, job: Job) -> None:
-        self._jobs[job.id] = job
+        self._jobs[job.id] = self._of_principal[job.principal.name][job.id] = job
+        self._count(job, 1)
         if job.status is not JobStatus.QUEUED:
             self._on_machine[job.id] = job
             return
@@ -168,7 +182,14 @@ class Line:
 
     def _remove(self, job_id: str) -> None:
         job = self._jobs.pop(job_id, None)
-        if job is None or self._on_machine.pop(job_id, None) is not None:
+        if job is None:
+            return
+        self._count(job, -1)
+        own = self._of_principal[job.principal.name]
+        del own[job_id]
+        if not own:
+            del self._of_principal[job.principal.name]
+        if self._on_machine.pop(job_id, None) is not None:
             return
         if job.expires_at_s is not None:
             self._expiring.remove(job.expires_at_s, job)
@@ -178,6 +199,12 @@ class Line:
             self._waiting.remove(job)
         elif job.not_before_s is not None:
             self._delayed.remove(job.not_before_s, job)
+
+    def _count(self, job: Job, by: int) -> None:
+        group = (job.principal.name, job.priority, job.status)
+        jobs, work_s = self._groups.pop(group, (0, 0.0))
+        if jobs + by:  # a group without jobs begins anew at zero, so that roundings never add up
+            self._groups[group] = (jobs + by, work_s + by * job.estimated_s)
 
     def _claimable(self, job: Job) -> bool:
         due = job.not_before_s is None or job.not_before_s <= self._now_s

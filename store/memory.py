@@ -205,6 +205,10 @@ class MemoryLedger:
         begun = (job for job in self._unfinished.values() if job.status is not JobStatus.QUEUED)
         return sorted(begun, key=lambda job: job.seq)
 
+    def of_principal(self, principal: str) -> list[Job]:
+        """See ``Ledger``."""
+        return [job for job in self._unfinished.values() if job.principal.name == principal]
+
     def waits(self, job_id: str) -> bool:
         """See ``Ledger``."""
         job = self._unfinished.get(job_id)

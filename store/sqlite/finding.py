@@ -18,7 +18,7 @@ from ...jobs.transitions import TERMINAL
 from ..base import Ahead, DepthRow, Finished, JobQuery, Place
 from ..ledger import Aside, StoredKey
 from ..line import Line
-from .rows import depth_row_of, job_of, mark_of
+from .rows import job_of, mark_of
 
 _BEFORE_ALL = 2**63 - 1
 
@@ -88,10 +88,6 @@ class SqliteRows:
         kept = {row["job_seq"]: row for row in self._rows("finished", seqs=json.dumps([job.seq for job in jobs]))}
         return [Finished(job, _payload_of(kept[job.seq]), kept[job.seq]["history_json"]) for job in jobs]
 
-    def depth(self) -> list[DepthRow]:
-        """See ``ReadLedger``."""
-        return [depth_row_of(row) for row in self._rows("depth")]
-
     def mean_run_s(self, signature: str) -> float | None:
         """See ``ReadLedger``."""
         return self._value("mean_run_s", signature=signature)
@@ -152,6 +148,10 @@ class ReaderRows(SqliteRows):
         """See ``SqliteRows``."""
         super().__init__(connection, statements)
         self._line = line
+
+    def depth(self) -> list[DepthRow]:
+        """See ``ReadLedger``."""
+        return self._line.depth()
 
     def oldest_queued_at_s(self) -> float | None:
         """See ``ReadLedger``."""

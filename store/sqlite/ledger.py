@@ -164,6 +164,10 @@ class SqliteLedger:
         """See ``Ledger``."""
         return self.line.on_machine()
 
+    def of_principal(self, principal: str) -> list[Job]:
+        """See ``Ledger``."""
+        return self.line.of_principal(principal)
+
     def waits(self, job_id: str) -> bool:
         """See ``Ledger``."""
         job = self.line.get(job_id)

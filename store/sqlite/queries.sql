@@ -90,14 +90,11 @@ SELECT payloads.job_seq, prompt_json, extra_json, outputs_json, history_json
 FROM payloads LEFT JOIN histories ON histories.job_seq = payloads.job_seq
 WHERE payloads.job_seq IN (SELECT value FROM json_each(:seqs))
 
--- name: depth
-SELECT principal, priority, status, COUNT(*) AS jobs, TOTAL(estimated_s) AS work_s
-FROM jobs WHERE finished_at_s IS NULL GROUP BY principal, priority, status ORDER BY principal, priority, status
 -- name: mean_run_s
 SELECT mean_s FROM estimates WHERE signature = :signature
 
 -- name: unfinished
-SELECT * FROM jobs WHERE finished_at_s IS NULL
+SELECT * FROM jobs INDEXED BY jobs_unfinished WHERE finished_at_s IS NULL
 -- name: last_seq
 SELECT seq FROM sqlite_sequence WHERE name = 'jobs'
 -- name: finish_tags

@@ -14,7 +14,6 @@ from dataclasses import fields
 from typing import Any
 
 from ...jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Payload, Principal, Source
-from ..base import DepthRow
 
 Values = tuple[Any, ...]
 
@@ -125,11 +124,6 @@ def mark_of(job_id: str) -> int:
     """What is remembered of a pruned job's id: 64 bits of a digest, a number as SQLite's."""
     digest = hashlib.blake2b(job_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
-
-
-def depth_row_of(row: sqlite3.Row) -> DepthRow:
-    """The record of a row of the statement ``depth``."""
-    return DepthRow(row["principal"], row["priority"], JobStatus(row["status"]), row["jobs"], row["work_s"])
 
 
 def _attempt_of(row: sqlite3.Row) -> Attempt:

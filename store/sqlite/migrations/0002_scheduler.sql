@@ -16,8 +16,10 @@ ALTER TABLE estimates ADD COLUMN learned_at_s REAL NOT NULL DEFAULT 0;
 UPDATE jobs SET score = 1e15
 WHERE status = 'queued' AND (SELECT COUNT(*) FROM attempts WHERE job_seq = seq AND cause = 'PROCESS_DIED') >= 2;
 
--- The line is held in memory; nothing asks the file for it any more.
+-- The line and its depth are held in memory; the file is asked for what is unfinished once, at the start.
 DROP INDEX jobs_line;
+DROP INDEX jobs_unfinished;
+CREATE INDEX jobs_unfinished ON jobs (seq) WHERE finished_at_s IS NULL;
 -- What is beyond retention, and what ended last. Only ended jobs.
 CREATE INDEX jobs_by_end ON jobs (status, finished_at_s, seq, started_at_s) WHERE finished_at_s IS NOT NULL;
 -- Dead letters by their cause, and what is held.

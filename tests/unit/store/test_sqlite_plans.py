@@ -13,7 +13,7 @@ from expeditor.store.sqlite.statements import load_statements
 PAGE = {"before_seq": 9, "limit": 5, "held": None, "principal": None, "status": "failed", "cause": "POISON"}
 ENDED = {"status": "failed", "limit": 5, "before_s": 1.0, "count": 100, "finished_at_s": 1.0, "seq": 1}
 ASKED_ALL_THE_TIME = [
-    ("depth", {}, "USING COVERING INDEX jobs_unfinished"),
+    ("unfinished", {}, "USING INDEX jobs_unfinished"),
     ("known_ids", {"ids": '["a"]', "marks": "[1]"}, "USING COVERING INDEX sqlite_autoindex_jobs_1 (id=?)"),
     ("known_ids", {"ids": '["a"]', "marks": "[1]"}, "SEARCH pruned USING INTEGER PRIMARY KEY (rowid=?)"),
     ("request_keys", {"asked": '[["a", "b"]]'}, "SEARCH found USING PRIMARY KEY (principal=? AND key=?)"),
