@@ -37,7 +37,7 @@ from expeditor.host.queue import ExpeditorQueue
 from expeditor.host.wiring import QueueWiring, Told
 from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.errors import QueueFull, StoreUnavailable
-from expeditor.jobs.model import Cause, JobStatus, Principal, Source
+from expeditor.jobs.model import Cause, JobStatus, NewJob, Payload, Principal, Source
 from tests.conformance.harness import MemoryStorage, done
 from tests.support.depth import depth
 from tests.support.waiting import wait_until
@@ -391,3 +391,29 @@ def test_after_standing_down_it_is_cores_queue_on_the_same_list(bench):
     bench.queue.put((0, "c", {}, {}, [], {}))
     assert [bench.run_next() for _ in range(3)] == ["c", "a", "b"]
     assert done(bench.store.get("c")) is None
+
+
+def test_a_job_that_expires_leaves_the_list_and_one_that_is_redriven_comes_back(bench):
+    new = NewJob(
+        id="a",
+        principal=Principal("ada"),
+        priority=3,
+        source=Source.SUBMIT,
+        created_at_s=bench.storage.clock.now_s,
+        number=0.0,
+        payload=Payload('{"1": {"class_type": "A", "inputs": {}}}', '{"client_id": "ada"}', '["1"]'),
+        client_id="ada",
+        expires_at_s=bench.storage.clock.now_s + 5,
+    )
+    done(bench.store.enqueue(new))
+    wait_until(lambda: bench.listed() == ["a"])
+    bench.storage.clock.now_s += 10
+    done(bench.store.tick())
+    assert bench.listed() == []
+    assert bench.server.sent == [("execution_error", "a"), ("executing", "a")]
+    assert bench.queue.get_history("a")["a"]["status"]["messages"][0][1]["exception_type"] == "EXPIRED"
+    done(bench.store.redrive("a"))
+    wait_until(lambda: bench.listed() == ["a"])
+    assert bench.queue.get_history("a") == {}, "its end was taken back"
+    assert bench.run_next() == "a"
+    assert bench.status("a") is JobStatus.SUCCEEDED
