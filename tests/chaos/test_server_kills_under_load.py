@@ -20,7 +20,8 @@ from tests.support.comfy_server import RealComfyUI
 from tests.support.waiting import wait_until
 
 CLIENTS = 3
-PATIENCE_S = 300.0
+PAUSE_S = 0.25  # between two requests of a client: about what the server works off
+PATIENCE_S = 200.0
 
 
 class Client:
@@ -42,10 +43,10 @@ class Client:
 
     def _work(self) -> None:
         while not self.over.is_set():
-            key, prompt = str(uuid.uuid4()), self._prompt()
+            key, prompt, priority = str(uuid.uuid4()), self._prompt(), self._rng.randint(1, 10)
             while key not in self.answered:
-                self._ask(key, {"prompt": prompt, "priority": self._rng.randint(1, 10)})
-                self.over.wait(0.05)
+                self._ask(key, {"prompt": prompt, "priority": priority})
+                self.over.wait(PAUSE_S)
 
     def _prompt(self) -> dict[str, Any]:
         if self._rng.random() < 0.5:

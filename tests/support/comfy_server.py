@@ -203,6 +203,8 @@ class RealComfyUI:
 
     def _spawn(self) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("EXPEDITOR_")}
+        # Hundreds of starts, thousands of modules each: compiled once, whatever the caller's environment says.
+        inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [
             os.environ.get("EXPEDITOR_PYTHON") or sys.executable,
             str((self.tree or comfyui_tree()) / "main.py"),
