@@ -1,167 +1,25 @@
-"""The swapped queue on ComfyUI's real `PromptQueue`, over the memory store and the real dispatcher.
-
-Collected by `test_queue_inprocess.py` only, in a process of its own whose `sys.path` begins with ComfyUI's tree (COMFYUI_DIR):
-importing `execution` fills a process with ComfyUI.
-"""
+"""Cases of the swapped queue on ComfyUI's real `PromptQueue`; run by `test_queue_inprocess.py` in a process of its own."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
-from concurrent.futures import Future
 
-import pytest
+from tests.host.queue_bench import SUCCESS, Bench, FakeServer  # first: it makes ComfyUI importable
 
-sys.path.insert(0, os.environ["COMFYUI_DIR"])
-_arguments, sys.argv = sys.argv, [sys.argv[0], "--cpu"]
-import comfy.options
-
-comfy.options.enable_args_parsing()
+# isort: split
 import execution
 import nodes
+import pytest
 from comfy import model_management
 
-sys.argv = _arguments
-
-from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
-from expeditor.dispatch.retrying import RetryPolicy
-from expeditor.dispatch.runs import RunTable
 from expeditor.host.context import COMMITS, SUBMISSION, Submission
-from expeditor.host.endings import Endings
-from expeditor.host.farewells import Farewells
-from expeditor.host.listing import Listing
-from expeditor.host.ownership import foreign_owner, swap_queue
+from expeditor.host.ownership import foreign_owner
 from expeditor.host.queue import ExpeditorQueue
-from expeditor.host.wiring import QueueWiring, Told
-from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.errors import QueueFull, StoreUnavailable
-from expeditor.jobs.model import Cause, JobStatus, NewJob, Payload, Principal, Source
+from expeditor.jobs.model import JobStatus, NewJob, Payload, Principal, Source
 from tests.conformance.harness import MemoryStorage, done
-from tests.support.depth import depth
 from tests.support.waiting import wait_until
-from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
-
-STATUS = execution.PromptQueue.ExecutionStatus
-SUCCESS = STATUS("success", True, [("execution_start", {}), ("execution_success", {})])
-
-
-class FakeServer:
-    """Counts how often clients would be told the queue's length, and notes what goes out on its one client's socket."""
-
-    def __init__(self) -> None:
-        self.told = 0
-        self.sent: list[tuple[str, str]] = []
-        self.sockets = {"ada": object()}
-        self.prompt_queue: object = None
-
-    def send_sync(self, event, data, sid=None):
-        self.sent.append((event, data["prompt_id"]))
-
-    def queue_updated(self):
-        self.told += 1
-
-
-class FakeHeldLine:
-    """A store in front of the real one: while `held`, nothing is committed; `failure` is every commit's end."""
-
-    def __init__(self, store) -> None:
-        self._store = store
-        self.held: list[Future] | None = None
-        self.failure: Exception | None = None
-
-    def enqueue(self, job):
-        future: Future = Future()
-        if self.failure is not None:
-            future.set_exception(self.failure)
-            return future
-        if self.held is None:
-            return self._store.enqueue(job)
-        self.held.append(future)
-        return future
-
-    def cancel(self, job_id, cause=Cause.CANCELED):
-        if self.failure is not None:
-            future: Future = Future()
-            future.set_exception(self.failure)
-            return future
-        return self._store.cancel(job_id, cause)
-
-    def payload(self, job_id):
-        return self._store.payload(job_id)
-
-    def forget_history(self, job_ids=None):
-        return self._store.forget_history(job_ids)
-
-
-class Bench:
-    """A swapped queue with everything around it in reach."""
-
-    def __init__(self, storage, most=0) -> None:
-        self.storage = storage
-        self.store = storage.start()
-        self.line = FakeHeldLine(self.store)
-        self.server = FakeServer()
-        self.runs = RunTable(interrupter=FakeInterrupter(), observer=FakeObserver(), monotonic=HandMonotonic())
-        self.dispatcher = Dispatcher(
-            store=self.store,
-            runs=self.runs,
-            files=FakeFiles(),
-            observer=FakeObserver(),
-            retries=RetryRules(CauseTable(), RetryPolicy(), lambda: 0.5),
-            clock=storage.clock,
-            monotonic=HandMonotonic(),
-            deadline_s=10.0,
-        )
-        self.depth = depth(jobs=most)
-        self.endings = Endings()
-        farewells = Farewells(self.server, self.endings, HandMonotonic(), storage.clock)
-        self.listing = Listing(self.server, farewells, storage.clock)
-        storage.ears.on_publish = self.hear
-        self.wiring = QueueWiring(
-            line=self.line,
-            depth=self.depth,
-            dispatch=self.dispatcher,
-            clock=storage.clock,
-            told=Told(self.endings, farewells, 100_000),
-        )
-        self.native = self.server.prompt_queue = execution.PromptQueue(self.server)
-        self.queue = swap_queue(self.native, self.wiring)
-        self.queue.open_claims()
-
-    def hear(self, events):
-        self.depth.publish(events)
-        self.listing.publish(events)
-
-    def put(self, job_id, priority=3, prompt=None, number=0, *, commit=True):
-        """Put as a request would, and wait for the commit unless told not to."""
-        submission = Submission(Principal("ada"), Source.PROMPT, priority=priority)
-        commits = []
-        tokens = SUBMISSION.set(submission), COMMITS.set(commits)
-        try:
-            self.queue.put((number, job_id, prompt or {"1": {"class_type": "A", "inputs": {}}}, {}, ["1"], {}))
-        finally:
-            SUBMISSION.reset(tokens[0])
-            COMMITS.reset(tokens[1])
-        if commit:
-            commits[0].result(10)
-            wait_until(lambda: not self.wiring.uncommitted)
-
-    def run_next(self, outputs=None):
-        """As ComfyUI's worker thread: get, run, done. The id that ran, or None."""
-        got = self.queue.get(timeout=0.01)
-        if got is None:
-            return None
-        item, counter = got
-        self.queue.task_done(counter, {"outputs": outputs or {}, "meta": {}}, status=SUCCESS)
-        return item[1]
-
-    def status(self, job_id):
-        return done(self.store.get(job_id)).status
-
-    def listed(self):
-        return [item[1] for item in self.queue.queue]
 
 
 @pytest.fixture
