@@ -66,9 +66,12 @@ class Dispatcher:
         clock: Clock,
         monotonic: Clock,
         deadline_s: float,
+        draining: Callable[[], bool],
         resident: Resident | None = None,
     ) -> None:
-        """``deadline_s`` bounds every wait for the store; ``clock`` tells times, ``monotonic`` measures gaps."""
+        """While ``draining`` nothing new is claimed. ``deadline_s`` bounds every wait for the store; ``clock`` tells times,
+        ``monotonic`` measures gaps.
+        """
         self._store = store
         self._runs = runs
         self._files = files
@@ -79,6 +82,7 @@ class Dispatcher:
         self._resident = resident or NoneResident()
         self._debts = Debts(store, deadline_s)
         self._on_machine: dict[str, _OnMachine] = {}
+        self._draining = draining
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
 
@@ -210,6 +214,8 @@ class Dispatcher:
             self._observer.gap(self._monotonic() - freed[1])
 
     def _next(self) -> Claim | None:
+        if self._asked is None and self._draining():
+            return None
         asked = self._asked = self._asked or self._store.claim(self._resident.models())
         self._debts.wait_done(asked)
         self._asked = None

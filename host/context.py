@@ -24,6 +24,9 @@ class Submission:
     front: bool = False
     body: JsonObject | None = None
     metadata: JsonObject = field(default_factory=lambda: {})
+    not_before_s: float | None = None
+    expires_in_s: float | None = None
+    max_attempts: int | None = None
     answered: bool = False
     """The request is over; what still carries this (a task that it started) speaks for itself."""
     request_key: RequestKey | None = None

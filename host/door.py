@@ -41,6 +41,9 @@ class Door:
             front=entry.front,
             metadata=entry.metadata,
             request_key=entry.request_key,
+            not_before_s=entry.not_before_s,
+            expires_in_s=entry.expires_in_s,
+            max_attempts=entry.max_attempts,
         )
         item = (self._number(entry), entry.prompt_id, entry.prompt, extra, list(entry.outputs_to_execute), sensitive)
         commits: list[Future[Job]] = []
@@ -53,12 +56,6 @@ class Door:
             COMMITS.reset(tokens[1])
         advice = f"Ask for job {entry.prompt_id} before you submit it again."
         return await self._awaiter.settled(commits[0], advice)
-
-    def remove(self, job_id: str) -> None:
-        """Take a cancelled job off ComfyUI's list of waiting prompts."""
-        queue = our_queue(self._server)
-        if queue is not None:
-            queue.remove(job_id)
 
     def wake(self) -> None:
         """Have the worker look again: the order or the set of waiting jobs changed."""

@@ -31,6 +31,7 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> Ne
     place = _finite(number)
     client = client_id if isinstance(client_id, str) and client_id else None
     principal = submission.principal if submission else Principal(client) if client else ANONYMOUS
+    expires_in_s = submission.expires_in_s if submission else None
     return NewJob(
         id=str(prompt_id),
         principal=principal,
@@ -50,6 +51,9 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> Ne
         needs_secret=bool(sensitive),
         request_key=submission.key_for(str(prompt_id)) if submission else None,
         models=models_named(graph),
+        not_before_s=submission.not_before_s if submission else None,
+        expires_at_s=None if expires_in_s is None else now_s + expires_in_s,
+        max_attempts=submission.max_attempts if submission else None,
     )
 
 

@@ -21,6 +21,7 @@ from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, NewJob, Payload, Principal
 from ..jobs.transitions import is_terminal
 from .admission import Limits, Meter, Pace, refuses, retry_after_s, stays_closed, surplus, too_full
+from .flow import Flow
 
 WAITING = frozenset({JobStatus.QUEUED, JobStatus.RETRYING})
 
@@ -46,10 +47,11 @@ class _Load:
 class QueueDepth:
     """See the module's docstring. Fits ``jobs.events.Publisher`` and ``host.ports.Depth``."""
 
-    def __init__(self, limits: Limits, pace: Callable[[], Pace]) -> None:
-        """``pace`` is asked when a job is refused and when somebody wants to know."""
+    def __init__(self, limits: Limits, pace: Callable[[], Pace], flow: Flow) -> None:
+        """``pace`` is asked when a job is refused and when somebody wants to know; a draining ``flow`` lets nothing in."""
         self._limits = limits
         self._pace = pace
+        self._flow = flow
         self._lock = Lock()
         self._used: Counter[_Key] = Counter()
         self._closed: set[_Key] = set()
@@ -59,7 +61,8 @@ class QueueDepth:
     # -- asking ------------------------------------------------------------------------------------------------------
 
     def check(self, principal: Principal) -> None:
-        """Refuse early what has no chance now; takes no place. Raises ``QueueFull``."""
+        """Refuse early what has no chance now; takes no place. Raises ``QueueFull`` or ``Draining``."""
+        self._flow.check()
         with self._lock:
             refused = self._refusing(_holder(principal), 0)
         if refused is not None:
@@ -68,10 +71,13 @@ class QueueDepth:
     def enter(self, job: NewJob, *, refusable: bool) -> Callable[[], None]:
         """Give ``job`` a place before its commit is asked for; call what comes back when that commit is done, either way.
 
-        Raises ``QueueFull``, or ``LimitExceeded`` for a job that no empty queue would take; then nothing was counted.
+        Raises ``QueueFull``, ``Draining``, or ``LimitExceeded`` for a job that no empty queue would take; then nothing was
+        counted.
         A job that is not ``refusable`` is counted whatever the limits say.
         """
         load = _Load(_holder(job.principal), _size_bytes(job.payload))
+        if refusable:
+            self._flow.check()
         if refusable and 0 < self._limits.size_bytes < load.size_bytes:
             raise LimitExceeded(
                 f"The job has {load.size_bytes} bytes; all waiting jobs together may have {self._limits.size_bytes}.",

@@ -6,19 +6,24 @@ Fits ``host.ports.StockGate``. Owns the order of steps for a stock body; the rul
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from ..jobs.errors import Fault, InvalidPrompt
 from ..jobs.model import JsonObject, Principal
 from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
+from .ceilings import Ceilings, Wish
 from .depth import QueueDepth
 from .envelope import is_prompt_id, known_targets
 from .lift import lift, take
 from .limits import parse_body
 from .request_keys import header_key, request_key
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
+
+log = logging.getLogger("expeditor.intake")
 
 
 class Protection(Protocol):
@@ -37,13 +42,18 @@ class StockGate:
         *,
         validation: Protection,
         principals: PrincipalRules,
+        ceilings: Ceilings,
         depth: QueueDepth,
         max_bytes: int,
         max_depth: int,
     ) -> None:
-        """``max_bytes`` and ``max_depth`` bound a body before it is looked at; ``depth`` is how full the queue is."""
+        """``max_bytes`` and ``max_depth`` bound a body before it is looked at; ``depth`` is how full the queue is.
+
+        Core knows no priorities, so what is above one of the ``ceilings`` is lowered here and not refused.
+        """
         self._validation = validation
         self._principals = principals
+        self._ceilings = ceilings
         self._depth = depth
         self._max_bytes = max_bytes
         self._max_depth = max_depth
@@ -73,14 +83,16 @@ class StockGate:
         targets, graph = prompt.get("partial_execution_targets"), prompt.get("prompt")
         if isinstance(targets, list) and isinstance(graph, dict):
             prompt["partial_execution_targets"] = known_targets(cast("list[str]", targets), cast("JsonObject", graph))
-        return prepared
+        priority = self._lowered(prompt, prepared.priority, prepared.principal)
+        return replace(prepared, priority=priority)
 
     def lift(self, body: Any) -> tuple[Any, int | None]:
         """Take priorities out of a parsed body, whatever it is; a wrong priority is taken out and counts as none. Never raises."""
         if not isinstance(body, dict):
             return body, None
         lifted = take(cast("JsonObject", body))
-        return lifted.body, lifted.priority
+        priority = self._lowered(lifted.body, lifted.effective, self.owner(lifted.body))
+        return lifted.body, lifted.priority if priority == lifted.effective else priority
 
     def owner(self, body: Any) -> Principal:
         """Who a parsed body says that it comes from, where its request is not known. Never raises."""
@@ -98,6 +110,27 @@ class StockGate:
             check_interrupt(raw)
         elif method == "POST" and path in _CHECKS:
             _CHECKS[path](parse_body(raw, self._max_bytes, self._max_depth))
+
+    def _lowered(self, body: JsonObject, priority: int, principal: Principal) -> int:
+        """The priority that ``principal`` may have; its wish for the front is taken out of ``body`` if that is too much."""
+        wish = Wish(priority, front=_wants_front(body))
+        allowed = self._ceilings.lowered(principal, wish)
+        if wish.front and not allowed.front:
+            body.pop("front", None)
+            body.pop("number", None)
+        if allowed != wish:
+            extra = {"event": "priority.lowered", "principal": principal.name, "priority": allowed.priority}
+            log.info("A prompt's priority was lowered to its owner's ceiling (%d)", allowed.priority, extra=extra)
+        return allowed.priority
+
+
+def _wants_front(body: JsonObject) -> bool:
+    if "number" not in body:
+        return bool(body.get("front"))
+    try:
+        return float(body["number"]) < 0  # as core reads it, texts too
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 _NO_PROMPT = Fault(

@@ -28,12 +28,8 @@ class QueueDoor(Protocol):
         """
         ...
 
-    def remove(self, job_id: str) -> None:
-        """Drop a cancelled job from ComfyUI's list of waiting prompts; nothing happens if it is not there."""
-        ...
-
     def wake(self) -> None:
-        """Have the worker look again: the order of the waiting jobs changed."""
+        """Have the worker look again: the order or the set of the waiting jobs changed."""
         ...
 
 

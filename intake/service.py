@@ -1,4 +1,4 @@
-"""The use cases: submit, validate, get, list, cancel, reprioritise, look at the queue.
+"""The use cases of single jobs: submit, validate, get, list, cancel, reprioritise, hold, release, retry.
 
 Owns their order of steps. Rules live beside it (``submission``, ``validation``), storage in ``store``, the way into
 ComfyUI behind ``QueueDoor``. Nothing here blocks the event loop.
@@ -6,29 +6,32 @@ ComfyUI behind ``QueueDoor``. Nothing here blocks the event loop.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.entry import Entry
 from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavailable
 from ..jobs.estimate import signature
-from ..jobs.model import Job, JobStatus, JsonObject, Principal, RequestKey, Source
+from ..jobs.model import PRIORITY_MIN, Job, JsonObject, Principal, RequestKey, Source
 from ..jobs.principals import PrincipalRules, principal_of
-from ..jobs.transitions import is_terminal
-from ..store.base import JobQuery, JobStore, QueueSummary, Reprioritise
+from ..store.base import JobQuery, JobStore, Reprioritise
+from .cancelling import Canceller
+from .ceilings import Ceilings, Wish
 from .core_faults import faults_of
 from .depth import QueueDepth
 from .envelope import known_targets
 from .faults import refusal
 from .idempotency import Repeats
-from .ports import CoreValidator, QueueDoor, Runs
+from .job_views import JobViews
+from .ports import CoreValidator, QueueDoor
+from .redriving import Redriver
 from .request_keys import request_key
-from .submission import SubmitRequest, parse_submission
+from .submission import SubmitRequest, check_times, parse_submission
 from .validation import Checked
-from .views import DepthView, JobListing, JobView, QueueView, Submitted, Verdict
+from .views import JobListing, JobView, Submitted, Verdict
 
 _T = TypeVar("_T")
 
@@ -53,19 +56,29 @@ class Caller:
     key: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Who is asked whether a job may enter, and as whose."""
+
+    validation: Validation
+    core: CoreValidator
+    depth: QueueDepth
+    principals: PrincipalRules
+    ceilings: Ceilings
+
+
 class JobService:
     """See the module's docstring. One object per server; safe to use from one event loop."""
 
-    def __init__(  # noqa: PLR0913 - all collaborators, by name
+    def __init__(
         self,
         *,
         store: JobStore,
-        validation: Validation,
-        core: CoreValidator,
+        judges: Judges,
         door: QueueDoor,
-        depth: QueueDepth,
-        runs: Runs,
-        principals: PrincipalRules,
+        views: JobViews,
+        canceller: Canceller,
+        redriver: Redriver,
         clock: Callable[[], float],
         new_id: Callable[[], str],
         awaiter: Awaiter,
@@ -73,12 +86,11 @@ class JobService:
     ) -> None:
         """``awaiter`` waits for the store; ``new_id`` makes canonical UUIDs; ``repeats`` knows requests that came before."""
         self._store = store
-        self._validation = validation
-        self._core = core
+        self._judges = judges
         self._door = door
-        self._depth = depth
-        self._runs = runs
-        self._principals = principals
+        self._views = views
+        self._canceller = canceller
+        self._redriver = redriver
         self._clock = clock
         self._new_id = new_id
         self._awaiter = awaiter
@@ -105,108 +117,101 @@ class JobService:
         prompt_id = request.prompt_id or self._new_id()
         if request.prompt_id is not None and await self._wait(self._store.get(prompt_id)) is not None:
             raise Conflict(f"Job {prompt_id} is known already.", details={"job_id": prompt_id})
-        self._depth.check(principal)  # what has no chance is not worth its validation
+        priority = self._allowed(request, principal)
+        self._judges.depth.check(principal)  # what has no chance is not worth its validation
         prompt, outputs = await self._judge(prompt_id, request)
         entry = Entry(
             prompt_id=prompt_id,
             prompt=prompt,
             extra_data=_extra_data(request),
             outputs_to_execute=outputs,
-            priority=request.priority,
+            priority=priority,
             principal=principal,
             source=Source.SUBMIT,
             front=request.front,
             number=request.number,
             metadata=request.metadata,
             request_key=key,
+            not_before_s=request.not_before_s,
+            expires_in_s=request.expires_in_s,
+            max_attempts=request.max_attempts,
         )
         return await self._door.enter(entry)
 
     async def _seen(self, job: Job) -> JobView:
         try:
-            return await self._view(job)
+            return await self._views.one(job)
         except StoreUnavailable:
             # The job is committed: that is the answer, with or without its place in the queue.
             return JobView(job=job)
 
-    async def validate(self, fields: JsonObject) -> Verdict:
-        """A dry run of submit that changes nothing. Raises what submit would raise."""
+    async def validate(self, fields: JsonObject, caller: Caller) -> Verdict:
+        """A dry run of submit that changes nothing. Raises what submit would raise for the job itself, room apart."""
         request = parse_submission(fields)
+        priority = self._allowed(request, self._principal(caller, request.client_id))
         prompt, outputs = await self._judge(request.prompt_id or self._new_id(), request)
         estimated_s = await self._wait(self._store.estimate(signature(prompt)))
-        return Verdict(priority=request.priority, nodes=len(prompt), outputs=outputs, estimated_s=estimated_s)
+        return Verdict(priority=priority, nodes=len(prompt), outputs=outputs, estimated_s=estimated_s)
 
     async def get(self, job_id: str) -> JobView:
-        """One job. Raises ``NotFound``."""
-        return await self._view(await self._known(job_id))
+        """One job in full. Raises ``NotFound``, or ``Gone`` for one that was pruned; so do all verbs below."""
+        return await self._views.one(await self._views.known(job_id))
 
     async def list(self, query: JobQuery) -> JobListing:
         """Jobs by filter, newest first. Raises ``InputInvalid`` for a cursor that is not ours."""
         page = await self._wait(self._store.page(query))
-        # One after the other: a long page must not stand in front of all other questions to the store.
-        views = [await self._view(job) for job in page.jobs]
-        return JobListing(jobs=tuple(views), next_cursor=page.next_cursor)
+        return JobListing(jobs=await self._views.page(page.jobs), next_cursor=page.next_cursor)
 
     async def cancel(self, job_id: str) -> JobView:
         """Cancel a job; idempotent. A running one is interrupted, now or at its first sign of life."""
-        asked = self._store.cancel(job_id)
-        asked.add_done_callback(self._canceled)
-        return await self._view(await self._wait(asked))
+        return await self._changed(job_id, self._canceller.cancel(job_id))
 
-    async def reprioritise(self, job_id: str, change: Reprioritise) -> JobView:
-        """Give a waiting job another place. Raises ``NotFound``, or ``Conflict`` when it does not wait."""
-        job = await self._wait(self._store.reprioritise(job_id, change))
-        self._door.wake()
-        return await self._view(job)
+    async def reprioritise(self, job_id: str, change: Reprioritise, caller: Principal) -> JobView:
+        """Give a waiting job another place. Raises ``Conflict`` when it does not wait, or ``PriorityNotAllowed``."""
+        owner = (await self._views.known(job_id)).principal
+        self._judges.ceilings.check_move(caller, owner, Wish(change.priority or PRIORITY_MIN, front=change.front))
+        return await self._changed(job_id, self._store.reprioritise(job_id, change), wakes=True)
 
-    async def queue(self) -> QueueView:
-        """Depth by priority and principal, and the work in it."""
-        summary = await self._wait(self._store.summary())
-        return _queue_view(summary, self._clock(), self._runs.worked_off_s(), self._depth.drain_rate())
+    async def hold(self, job_id: str) -> JobView:
+        """Keep a waiting job from being claimed; idempotent. Raises ``Conflict`` when it does not wait."""
+        return await self._changed(job_id, self._store.hold(job_id, True))
+
+    async def release(self, job_id: str) -> JobView:
+        """Let a held job be claimed again, in its old place; idempotent. Raises ``Conflict`` when it does not wait."""
+        return await self._changed(job_id, self._store.hold(job_id, False), wakes=True)
+
+    async def retry(self, job_id: str) -> JobView:
+        """Run a job again that failed, was cancelled or expired; an unfinished one is answered as it is. Raises ``Conflict``."""
+        return await self._views.one(await self._redriver.redrive(await self._views.known(job_id)))
+
+    def principal(self, caller: Caller, client_id: object) -> Principal:
+        """Who asks."""
+        return self._principal(caller, client_id if isinstance(client_id, str) else None)
+
+    async def _changed(self, job_id: str, asked: Future[Job], *, wakes: bool = False) -> JobView:
+        if wakes:
+            asked.add_done_callback(lambda _: self._door.wake())
+        try:
+            job = await self._wait(asked)
+        except NotFound:
+            raise await self._views.absent(job_id) from None
+        return await self._views.one(job)
+
+    def _allowed(self, request: SubmitRequest, principal: Principal) -> int:
+        check_times(request, self._clock())
+        wish = Wish(request.priority, given=request.priority_given, front=request.front)
+        return self._judges.ceilings.check(principal, wish)
 
     async def _judge(self, prompt_id: str, request: SubmitRequest) -> tuple[JsonObject, tuple[str, ...]]:
-        checked = self._validation.submit(request.prompt)
+        checked = self._judges.validation.submit(request.prompt)
         targets = None if request.targets is None else known_targets(request.targets, checked.prompt)
-        verdict = await self._core.validate(prompt_id, checked.prompt, targets)
+        verdict = await self._judges.core.validate(prompt_id, checked.prompt, targets)
         if not verdict.valid or verdict.node_errors:
             raise _refusal(verdict.error, verdict.node_errors)
         return checked.prompt, verdict.outputs_to_execute
 
-    def _canceled(self, asked: Future[Job]) -> None:
-        # Called when it is committed, on the store's thread: also when the client's wait for that ran out.
-        if asked.exception() is not None:
-            return
-        job = asked.result()
-        if job.status is JobStatus.CANCELING:
-            self._runs.interrupt(job.id, job.attempt)
-        else:
-            self._door.remove(job.id)
-
     def _principal(self, caller: Caller, client_id: str | None) -> Principal:
-        return principal_of(self._principals, caller.remote, caller.user, client_id)
-
-    async def _known(self, job_id: str) -> Job:
-        job = await self._wait(self._store.get(job_id))
-        if job is None:
-            raise NotFound(f"There is no job {job_id[:80]}.", details={"job_id": job_id[:80]})
-        return job
-
-    async def _view(self, job: Job) -> JobView:
-        if is_terminal(job.status):
-            return JobView(job=job)
-        if job.status is JobStatus.QUEUED:
-            place = await self._wait(self._store.place(job.id))
-            if place is None:
-                return await self._moved_on(job)
-            ahead_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0)
-            return JobView(job=job, position=place.position, eta_s=ahead_s + job.estimated_s)
-        ran_s = self._runs.running_for_s(job.id) or 0.0
-        return JobView(job=job, eta_s=max(job.estimated_s - ran_s, 0.0), progress=self._runs.progress(job.id))
-
-    async def _moved_on(self, job: Job) -> JobView:
-        # It waited when it was read and was claimed before its place was: an idle machine does that with every job.
-        fresh = await self._wait(self._store.get(job.id)) or job
-        return JobView(job=fresh) if fresh.status is JobStatus.QUEUED else await self._view(fresh)
+        return principal_of(self._judges.principals, caller.remote, caller.user, client_id)
 
     async def _wait(self, future: Future[_T]) -> _T:
         return await self._awaiter.settled(future)
@@ -222,30 +227,3 @@ def _extra_data(request: SubmitRequest) -> JsonObject:
 def _refusal(error: JsonObject | None, node_errors: JsonObject) -> Refused:
     faults = faults_of(error, node_errors)
     return refusal(faults, len(faults)) if faults else InputInvalid("ComfyUI does not accept this prompt.")
-
-
-def _queue_view(summary: QueueSummary, now_s: float, worked_off_s: float, drain_rate: float) -> QueueView:
-    waiting = [row for row in summary.rows if row.status is JobStatus.QUEUED]
-    running = [row for row in summary.rows if row.status is not JobStatus.QUEUED]
-    work_s = sum(row.work_s for row in summary.rows) - worked_off_s
-    oldest = summary.oldest_queued_at_s
-    return QueueView(
-        waiting=sum(row.jobs for row in waiting),
-        running=sum(row.jobs for row in running),
-        work_s=max(work_s, 0.0),
-        by_priority=_grouped((row.priority, row.jobs, row.work_s) for row in waiting),
-        by_principal=_grouped((row.principal, row.jobs, row.work_s) for row in waiting),
-        oldest_wait_s=None if oldest is None else max(now_s - oldest, 0.0),
-        drain_rate_jobs_per_s=drain_rate,
-    )
-
-
-_K = TypeVar("_K", int, str)
-
-
-def _grouped(rows: Iterable[tuple[_K, int, float]]) -> dict[_K, DepthView]:
-    groups: dict[_K, DepthView] = {}
-    for key, jobs, work_s in rows:
-        before: Any = groups.get(key, DepthView(0, 0.0))
-        groups[key] = DepthView(before.jobs + jobs, before.work_s + work_s)
-    return dict(sorted(groups.items()))

@@ -1,7 +1,7 @@
 """What a client may ask for on our own submit route, parsed from plain fields. Pure; knows nothing of HTTP or storage.
 
 Fields of DESIGN 7 whose feature is not there yet are refused by name rather than ignored: a client must not believe
-that its job expires or calls a webhook when it does not.
+that its job calls a webhook when it does not.
 """
 
 from __future__ import annotations
@@ -17,13 +17,17 @@ from .envelope import is_prompt_id
 from .faults import pointer, refusal, short
 from .lift import take
 from .limits import deeper_than
+from .times import parse_times
 
 JSON_FIELDS = frozenset(
-    {"prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets"}
+    {
+        *("prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets"),
+        *("not_before", "expires_in_s", "max_attempts"),
+    }
 )
 """Fields that are not text: in a form they hold JSON."""
 FIELDS = JSON_FIELDS | {"prompt_id", "client_id"}
-LATER_FIELDS = frozenset({"not_before", "expires_in_s", "webhook", "pool", "max_attempts"})
+LATER_FIELDS = frozenset({"webhook", "pool"})
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_LENGTH = 256
 MAX_EXTRA_DEPTH = 200
@@ -34,7 +38,10 @@ MAX_FAULTS = 100
 
 @dataclass(frozen=True, slots=True)
 class SubmitRequest:
-    """A well-formed request; ``prompt`` itself is not judged yet. ``prompt_id`` None: the server makes one."""
+    """A well-formed request; ``prompt`` itself is not judged yet. ``prompt_id`` None: the server makes one.
+
+    ``priority_given``: the client named one. ``not_before_s`` in seconds since the epoch.
+    """
 
     prompt: Any
     priority: int
@@ -45,13 +52,18 @@ class SubmitRequest:
     front: bool = False
     number: float | None = None
     targets: list[str] | None = None
+    priority_given: bool = True
+    not_before_s: float | None = None
+    expires_in_s: float | None = None
+    max_attempts: int | None = None
 
 
 def parse_submission(fields: JsonObject) -> SubmitRequest:
     """Check the fields around the prompt; all faults at once. Raises ``InputInvalid`` or ``InvalidPromptId``."""
     lifted = take(fields, own_route=True)
     body = lifted.body
-    faults = [*lifted.faults, *_unknown(body), *_types(body), *_extra_data(body.get("extra_data"))]
+    times = parse_times(body)
+    faults = [*lifted.faults, *_unknown(body), *_types(body), *times.faults, *_extra_data(body.get("extra_data"))]
     prompt_id = body.get("prompt_id")
     if prompt_id is not None and not is_prompt_id(prompt_id):
         faults.append(Fault("/prompt_id", InvalidPromptId.code, (InvalidPromptId.__doc__ or "").strip()))
@@ -68,7 +80,19 @@ def parse_submission(fields: JsonObject) -> SubmitRequest:
         front=bool(body.get("front", False)) or (number is not None and number < 0),
         number=None if number is None else float(number),
         targets=body.get("partial_execution_targets"),
+        priority_given=lifted.priority is not None,
+        not_before_s=times.not_before_s,
+        expires_in_s=times.expires_in_s,
+        max_attempts=times.max_attempts,
     )
+
+
+def check_times(request: SubmitRequest, now_s: float) -> None:
+    """Refuse a job that would expire before it may start. Raises ``InputInvalid``."""
+    start_s, life_s = request.not_before_s, request.expires_in_s
+    if start_s is not None and life_s is not None and now_s + life_s <= start_s:
+        message = "The job would expire before not_before has come."
+        raise InputInvalid(message, faults=(_fault("expires_in_s", message, "Make it longer: it counts from now."),))
 
 
 def _unknown(body: JsonObject) -> list[Fault]:

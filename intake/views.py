@@ -5,18 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..jobs.model import Job, Progress
-from ..store.base import PAGE_LIMIT_MAX, JobQuery, Reprioritise
+from ..store.base import PAGE_LIMIT_MAX, Ahead, JobQuery, Reprioritise
+from .waiting import Waiting
 
 __all__ = [
     "PAGE_LIMIT_MAX",
+    "Ahead",
+    "BulkReport",
     "DepthView",
     "JobListing",
     "JobQuery",
     "JobView",
     "QueueView",
+    "RefusedJob",
     "Reprioritise",
     "Submitted",
     "Verdict",
+    "Waiting",
 ]
 
 
@@ -25,13 +30,15 @@ class JobView:
     """A job with what only the moment knows.
 
     ``position`` counts from 1 (next) while it waits, else None. ``eta_s``: estimated seconds until it *ends*; None once
-    it has ended.
+    it has ended, and while nobody can say (held, delayed, a queue that stands still). ``waiting``: why it waits; None when
+    it does not.
     """
 
     job: Job
     position: int | None = None
     eta_s: float | None = None
     progress: Progress | None = None
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +67,21 @@ class DepthView:
 
 @dataclass(frozen=True, slots=True)
 class QueueView:
-    """The queue at a glance. ``work_s`` is the estimated time until all of it is done."""
+    """The queue at a glance. ``work_s`` is the estimated time until all of it is done, None while it stands still.
+
+    ``held`` and ``delayed`` count waiting jobs that nobody has released or whose time has not come.
+    """
 
     waiting: int
     running: int
-    work_s: float
+    work_s: float | None
     by_priority: dict[int, DepthView]
     by_principal: dict[str, DepthView]
     oldest_wait_s: float | None
     paused: bool = False
+    draining: bool = False
+    held: int = 0
+    delayed: int = 0
     drain_rate_jobs_per_s: float | None = None
 
 
@@ -80,3 +93,27 @@ class Verdict:
     nodes: int
     outputs: tuple[str, ...]
     estimated_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedJob:
+    """A job that a bulk call could not change, and why."""
+
+    job_id: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BulkReport:
+    """What a bulk call did. ``unchanged`` were so already. ``refused`` counts all; ``refused_jobs`` lists the first of them.
+
+    ``more``: there may be others that it did not come to; call again.
+    """
+
+    matched: int
+    changed: int
+    unchanged: int
+    refused: int
+    refused_jobs: tuple[RefusedJob, ...]
+    more: bool

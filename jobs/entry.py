@@ -19,7 +19,10 @@ class CoreVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An admitted job on its way into ComfyUI's queue. ``extra_data`` may hold partner keys: memory only."""
+    """An admitted job on its way into ComfyUI's queue. ``extra_data`` may hold partner keys: memory only.
+
+    ``expires_in_s`` counts from the moment when the job is accepted.
+    """
 
     prompt_id: str
     prompt: JsonObject
@@ -32,3 +35,6 @@ class Entry:
     number: float | None
     metadata: JsonObject
     request_key: RequestKey | None = None
+    not_before_s: float | None = None
+    expires_in_s: float | None = None
+    max_attempts: int | None = None

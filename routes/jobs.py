@@ -66,7 +66,8 @@ class JobRoutes:
 
     async def validate(self, request: web.Request) -> web.Response:
         """``POST /expeditor/validate`` → 200, or what submit would answer. Changes nothing."""
-        return web.json_response(verdict_json(await self._service.validate(await self._fields(request))))
+        fields = await self._fields(request)
+        return web.json_response(verdict_json(await self._service.validate(fields, self._caller(request))))
 
     async def schema(self, _request: web.Request) -> web.Response:
         """``GET /expeditor/schema`` → JSON Schema of prompts on this server."""
@@ -81,7 +82,7 @@ class JobRoutes:
         return web.json_response(schema, content_type="application/schema+json")
 
     async def list(self, request: web.Request) -> web.Response:
-        """``GET /expeditor/jobs?status=&principal=&limit=&cursor=`` → ``{jobs, next_cursor}``, newest first."""
+        """``GET /expeditor/jobs?status=&principal=&cause=&held=&limit=&cursor=`` → ``{jobs, next_cursor}``, newest first."""
         return web.json_response(listing_json(await self._service.list(list_query(request.query)), _origin(request)))
 
     async def get(self, request: web.Request) -> web.Response:
@@ -94,9 +95,23 @@ class JobRoutes:
 
     async def priority(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/priority`` with ``{priority}`` or ``{front: true}`` → the job."""
-        change = priority_change(await self._fields(request))
-        view = await self._service.reprioritise(request.match_info["job_id"], change)
+        fields = await self._fields(request)
+        change = priority_change(fields)
+        caller = self._service.principal(self._caller(request), fields.get("client_id"))
+        view = await self._service.reprioritise(request.match_info["job_id"], change, caller)
         return web.json_response(job_json(view, _origin(request)))
+
+    async def hold(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/jobs/{id}/hold`` → the job; idempotent."""
+        return web.json_response(job_json(await self._service.hold(request.match_info["job_id"]), _origin(request)))
+
+    async def release(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/jobs/{id}/release`` → the job; idempotent."""
+        return web.json_response(job_json(await self._service.release(request.match_info["job_id"]), _origin(request)))
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """``POST /expeditor/jobs/{id}/retry`` → the job, queued again; idempotent."""
+        return web.json_response(job_json(await self._service.retry(request.match_info["job_id"]), _origin(request)))
 
     async def _fields(self, request: web.Request) -> dict[str, Any]:
         fields = await read_fields(request, max_bytes=self._max_bytes, json_fields=JSON_FIELDS)

@@ -11,9 +11,10 @@ from ..intake.faults import pointer, short
 from ..intake.lift import KEY, RULE, check
 from ..intake.views import PAGE_LIMIT_MAX, JobQuery, Reprioritise
 from ..jobs.errors import Fault, InputInvalid
-from ..jobs.model import JobStatus
+from ..jobs.model import Cause, JobStatus
+from .selection import words
 
-LIST_PARAMETERS = ("status", "principal", "limit", "cursor")
+LIST_PARAMETERS = ("status", "principal", "cause", "held", "limit", "cursor")
 
 
 def no_query(query: Mapping[str, str]) -> None:
@@ -26,7 +27,7 @@ def no_query(query: Mapping[str, str]) -> None:
 
 
 def list_query(query: Mapping[str, str]) -> JobQuery:
-    """``status`` may name several, separated by commas; ``limit`` 1..1000, default 50."""
+    """``status`` and ``cause`` may name several, separated by commas; ``limit`` 1..1000, default 50."""
     faults: list[Fault] = []
     for name, times in Counter(name for name, _ in query.items()).items():
         if name not in LIST_PARAMETERS:
@@ -35,18 +36,21 @@ def list_query(query: Mapping[str, str]) -> JobQuery:
             faults.append(_fault(name, f"Unknown query parameter {short(name)}.", hint))
         elif times > 1:
             faults.append(_fault(name, f"{name} is given {times} times.", "Give it once; several statuses: a,b."))
-    statuses = tuple(word for word in query.get("status", "").split(",") if word)
-    known = [status.value for status in JobStatus]
-    one_of = f"One of {', '.join(known)}."
-    faults.extend(_fault("status", f"Unknown status {short(word)}.", one_of) for word in statuses if word not in known)
+    statuses = words("status", query.get("status"), JobStatus, faults)
+    causes = words("cause", query.get("cause"), Cause, faults)
+    held = query.get("held")
+    if held not in (None, "true", "false"):
+        faults.append(_fault("held", "held must be true or false."))
     limit = query.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= PAGE_LIMIT_MAX):
         faults.append(_fault("limit", f"limit must be a whole number from 1 to {PAGE_LIMIT_MAX}."))
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return JobQuery(
-        statuses=tuple(JobStatus(word) for word in statuses),
+        statuses=statuses,
         principal=query.get("principal"),
+        causes=causes,
+        held=None if held is None else held == "true",
         cursor=query.get("cursor"),
         limit=int(limit),
     )

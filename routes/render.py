@@ -6,9 +6,10 @@ import uuid
 from typing import Any
 from urllib.parse import urlencode
 
-from ..intake.views import DepthView, JobListing, JobView, QueueView, Verdict
-from ..jobs.model import Attempt, Cause, Job, JobError, Output, Progress
+from ..intake.views import BulkReport, DepthView, JobListing, JobView, QueueView, Verdict, Waiting
+from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Progress
 from ..jobs.times import rfc3339
+from ..jobs.transitions import REOPENABLE, is_terminal
 
 
 def job_json(view: JobView, origin: str) -> dict[str, Any]:
@@ -20,13 +21,18 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "priority": job.priority,
         "principal": job.principal.name,
         "position": view.position,
-        "eta_s": None if view.eta_s is None else round(view.eta_s, 3),
+        "eta_s": _rounded(view.eta_s),
+        "waiting": None if view.waiting is None else _waiting(view.waiting),
         "attempt": job.attempt,
         "attempts": [_attempt(attempt) for attempt in job.attempts],
         "created_at": rfc3339(job.created_at_s),
         "queued_at": rfc3339(job.queued_at_s),
         "started_at": _time(job.started_at_s),
         "finished_at": _time(job.finished_at_s),
+        "not_before": _time(job.not_before_s),
+        "expires_at": _time(job.expires_at_s),
+        "max_attempts": job.max_attempts,
+        "models": list(job.models),
         "progress": None if view.progress is None else progress_json(view.progress),
         "outputs": [_output(job, output, number, origin) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,
@@ -34,7 +40,7 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "metadata": job.metadata,
         "held": job.held,
         "cached": job.cached,
-        "links": _links(job.id),
+        "links": _links(job),
     }
 
 
@@ -48,12 +54,27 @@ def queue_json(view: QueueView) -> dict[str, Any]:
     return {
         "waiting": view.waiting,
         "running": view.running,
-        "eta_s": round(view.work_s, 3),
+        "eta_s": _rounded(view.work_s),
         "by_priority": {str(priority): _depth(depth) for priority, depth in view.by_priority.items()},
         "by_principal": {name: _depth(depth) for name, depth in view.by_principal.items()},
-        "oldest_wait_s": None if view.oldest_wait_s is None else round(view.oldest_wait_s, 3),
+        "oldest_wait_s": _rounded(view.oldest_wait_s),
         "drain_rate_jobs_per_second": view.drain_rate_jobs_per_s,
         "paused": view.paused,
+        "draining": view.draining,
+        "held": view.held,
+        "delayed": view.delayed,
+    }
+
+
+def bulk_json(report: BulkReport, changed: str) -> dict[str, Any]:
+    """What a bulk call did; ``changed`` is the verb's word (``canceled``, ``retried``)."""
+    return {
+        "matched": report.matched,
+        changed: report.changed,
+        "unchanged": report.unchanged,
+        "refused": report.refused,
+        "refused_jobs": [{"id": job.job_id, "code": job.code, "message": job.message} for job in report.refused_jobs],
+        "more": report.more,
     }
 
 
@@ -80,6 +101,31 @@ def progress_json(progress: Progress) -> dict[str, Any]:
         "step": progress.step,
         "steps": progress.steps,
     }
+
+
+def _waiting(waiting: Waiting) -> dict[str, Any]:
+    ahead = waiting.ahead
+    return {
+        "reason": waiting.reason.value,
+        "message": waiting.message,
+        "position": waiting.position,
+        "ahead": None
+        if ahead is None
+        else {
+            "by_priority": {str(level): jobs for level, jobs in sorted(ahead.waiting.items(), reverse=True)},
+            "own": ahead.own,
+            "running": ahead.running,
+            "work_s": round(ahead.work_s, 3),
+        },
+        "eta_s": _rounded(waiting.eta_s),
+        "eta_basis": waiting.eta_basis.value if waiting.eta_basis else None,
+        "until": _time(waiting.until_s),
+        "expires_at": _time(waiting.expires_at_s),
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _time(at_s: float | None) -> str | None:
@@ -139,6 +185,15 @@ def _depth(depth: DepthView) -> dict[str, Any]:
     return {"jobs": depth.jobs, "work_s": round(depth.work_s, 3)}
 
 
-def _links(job_id: str) -> dict[str, str]:
-    base = f"/expeditor/jobs/{job_id}"
-    return {"self": base, "cancel": f"{base}/cancel", "priority": f"{base}/priority"}
+def _links(job: Job) -> dict[str, str]:
+    """The job, and what can be done with it as it stands."""
+    base = f"/expeditor/jobs/{job.id}"
+    links = {"self": base}
+    actions: list[str] = []
+    if not is_terminal(job.status):
+        actions.append("cancel")
+    if job.status is JobStatus.QUEUED:
+        actions += ["priority", "release" if job.held else "hold"]
+    if job.status in REOPENABLE:
+        actions.append("retry")
+    return {**links, **{action: f"{base}/{action}" for action in actions}}

@@ -1,4 +1,4 @@
-"""Queue, health and readiness."""
+"""Health and readiness."""
 
 from __future__ import annotations
 
@@ -7,24 +7,14 @@ from typing import Any
 
 from aiohttp import web
 
-from ..intake.service import JobService
-from .render import queue_json
-
 
 class StatusRoutes:
     """The handlers. ``health`` and ``ready`` do no I/O and answer also when everything else is broken."""
 
-    def __init__(
-        self, service: JobService, health: Callable[[], dict[str, Any]], ready: Callable[[], str | None]
-    ) -> None:
+    def __init__(self, health: Callable[[], dict[str, Any]], ready: Callable[[], str | None]) -> None:
         """``health`` gives the facts; ``ready`` gives None, or why the server should get no work now."""
-        self._service = service
         self._health = health
         self._ready = ready
-
-    async def queue(self, _request: web.Request) -> web.Response:
-        """``GET /expeditor/queue`` → depth by priority and principal, eta, drain rate."""
-        return web.json_response(queue_json(await self._service.queue()))
 
     async def health(self, _request: web.Request) -> web.Response:
         """``GET /expeditor/health`` → 200 always; ``status`` says ``ok`` or ``degraded``."""

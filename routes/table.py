@@ -8,11 +8,16 @@ from .errors import Handler, boundary
 from .jobs import JobRoutes
 from .messages import MessageRoutes
 from .metrics import MetricsRoutes
+from .operations import OperationRoutes
 from .status import StatusRoutes
 
 
 def route_table(
-    jobs: JobRoutes, status: StatusRoutes, messages: MessageRoutes, metrics: MetricsRoutes
+    jobs: JobRoutes,
+    operations: OperationRoutes,
+    status: StatusRoutes,
+    messages: MessageRoutes,
+    metrics: MetricsRoutes,
 ) -> tuple[web.RouteDef, ...]:
     """Method, path and handler of every route, each behind the error boundary."""
     rows: tuple[tuple[str, str, Handler], ...] = (
@@ -21,10 +26,19 @@ def route_table(
         ("GET", "/expeditor/schema", jobs.schema),
         ("GET", "/expeditor/schema/{class_type}", jobs.node_schema),
         ("GET", "/expeditor/jobs", jobs.list),
+        ("POST", "/expeditor/jobs/retry", operations.retry),
+        ("POST", "/expeditor/jobs/cancel", operations.cancel),
         ("GET", "/expeditor/jobs/{job_id}", jobs.get),
         ("POST", "/expeditor/jobs/{job_id}/cancel", jobs.cancel),
         ("POST", "/expeditor/jobs/{job_id}/priority", jobs.priority),
-        ("GET", "/expeditor/queue", status.queue),
+        ("POST", "/expeditor/jobs/{job_id}/hold", jobs.hold),
+        ("POST", "/expeditor/jobs/{job_id}/release", jobs.release),
+        ("POST", "/expeditor/jobs/{job_id}/retry", jobs.retry),
+        ("GET", "/expeditor/queue", operations.look),
+        ("POST", "/expeditor/queue/pause", operations.pause),
+        ("POST", "/expeditor/queue/resume", operations.resume),
+        ("POST", "/expeditor/queue/drain", operations.drain),
+        ("POST", "/expeditor/queue/clear", operations.clear),
         ("GET", "/expeditor/health", status.health),
         ("GET", "/expeditor/ready", status.ready),
         ("POST", "/expeditor/messages", messages.post),

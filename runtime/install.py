@@ -17,6 +17,7 @@ from ..host.context import note_client_id
 from ..routes.jobs import JobRoutes
 from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
+from ..routes.operations import OperationRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import route_table
 from ..telemetry.logs import configure
@@ -72,14 +73,17 @@ def _install() -> None:
 def _register(services: Services, server: Any) -> None:
     metrics = MetricsRoutes(services.metrics, services.summary)
     jobs = JobRoutes(
-        services.jobs,
+        services.entrance.jobs,
         services.validation,
         max_bytes=services.settings.max_body_bytes,
         user_header=services.settings.trusted_user_header,
         note_client_id=note_client_id,
     )
-    status = StatusRoutes(services.jobs, services.health.facts, services.health.not_ready)
-    for route in route_table(jobs, status, MessageRoutes(services.mailbox), metrics):
+    operations = OperationRoutes(
+        services.entrance.queue, services.entrance.bulk, max_bytes=services.settings.max_body_bytes
+    )
+    status = StatusRoutes(services.health.facts, services.health.not_ready)
+    for route in route_table(jobs, operations, status, MessageRoutes(services.mailbox), metrics):
         server.routes.route(route.method, route.path)(route.handler)
     server.app.on_startup.append(Lifespan(services, metrics).start)
 

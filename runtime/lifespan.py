@@ -90,6 +90,7 @@ class Lifespan:
         if services.settings.store != "memory":
             await asyncio.to_thread(services.evidence.record)
         services.depth.restore(recovered.waiting)
+        services.flow.restore((await services.summary()).paused)
         queue = our_queue(services.server)
         if queue is None:
             return

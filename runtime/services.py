@@ -10,6 +10,7 @@ import os
 import random
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,9 @@ from ..host.validator import ComfyValidator
 from ..host.wiring import QueueWiring, Told
 from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
+from ..intake.flow import Flow
 from ..intake.gate import StockGate
 from ..intake.idempotency import Repeats, Reservations
-from ..intake.service import JobService
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.awaiting import Awaiter
@@ -48,13 +49,13 @@ from ..jobs.backoff import Backoff
 from ..jobs.causes import CauseTable
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
-from ..jobs.principals import PrincipalRules
 from ..store.base import Clock, JobStore, QueueSummary
 from ..store.memory import MemoryStore
 from ..store.sqlite import SqliteStore
 from ..telemetry.listener import TelemetryListener
 from ..telemetry.metrics import Metrics
 from .clock import SteadyClock
+from .entrance import Entrance, IntakeParts, build_entrance, ceilings, principals
 from .evidence import Evidence
 from .health import VERSION, Health, LoopLag
 from .observers import RequestMetrics, RunMetrics
@@ -85,7 +86,8 @@ class Services:
     rerun: Rerun
     validation: PromptValidation
     gate: StockGate
-    jobs: JobService
+    flow: Flow
+    entrance: Entrance
     repeats: Repeats
     health: Health
     lag: LoopLag
@@ -116,21 +118,22 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     board, lag, metrics, notifier, clock = HookBoard(), LoopLag(), Metrics(), Notifier(server), SteadyClock()
-    residents = Residents(metrics)
+    residents, flow = Residents(metrics), Flow()
     awaiter = Awaiter(settings.store_deadline_s)
     _describe(server, metrics, residents)
-    depth = _depth(settings, metrics)
+    depth = _depth(settings, metrics, flow)
     told = _told(settings, server, clock)
     bus = Bus((depth, TelemetryListener(metrics), notifier, Listing(server, told.farewells, clock)))
     store = _store(settings, data_dir, bus, metrics, clock)
     evidence, leaving, mailbox = Evidence(data_dir), Leaving(server, store, os._exit), Mailbox(clock, _token)
     runs = _runs(server, metrics, evidence)
-    dispatcher = _dispatcher(settings, store, runs, metrics, clock)
+    dispatcher = _dispatcher(settings, store, runs, metrics, clock, flow)
     proof = ItemProof(ComfyValidator(), server, comfy_mappings)
     wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock, told=told, proof=proof)
     watchdog = _watchdog(settings, runs, dispatcher, mailbox, wiring, leaving)
     repeats = Repeats(store, awaiter, Reservations(settings.store_deadline_s))
     validation = _validation(settings)
+    intake = IntakeParts(settings, store, Door(server, awaiter), flow, depth, runs, validation, awaiter, clock, repeats)
     return Services(
         settings=settings,
         server=server,
@@ -149,9 +152,10 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         rerun=_rerun(server, dispatcher, told),
         validation=validation,
         gate=_gate(settings, validation, depth),
-        jobs=_jobs(settings, store, validation, Door(server, awaiter), depth, runs, clock, awaiter, repeats),
+        flow=flow,
+        entrance=build_entrance(intake),
+        health=_health(board, store, lag, wiring, lambda: flow.not_ready() or depth.too_full(), watchdog),
         repeats=repeats,
-        health=_health(board, store, lag, wiring, depth, watchdog),
         lag=lag,
         evidence=evidence,
         leaving=leaving,
@@ -165,39 +169,18 @@ def _describe(server: Any, metrics: Metrics, residents: Residents) -> None:
     metrics.models_loaded(residents.count)
 
 
-def _jobs(
-    settings: Settings,
-    store: JobStore,
-    validation: PromptValidation,
-    door: Door,
-    depth: QueueDepth,
-    runs: RunTable,
-    clock: Clock,
-    awaiter: Awaiter,
-    repeats: Repeats,
-) -> JobService:
-    return JobService(
-        store=store,
-        validation=validation,
-        core=ComfyValidator(),
-        door=door,
-        depth=depth,
-        runs=runs,
-        principals=_principals(settings),
-        clock=clock,
-        new_id=lambda: str(uuid.uuid4()),
-        awaiter=awaiter,
-        repeats=repeats,
-    )
-
-
 def _validation(settings: Settings) -> PromptValidation:
     definitions = LiveDefinitions()
     return PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
 
 
 def _health(
-    board: HookBoard, store: JobStore, lag: LoopLag, wiring: QueueWiring, depth: QueueDepth, watchdog: Watchdog
+    board: HookBoard,
+    store: JobStore,
+    lag: LoopLag,
+    wiring: QueueWiring,
+    too_full: Callable[[], str | None],
+    watchdog: Watchdog,
 ) -> Health:
     return Health(
         board=board,
@@ -205,7 +188,7 @@ def _health(
         lag=lag,
         comfyui_version=version(),
         worker_alive=lambda: _alive(wiring),
-        too_full=depth.too_full,
+        too_full=too_full,
         stuck=watchdog.stuck,
     )
 
@@ -245,7 +228,7 @@ def _rerun(server: Any, dispatcher: Dispatcher, told: Told) -> Rerun:
     return Rerun(dispatch=dispatcher, endings=told.endings, running=running, free_memory=free_memory)
 
 
-def _depth(settings: Settings, metrics: Metrics) -> QueueDepth:
+def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
     metrics.queue_capacity(settings.max_waiting_jobs or None)
     limits = Limits(
         jobs=settings.max_waiting_jobs,
@@ -253,28 +236,23 @@ def _depth(settings: Settings, metrics: Metrics) -> QueueDepth:
         size_bytes=settings.max_waiting_bytes,
         ready_below_ratio=settings.ready_below_ratio,
     )
-    return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()))
+    return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()), flow)
 
 
 def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -> StockGate:
     return StockGate(
         validation=validation,
-        principals=_principals(settings),
+        principals=principals(settings),
+        ceilings=ceilings(settings),
         depth=depth,
         max_bytes=settings.max_body_bytes,
         max_depth=settings.max_depth,
     )
 
 
-def _principals(settings: Settings) -> PrincipalRules:
-    return PrincipalRules(
-        from_client_id=settings.principal_from_client_id,
-        user_header=settings.trusted_user_header,
-        proxies=tuple(settings.trusted_proxies),
-    )
-
-
-def _dispatcher(settings: Settings, store: JobStore, runs: RunTable, metrics: Metrics, clock: Clock) -> Dispatcher:
+def _dispatcher(
+    settings: Settings, store: JobStore, runs: RunTable, metrics: Metrics, clock: Clock, flow: Flow
+) -> Dispatcher:
     return Dispatcher(
         store=store,
         runs=runs,
@@ -284,6 +262,7 @@ def _dispatcher(settings: Settings, store: JobStore, runs: RunTable, metrics: Me
         clock=clock,
         monotonic=time.monotonic,
         deadline_s=settings.store_deadline_s,
+        draining=lambda: flow.draining,
     )
 
 

@@ -137,6 +137,15 @@ class Settings(BaseSettings):
         "`resume_except_running`: what ran fails. `paused`: as `resume`, and the queue is paused.",
     )
 
+    max_priority: int = Field(
+        10, ge=1, le=10, description="The most urgent priority that anybody may use (10 is most urgent)."
+    )
+    priority_ceilings: dict[str, Annotated[int, Field(ge=1, le=10)]] = Field(
+        default_factory=dict,
+        description="The same for single principals, in place of `max_priority`. For a name that no trusted proxy vouches for "
+        "(a `client_id`) it can only be lower. Environment: as JSON.",
+    )
+
     max_waiting_jobs: int = Field(
         20_000, ge=0, description="Most jobs that wait at once; more are refused with 429 `QUEUE_FULL`. 0: no limit."
     )

@@ -105,6 +105,7 @@ class Bench:
             clock=storage.clock,
             monotonic=HandMonotonic(),
             deadline_s=10.0,
+            draining=lambda: False,
         )
         self.depth = depth(jobs=most)
         self.endings = Endings()

@@ -15,8 +15,15 @@ from prometheus_client import CollectorRegistry
 from expeditor.dispatch.runs import RunTable
 from expeditor.events.mailbox import Mailbox
 from expeditor.intake.admission import Pace
+from expeditor.intake.bulk import BulkService
+from expeditor.intake.cancelling import Canceller
+from expeditor.intake.ceilings import Ceilings
+from expeditor.intake.flow import Flow
 from expeditor.intake.idempotency import Repeats, Reservations
-from expeditor.intake.service import JobService
+from expeditor.intake.job_views import JobViews
+from expeditor.intake.operations import QueueOperations
+from expeditor.intake.redriving import Redriver
+from expeditor.intake.service import JobService, Judges
 from expeditor.intake.validation import Checked
 from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.entry import CoreVerdict
@@ -27,6 +34,7 @@ from expeditor.jobs.principals import PrincipalRules
 from expeditor.routes.jobs import JobRoutes
 from expeditor.routes.messages import MessageRoutes
 from expeditor.routes.metrics import MetricsRoutes
+from expeditor.routes.operations import OperationRoutes
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import route_table
 from expeditor.telemetry.metrics import Metrics
@@ -79,7 +87,6 @@ class FakeDoor:
         self._depth = depth
         self._clock = clock
         self.entries = []
-        self.removed = []
         self.woken = 0
         self.failure: Exception | None = None
         self.before: asyncio.Event | None = None
@@ -105,6 +112,9 @@ class FakeDoor:
             signature=signature(entry.prompt),
             node_count=len(entry.prompt),
             request_key=entry.request_key,
+            not_before_s=entry.not_before_s,
+            expires_at_s=None if entry.expires_in_s is None else self._clock() + entry.expires_in_s,
+            max_attempts=entry.max_attempts,
         )
         commit_done = self._depth.enter(job, refusable=True)
         commit = self._store.enqueue(job)
@@ -113,9 +123,6 @@ class FakeDoor:
         if self.after is not None:
             await self.after.wait()
         return job
-
-    def remove(self, job_id):
-        self.removed.append(job_id)
 
     def wake(self):
         self.woken += 1
@@ -129,7 +136,8 @@ class App:
         self.store = self.storage.start()
         self.clock = self.storage.clock
         self.core = FakeCore()
-        self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0))
+        self.flow = Flow()
+        self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0), flow=self.flow)
         self.storage.ears.on_publish = self.depth.publish
         self.door = FakeDoor(self.store, self.clock, self.depth)
         self.interrupter = FakeInterrupter()
@@ -138,23 +146,13 @@ class App:
         self.health = {"status": "ok"}
         self.not_ready: str | None = None
         self.clients: list[object] = []
-        numbers = itertools.count(1)
-        awaiter = Awaiter(10.0)
-        self.reservations = Reservations(10.0)
         validation = FakeValidation()
-        self.service = JobService(
-            store=self.store,
-            validation=validation,
-            core=self.core,
-            door=self.door,
-            depth=self.depth,
-            runs=self.runs,
-            principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
-            clock=self.clock,
-            new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
-            awaiter=awaiter,
-            repeats=Repeats(self.store, awaiter, self.reservations),
-        )
+        self.awaiter = Awaiter(10.0)
+        self.reservations = Reservations(10.0)
+        self.views = JobViews(store=self.store, runs=self.runs, flow=self.flow, clock=self.clock, awaiter=self.awaiter)
+        self.canceller = Canceller(self.store, self.runs)
+        self.redriver = Redriver(self.store, self.awaiter)
+        self.service = self._service(validation)
         jobs = JobRoutes(
             self.service,
             validation,
@@ -162,14 +160,55 @@ class App:
             user_header="X-User",
             note_client_id=self.clients.append,
         )
-        status = StatusRoutes(self.service, lambda: self.health, lambda: self.not_ready)
+        status = StatusRoutes(lambda: self.health, lambda: self.not_ready)
         metrics = MetricsRoutes(
             Metrics(CollectorRegistry()), lambda: asyncio.wrap_future(self.store.summary()), deadline_s=5.0
         )
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
         self.web.router.add_routes(
-            route_table(jobs, status, MessageRoutes(Mailbox(self.clock, lambda: "token")), metrics)
+            route_table(jobs, self._operations(), status, MessageRoutes(Mailbox(self.clock, lambda: "token")), metrics)
         )
+
+    def _service(self, validation):
+        numbers = itertools.count(1)
+        return JobService(
+            store=self.store,
+            judges=Judges(
+                validation=validation,
+                core=self.core,
+                depth=self.depth,
+                principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
+                ceilings=Ceilings(10, {"junior": 5, "grace": 2}),
+            ),
+            door=self.door,
+            views=self.views,
+            canceller=self.canceller,
+            redriver=self.redriver,
+            clock=self.clock,
+            new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
+            awaiter=self.awaiter,
+            repeats=Repeats(self.store, self.awaiter, self.reservations),
+        )
+
+    def _operations(self):
+        bulk = BulkService(
+            store=self.store,
+            views=self.views,
+            canceller=self.canceller,
+            redriver=self.redriver,
+            awaiter=self.awaiter,
+        )
+        queue = QueueOperations(
+            store=self.store,
+            door=self.door,
+            flow=self.flow,
+            depth=self.depth,
+            runs=self.runs,
+            bulk=bulk,
+            clock=self.clock,
+            awaiter=self.awaiter,
+        )
+        return OperationRoutes(queue, bulk, max_bytes=MAX_BYTES)
 
 
 async def refusal(response):

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from expeditor.host.context import SUBMISSION, note_client_id, remember_commit
 from expeditor.host.middleware import Edge, middleware
+from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.gate import StockGate
 from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.errors import Conflict, Fault, InputInvalid, Internal, StoreUnavailable
@@ -91,7 +92,14 @@ class Server:
         self.log = FakeRequestLog()
         rules = PrincipalRules(user_header="X-User", proxies=("127.0.0.1",))
         self.depth = depth(jobs=2)
-        gate = StockGate(validation=FakeProtection(), principals=rules, depth=self.depth, max_bytes=1_000, max_depth=20)
+        gate = StockGate(
+            validation=FakeProtection(),
+            principals=rules,
+            ceilings=Ceilings(),
+            depth=self.depth,
+            max_bytes=1_000,
+            max_depth=20,
+        )
         edge = Edge(gate, render_core_error, self.log, Awaiter(5.0), FakeRepeats())
         self.app = web.Application(client_max_size=MAX_UPLOAD)
         self.app.middlewares.insert(0, middleware(edge))

@@ -11,6 +11,7 @@ from aiohttp import web
 from expeditor.host.context import SUBMISSION, remember_commit, remember_refusal
 from expeditor.host.middleware import Edge, middleware
 from expeditor.host.native import new_job
+from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.gate import StockGate
 from expeditor.intake.idempotency import Repeats, Reservations
 from expeditor.jobs.awaiting import Awaiter
@@ -85,7 +86,14 @@ class Server:
         rules = PrincipalRules(user_header="X-User", proxies=("127.0.0.1",))
         awaiter = Awaiter(10.0)
         self.reservations = Reservations(10.0)
-        gate = StockGate(validation=FakeProtection(), principals=rules, depth=self.depth, max_bytes=9_000, max_depth=20)
+        gate = StockGate(
+            validation=FakeProtection(),
+            principals=rules,
+            ceilings=Ceilings(),
+            depth=self.depth,
+            max_bytes=9_000,
+            max_depth=20,
+        )
         self.app = web.Application()
         repeats = Repeats(self.store, awaiter, self.reservations)
         edge = Edge(gate, render_core_error, FakeRequestLog(), awaiter, repeats)

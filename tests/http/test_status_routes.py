@@ -21,6 +21,9 @@ async def test_an_empty_queue(http):
         "oldest_wait_s": None,
         "drain_rate_jobs_per_second": 0.5,
         "paused": False,
+        "draining": False,
+        "held": 0,
+        "delayed": 0,
     }
 
 

@@ -99,7 +99,7 @@ class AnyHandler:
 
 def test_the_routes_are_those_of_the_route_table() -> None:
     anything: Any = AnyHandler()
-    served = {f"{route.method} {route.path}" for route in route_table(anything, anything, anything, anything)}
+    served = {f"{route.method} {route.path}" for route in route_table(anything, anything, anything, anything, anything)}
     told = re.findall(r"^\| \[`((?:GET|POST) /expeditor/\S+)`\]", api(), re.MULTILINE)
     assert set(told) == served
     assert len(told) == len(served)

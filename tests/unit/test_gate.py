@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.gate import StockGate
 from expeditor.jobs.errors import ExpeditorError, InputInvalid, InvalidJson, InvalidPrompt, LimitExceeded, QueueFull
 from expeditor.jobs.principals import PrincipalRules
@@ -35,7 +36,9 @@ def queue():
 @pytest.fixture
 def gate(protection, queue):
     rules = PrincipalRules(user_header="X-User", proxies=("10.0.0.1",))
-    return StockGate(validation=protection, principals=rules, depth=queue, max_bytes=1_000, max_depth=10)
+    return StockGate(
+        validation=protection, principals=rules, ceilings=Ceilings(), depth=queue, max_bytes=1_000, max_depth=10
+    )
 
 
 def prepared(gate, body, remote=None, **headers):
@@ -162,3 +165,40 @@ def test_core_gets_no_targets_but_those_that_the_prompt_has(gate):
     assert prepared(gate, body).body["partial_execution_targets"] == ["4"]
     assert "partial_execution_targets" not in prepared(gate, {"prompt": {}}).body
     assert prepared(gate, {"prompt": {}, "partial_execution_targets": None}).body["partial_execution_targets"] is None
+
+
+@pytest.fixture
+def strict_gate(protection, queue):
+    rules = PrincipalRules(user_header="X-User", proxies=("10.0.0.1",))
+    ceilings = Ceilings(6, {"boss": 10, "junior": 2})
+    return StockGate(
+        validation=protection, principals=rules, ceilings=ceilings, depth=queue, max_bytes=1_000, max_depth=10
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "priority", "left"),
+    [
+        ({"_priority": 9, "client_id": "ada"}, 6, {"client_id": "ada"}),
+        ({"_priority": 5}, 5, {}),
+        ({"client_id": "junior"}, 2, {"client_id": "junior"}),
+        ({"front": True}, 3, {}),
+        ({"number": -3}, 3, {}),
+        ({"number": "-3", "front": True}, 3, {}),
+        ({"number": 4, "front": True}, 3, {"number": 4, "front": True}),
+        ({"number": "x"}, 3, {"number": "x"}),
+    ],
+)
+def test_what_lies_above_a_ceiling_is_lowered_on_stock_routes(strict_gate, fields, priority, left):
+    ready = prepared(strict_gate, {"prompt": {}, **fields})
+    assert (ready.priority, ready.body) == (priority, {"prompt": {}, **left})
+    body, lifted = strict_gate.lift({"prompt": {}, **fields})
+    assert (lifted or 3, body) == (priority, {"prompt": {}, **left})
+
+
+def test_a_trusted_name_may_do_what_its_ceiling_says(strict_gate):
+    fields = {"prompt": {}, "_priority": 10, "front": True}
+    ready = prepared(strict_gate, fields, "10.0.0.1", **{"X-User": "boss"})
+    assert (ready.priority, ready.body) == (10, {"prompt": {}, "front": True})
+    claimed = prepared(strict_gate, {**fields, "client_id": "boss"})
+    assert (claimed.priority, claimed.body) == (6, {"prompt": {}, "client_id": "boss"})

@@ -118,6 +118,7 @@ class Bench:
         self.observer = FakeObserver()
         self.interrupter = FakeInterrupter()
         self.runs = RunTable(interrupter=self.interrupter, observer=self.observer, monotonic=self.monotonic)
+        self.draining = False
         self.dispatcher = self.make(deadline_s=10.0)
 
     def make(self, deadline_s):
@@ -131,6 +132,7 @@ class Bench:
             clock=self.clock,
             monotonic=self.monotonic,
             deadline_s=deadline_s,
+            draining=lambda: self.draining,
         )
 
     def impatient(self):

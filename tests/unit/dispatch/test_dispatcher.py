@@ -291,3 +291,16 @@ def test_classes_of_a_prompt(prompt, classes):
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000])
 def test_a_stored_prompt_that_cannot_be_read_has_no_classes(text):
     assert node_classes(text) == {}
+
+
+def test_while_draining_nothing_is_claimed_and_what_runs_is_settled(bench):
+    enqueue(bench.real, "a")
+    enqueue(bench.real, "b")
+    bench.dispatcher.claim()
+    bench.draining = True
+    bench.dispatcher.finish("a", True, SUCCESS, IMAGES)
+    assert bench.job("a").status is JobStatus.SUCCEEDED
+    assert bench.dispatcher.claim() is None
+    assert bench.job("b").status is JobStatus.QUEUED
+    bench.draining = False
+    assert bench.dispatcher.claim().job.id == "b"

@@ -8,6 +8,7 @@ import pytest
 
 from expeditor.host.context import COMMITS, SUBMISSION, Submission, remember_commit
 from expeditor.host.prompt_handler import prompt_handler
+from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.gate import StockGate
 from expeditor.jobs.model import Principal, Source
 from expeditor.jobs.principals import PrincipalRules
@@ -24,7 +25,9 @@ class FakeProtection:
 @pytest.fixture
 def on_prompt():
     rules = PrincipalRules()
-    gate = StockGate(validation=FakeProtection(), principals=rules, depth=depth(), max_bytes=1_000, max_depth=10)
+    gate = StockGate(
+        validation=FakeProtection(), principals=rules, ceilings=Ceilings(), depth=depth(), max_bytes=1_000, max_depth=10
+    )
     return prompt_handler(gate)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from expeditor.intake.admission import Limits, Pace
 from expeditor.intake.depth import QueueDepth
+from expeditor.intake.flow import Flow
 from expeditor.jobs.errors import ExpeditorError, LimitExceeded, QueueFull
 from expeditor.jobs.model import JobStatus, Payload, Principal
 from expeditor.store.base import JobQuery
@@ -230,7 +231,7 @@ def test_the_pace_is_asked_only_for_a_refusal() -> None:
         asked.append(Pace(0.25, 1.0))
         return asked[-1]
 
-    queue = QueueDepth(Limits(jobs=1), pace)
+    queue = QueueDepth(Limits(jobs=1), pace, Flow())
     queue.enter(new_job("a"), refusable=True)
     assert asked == []
     assert refusal(queue, new_job("b")).retry_after_s == 4

@@ -1,0 +1,113 @@
+"""A job as a client sees it: the stored record with its place in the line, what is left to do and why it waits.
+
+Owns the questions to the store that such a view needs. One job is told in full; a page asks for all places at once and leaves
+out who stands before whom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
+from typing import TypeVar
+
+from ..jobs.awaiting import Awaiter
+from ..jobs.errors import Gone, NotFound, Refused
+from ..jobs.model import Job, JobStatus
+from ..jobs.transitions import is_terminal
+from ..store.base import JobStore, Place
+from .flow import Flow
+from .ports import Runs
+from .views import JobView
+from .waiting import Standing, delayed, explain
+
+_T = TypeVar("_T")
+
+
+class JobViews:
+    """See the module's docstring. Nothing here blocks the event loop."""
+
+    def __init__(
+        self, *, store: JobStore, runs: Runs, flow: Flow, clock: Callable[[], float], awaiter: Awaiter
+    ) -> None:
+        """``clock`` is the store's."""
+        self._store = store
+        self._runs = runs
+        self._flow = flow
+        self._clock = clock
+        self._awaiter = awaiter
+
+    async def known(self, job_id: str) -> Job:
+        """One job. Raises ``NotFound``, or ``Gone`` for one that was pruned."""
+        job = await self._wait(self._store.get(job_id))
+        if job is None:
+            raise await self.absent(job_id)
+        return job
+
+    async def absent(self, job_id: str) -> Refused:
+        """Why there is no such job."""
+        details = {"job_id": job_id[:80]}
+        if await self._wait(self._store.was_pruned(job_id)):
+            return Gone(f"Job {job_id[:80]} ended and was removed since.", details=details)
+        return NotFound(f"There is no job {job_id[:80]}.", details=details)
+
+    async def one(self, job: Job) -> JobView:
+        """The job in full."""
+        if job.status is not JobStatus.QUEUED:
+            return self._standing_still(job)
+        ahead = await self._wait(self._store.ahead(job.id))
+        if ahead is None and not self._aside(job):
+            # It waited when it was read and was claimed before its place was: an idle machine does that with every job.
+            job = await self._wait(self._store.get(job.id)) or job
+            if job.status is not JobStatus.QUEUED:
+                return self._standing_still(job)
+        basis = await self._wait(self._store.basis(job.signature))
+        place = None if ahead is None else Place(sum(ahead.waiting.values()) + 1, ahead.work_s)
+        standing = self._standing(job, place)
+        return JobView(
+            job=job,
+            position=standing.position,
+            eta_s=standing.eta_s,
+            waiting=explain(job, replace(standing, ahead=ahead, basis=basis)),
+        )
+
+    async def page(self, jobs: Iterable[Job]) -> tuple[JobView, ...]:
+        """Many jobs with one look at the line."""
+        jobs = tuple(jobs)
+        waiting = [job.id for job in jobs if job.status is JobStatus.QUEUED and not self._aside(job)]
+        places: Mapping[str, Place] = await self._wait(self._store.places(waiting)) if waiting else {}
+        return tuple([await self._of_page(job, places.get(job.id)) for job in jobs])
+
+    async def _of_page(self, job: Job, place: Place | None) -> JobView:
+        if job.status is JobStatus.QUEUED and place is None and not self._aside(job):
+            job = await self._wait(self._store.get(job.id)) or job
+        if job.status is not JobStatus.QUEUED:
+            return self._standing_still(job)
+        standing = self._standing(job, place)
+        return JobView(job=job, position=standing.position, eta_s=standing.eta_s, waiting=explain(job, standing))
+
+    def _standing_still(self, job: Job) -> JobView:
+        """A job that does not wait."""
+        if is_terminal(job.status):
+            return JobView(job=job)
+        ran_s = self._runs.running_for_s(job.id) or 0.0
+        return JobView(job=job, eta_s=max(job.estimated_s - ran_s, 0.0), progress=self._runs.progress(job.id))
+
+    def _standing(self, job: Job, place: Place | None) -> Standing:
+        stopped = self._flow.paused or self._flow.draining
+        eta_s = None
+        if place is not None and not stopped:
+            eta_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0) + job.estimated_s
+        return Standing(
+            now_s=self._clock(),
+            draining=self._flow.draining,
+            paused=self._flow.paused,
+            position=None if place is None else place.position,
+            eta_s=eta_s,
+        )
+
+    def _aside(self, job: Job) -> bool:
+        return job.held or delayed(job, self._clock())
+
+    async def _wait(self, future: Future[_T]) -> _T:
+        return await self._awaiter.settled(future)
