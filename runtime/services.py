@@ -127,7 +127,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     store = _store(settings, data_dir, bus, metrics, clock)
     evidence, leaving, mailbox = Evidence(data_dir), Leaving(server, store, os._exit), Mailbox(clock, _token)
     runs = _runs(server, metrics, evidence)
-    dispatcher = _dispatcher(settings, store, runs, metrics, clock, flow)
+    dispatcher = _dispatcher(settings, store, runs, metrics, clock, flow, residents)
     proof = ItemProof(ComfyValidator(), server, comfy_mappings)
     wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock, told=told, proof=proof)
     watchdog = _watchdog(settings, runs, dispatcher, mailbox, wiring, leaving)
@@ -251,7 +251,13 @@ def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -
 
 
 def _dispatcher(
-    settings: Settings, store: JobStore, runs: RunTable, metrics: Metrics, clock: Clock, flow: Flow
+    settings: Settings,
+    store: JobStore,
+    runs: RunTable,
+    metrics: Metrics,
+    clock: Clock,
+    flow: Flow,
+    residents: Residents,
 ) -> Dispatcher:
     return Dispatcher(
         store=store,
@@ -263,6 +269,7 @@ def _dispatcher(
         monotonic=time.monotonic,
         deadline_s=settings.store_deadline_s,
         draining=lambda: flow.draining,
+        resident=residents,
     )
 
 
