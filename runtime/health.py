@@ -88,7 +88,8 @@ class Health:
 
     def facts(self) -> dict[str, Any]:
         """For ``/expeditor/health``."""
-        state, fault = self._store.state(), self._fault()
+        state = self._store.state()
+        fault = self._fault() or state.notice  # a notice leaves the server ready: it works
         return {
             "status": "ok" if fault is None else "degraded",
             "fault": fault,
@@ -103,6 +104,7 @@ class Health:
                 "kind": state.kind,
                 "open": state.open,
                 "error": state.error,
+                "notice": state.notice,
                 "pending_writes": state.pending_writes,
             },
         }

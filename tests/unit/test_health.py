@@ -71,7 +71,7 @@ def test_the_facts(made):
         "worker_alive": True,
         "loop_lag_s": 0.25,
         "hooks": {"queue": "on"},
-        "store": {"kind": "memory", "open": True, "error": None, "pending_writes": 2},
+        "store": {"kind": "memory", "open": True, "error": None, "notice": None, "pending_writes": 2},
     }
 
 
@@ -96,6 +96,13 @@ def test_reasons_to_get_no_work(made, spoil, reason):
     spoil(made)
     assert made.health.not_ready() == reason
     assert (made.health.facts()["status"], made.health.facts()["fault"]) == ("degraded", reason)
+
+
+def test_a_store_that_began_anew_is_told_and_ready(made):
+    made.store.now = StoreState("sqlite", True, None, 0, notice="set aside as x")
+    assert (made.health.facts()["status"], made.health.facts()["fault"]) == ("degraded", "set aside as x")
+    assert made.health.facts()["store"]["notice"] == "set aside as x"
+    assert made.health.not_ready() is None
 
 
 def test_a_nearly_full_queue_gets_no_work_and_is_no_fault(made):
