@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from ..jobs.leftovers import FileName
+from ..jobs.leftovers import INPUT, FileName
 
 log = logging.getLogger("expeditor.host")
 
@@ -94,6 +94,10 @@ class Leftovers:
             log.warning("A file of a pruned job stays: %s", fault, extra={"event": "file.not_removed"})
             return False
         return True
+
+    def inputs_there(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of these names that a file of the input folder has."""
+        return frozenset(name for name in names if located(self._folders, FileName(INPUT, "", name)) is not None)
 
 
 def located(folders: Folders, file: FileName) -> Path | None:

@@ -1,0 +1,196 @@
+"""The background loop that keeps the store in time and in bounds: what comes due, what expires, what is forgotten.
+
+Owns when, and that a file goes before the job that names it: a crash in between only has it done again. Does not own which
+jobs are beyond what is kept (``store``) nor which paths may be touched (``host.files``). Never blocks the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..jobs.errors import StoreUnavailable
+from ..jobs.leftovers import INPUT, FileName, inputs_of, outputs_of, spellings
+from ..jobs.model import Job, JobStatus
+from ..store.base import KEY_LIFE_S, Clock, JobStore, KeptFor
+
+log = logging.getLogger("expeditor.runtime")
+
+TICK_S = 1.0
+PRUNE_EVERY_S = 60.0
+FORGET_EVERY_S = 3600.0
+BATCH_JOBS = 200
+"""Jobs that are forgotten in one step: a commit of a few milliseconds."""
+BATCHES_MAX = 50
+"""Steps in a row, so that a first start with a year's jobs does not keep the disk busy for minutes."""
+PRUNED_LIFE_S = 365 * 86_400.0
+"""How long the id of a pruned job is known to have been one."""
+
+TEMP = "temp"
+
+
+class FileRemover(Protocol):
+    """Removes a file of ComfyUI's folders; ``host.files.Leftovers`` fits."""
+
+    def remove(self, file: FileName, not_after_s: float) -> bool:
+        """Remove it unless it was written later than this; whether it was."""
+        ...
+
+    def inputs_there(self, names: AbstractSet[str]) -> frozenset[str]:
+        """Those of these names that a file of the input folder has."""
+        ...
+
+
+class CopyKeeper(Protocol):
+    """Holds copies of files in ``temp``; ``host.files.TempCopies`` fits."""
+
+    def forget(self, file: FileName) -> None:
+        """Remove the copy of a file, if there is one."""
+        ...
+
+
+class LineKeeper(Protocol):
+    """ComfyUI's list of waiting prompts."""
+
+    def ended(self, jobs: Sequence[Job]) -> None:
+        """These jobs ended while they waited."""
+        ...
+
+    def wake(self) -> None:
+        """A job may be claimed now that could not be before."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is kept, and whether the files of a job go with it. ``outputs``: what it made in ``output``; ``inputs``: files of
+    the input folder that its prompt names. Copies of files in ``temp`` always go."""
+
+    kept: Mapping[JobStatus, KeptFor]
+    outputs: bool = False
+    inputs: bool = False
+
+
+class Keeper:
+    """See the module's docstring. One per server; used on the event loop."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        retention: Retention,
+        files: FileRemover,
+        copies: CopyKeeper,
+        line: LineKeeper,
+        clock: Clock,
+        tick_s: float = TICK_S,
+    ) -> None:
+        """``clock`` is the store's."""
+        self._store = store
+        self._retention = retention
+        self._files = files
+        self._copies = copies
+        self._line = line
+        self._clock = clock
+        self._tick_s = tick_s
+
+    async def watch(self) -> None:
+        """Until cancelled: a tick every second, pruning every minute, forgetting every hour; the last two a minute after the
+        start. A step that fails is logged, and done again the next time."""
+        elapsed_s = 0.0
+        due = {self.prune: PRUNE_EVERY_S, self.forget: PRUNE_EVERY_S}
+        every = {self.prune: PRUNE_EVERY_S, self.forget: FORGET_EVERY_S}
+        while True:
+            await asyncio.sleep(self._tick_s)
+            elapsed_s += self._tick_s
+            await self._safely(self.tick)
+            for step in [step for step in due if elapsed_s >= due[step]]:
+                due[step] = elapsed_s + every[step]
+                await self._safely(step)
+
+    async def tick(self) -> None:
+        """End what has expired, and have the queue look again when something came due."""
+        ticked = await asyncio.wrap_future(self._store.tick())
+        if ticked.expired:
+            self._line.ended(ticked.expired)
+        if ticked.became_due:
+            self._line.wake()
+
+    async def prune(self) -> None:
+        """Forget the jobs beyond what is kept, with their files if so set."""
+        pruned = 0
+        for _ in range(BATCHES_MAX):
+            jobs = await asyncio.wrap_future(self._store.prunable(self._retention.kept, BATCH_JOBS))
+            if not jobs:
+                break
+            await self._remove_files(jobs)
+            forgotten = await asyncio.wrap_future(self._store.prune([job.id for job in jobs]))
+            pruned += forgotten
+            if not forgotten:
+                break
+        if pruned:
+            log.info("%d jobs were pruned", pruned, extra={"event": "jobs.pruned"})
+
+    async def forget(self) -> None:
+        """Forget old request keys and the ids of jobs that were pruned long ago."""
+        now_s = self._clock()
+        await asyncio.wrap_future(self._store.forget(now_s - KEY_LIFE_S, now_s - PRUNED_LIFE_S))
+
+    async def _safely(self, step: Callable[[], Awaitable[None]]) -> None:
+        if not self._store.state().open:
+            return
+        try:
+            await step()
+        except StoreUnavailable:
+            pass  # the store's state says so, and the next time comes
+        except Exception:  # noqa: BLE001 - the loop must outlive every fault, or nothing would ever come due again
+            log.exception("A step of the background work failed", extra={"event": "keeper.failed"})
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    async def _remove_files(self, jobs: Sequence[Job]) -> None:
+        """Remove what these jobs left and no other job names."""
+        outputs, inputs = self._made_by(jobs), await self._named_by(jobs)
+        if not outputs and not inputs:
+            return
+        names = frozenset(spelling for name in inputs for spelling in spellings(name))
+        but = frozenset(job.id for job in jobs)
+        after_seq: int | None = 0
+        while after_seq is not None:
+            named = await asyncio.wrap_future(self._store.naming(frozenset(outputs), names, but, after_seq))
+            outputs = {file: at_s for file, at_s in outputs.items() if file not in named.outputs}
+            inputs = {name: at_s for name, at_s in inputs.items() if named.inputs.isdisjoint(spellings(name))}
+            after_seq = named.next_seq
+        await asyncio.to_thread(self._remove, outputs, inputs)
+
+    def _made_by(self, jobs: Sequence[Job]) -> dict[FileName, float]:
+        """The files that these jobs made and that may go, with the time after which they are somebody else's."""
+        return {
+            file: job.finished_at_s or 0.0
+            for job in sorted(jobs, key=lambda job: job.finished_at_s or 0.0)
+            for file in outputs_of(job)
+            if self._retention.outputs or file.folder == TEMP
+        }
+
+    async def _named_by(self, jobs: Sequence[Job]) -> dict[str, float]:
+        if not self._retention.inputs:
+            return {}
+        named: dict[str, float] = {}
+        for job in jobs:
+            payload = await asyncio.wrap_future(self._store.payload(job.id))
+            for name in inputs_of(payload.prompt_json) if payload else ():
+                named[name] = max(named.get(name, 0.0), job.finished_at_s or 0.0)
+        there = await asyncio.to_thread(self._files.inputs_there, frozenset(named))
+        return {name: named[name] for name in there}
+
+    def _remove(self, outputs: Mapping[FileName, float], inputs: Mapping[str, float]) -> None:
+        for file, at_s in outputs.items():
+            self._copies.forget(file)
+            if self._retention.outputs:
+                self._files.remove(file, at_s)
+        for name, at_s in inputs.items():
+            self._files.remove(FileName(INPUT, "", name), at_s)
