@@ -24,7 +24,7 @@ import execution
 import nodes
 
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
-from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject
+from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject, NewJob
 from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
 from .native import NativeItem, item_client, item_id, item_of, new_job, with_client_id
 from .run_ends import CoreCall, RunEnds
@@ -60,10 +60,7 @@ class ExpeditorQueue(execution.PromptQueue):
             self.queue.append(item)
             wiring.uncommitted.append(item)
             self.server.queue_updated()
-        commit = wiring.line.enqueue(job)
-        commit.add_done_callback(lambda _: commit_done())
-        commit.add_done_callback(partial(self._committed, item))
-        remember_commit(commit)
+        remember_commit(self._store(item, job, commit_done))
 
     def get(self, timeout: float | None = None) -> tuple[NativeItem, int] | None:
         """The item to run now with its counter, or None on timeout or when a flag was set."""
@@ -72,12 +69,15 @@ class ExpeditorQueue(execution.PromptQueue):
         wiring.told.between_runs()
         while True:
             with self.not_empty:
+                if wiring.stood_down and not self.queue:
+                    self.not_empty.wait(timeout=timeout)
                 if wiring.stood_down:
-                    break
+                    # Under the mutex and without a wait inside core's: what `stand_up` has taken over is not popped.
+                    return super().get(timeout=timeout) if self.queue else None
                 if not self._claimable():
                     self.not_empty.wait(timeout=self._patience(timeout))
                 if wiring.stood_down:
-                    break
+                    continue
                 if not self._claimable() and not wiring.dispatch.owes():
                     return None
                 wakes = wiring.wakes
@@ -93,7 +93,6 @@ class ExpeditorQueue(execution.PromptQueue):
             taken = self._take(claim)
             if taken is not None:
                 return taken
-        return super().get(timeout=timeout)
 
     def task_done(self, item_id: int, history_result: dict[str, Any], *args: Any, **kwargs: Any) -> None:
         """Settle the run in the store; let core write its history if that was the job's end. Never raises for our part."""
@@ -101,7 +100,8 @@ class ExpeditorQueue(execution.PromptQueue):
             running = self.currently_running.get(item_id)
         call = CoreCall(item_id, json_safe(history_result), args, kwargs)
         job_id = None if running is None else str(running[1])
-        if job_id is None or self.expeditor.stood_down:
+        if job_id is None or self.expeditor.stood_down or item_id in self.expeditor.cores_own:
+            self.expeditor.cores_own.discard(item_id)
             self.run_ends.end(job_id, call)
         else:
             self.run_ends.done(job_id, call)
@@ -194,6 +194,19 @@ class ExpeditorQueue(execution.PromptQueue):
             heapq.heapify(self.queue)
             self.not_empty.notify_all()
 
+    def stand_up(self) -> None:
+        """Be ours again after standing down. What came in meanwhile is stored now; what core runs, core ends."""
+        wiring = self.expeditor
+        with self.mutex:
+            came_in = self.queue[:] = sorted(self.queue, key=lambda item: item[0])
+            jobs = [new_job(item, None, wiring.clock()) for item in came_in]
+            wiring.arriving.update(job.id for job in jobs)
+            wiring.uncommitted.extend(came_in)
+            wiring.cores_own.update(self.currently_running)
+            wiring.stood_down = False
+        for item, job in zip(came_in, jobs, strict=True):
+            self._store(item, job, wiring.depth.enter(job, refusable=False))
+
     def remove(self, job_id: str) -> NativeItem | None:
         """Take a job that ended in the store off the list; gives back its item."""
         with self.mutex:
@@ -221,6 +234,13 @@ class ExpeditorQueue(execution.PromptQueue):
                 return False
             nodes.interrupt_processing()
             return True
+
+    def _store(self, item: NativeItem, job: NewJob, commit_done: Callable[[], None]) -> Future[Job]:
+        """Have a listed item stored; it is off the list again if it cannot be."""
+        commit = self.expeditor.line.enqueue(job)
+        commit.add_done_callback(lambda _: commit_done())
+        commit.add_done_callback(partial(self._committed, item))
+        return commit
 
     def _claimable(self) -> bool:
         return self.expeditor.open and len(self.queue) > len(self.expeditor.uncommitted)

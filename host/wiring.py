@@ -67,6 +67,8 @@ class QueueWiring:
         self.store_away = False
         self.uncommitted: list[NativeItem] = []
         self.deleted: set[str] = set()
+        self.cores_own: set[int] = set()
+        """Runs, by their counter, that core started while the queue was core's: none of ours."""
         self.worker: threading.Thread | None = None
         self.wakes = 0
         self.arriving: set[str] = set()

@@ -81,6 +81,18 @@ def stand_down(services: Services, reason: str) -> None:
     services.board.set("queue", reason)
 
 
+def stand_up(services: Services) -> bool:
+    """Take the queue back after ``stand_down``; not if somebody else owns it by now. Whether it is ours."""
+    queue = our_queue(services.server)
+    owner = foreign_owner(services.server.prompt_queue)
+    if queue is None or owner is not None:
+        services.board.set("queue", owner or "another pack replaced ComfyUI's queue object")
+        return False
+    queue.stand_up()
+    services.board.set("queue", ON)
+    return True
+
+
 def _own_queue(services: Services) -> str | None:
     owner = foreign_owner(services.server.prompt_queue)
     if owner is not None:

@@ -23,10 +23,13 @@ from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
 from ..store.base import Recovered, RecoveryMode, RecoveryRule
 from .health import StoreWatch
-from .hooks import check_ownership, install_middleware, install_signals, stand_down
+from .hooks import check_ownership, install_middleware, install_signals, stand_down, stand_up
 from .services import Services
 
 log = logging.getLogger("expeditor.runtime")
+
+REOPEN_S = 5.0
+"""How long after a failed opening of the store the next one is tried."""
 
 
 class Lifespan:
@@ -78,15 +81,52 @@ class Lifespan:
             log.warning("Some measurements could not be started", exc_info=True, extra={"event": "measuring.failed"})
 
     async def _open_queue(self) -> None:
+        try:
+            recovered = await self._recovered()
+        except StoreUnavailable as error:
+            stand_down(self._services, _unusable(error))
+            self._background.append(asyncio.get_running_loop().create_task(self._open_later()))
+            return
+        await self._serve(recovered)
+
+    async def _open_later(self) -> None:
+        """Try again until the store can be used, and take the queue back: a lock ends, a disk is mounted or cleared."""
+        services = self._services
+        try:
+            recovered = await self._recovered_at_last()
+            if not stand_up(services):
+                await asyncio.to_thread(services.store.close)
+                return
+            await self._serve(recovered)
+        except Exception:  # noqa: BLE001 - a task's exception is seen by nobody, and ComfyUI must have a queue
+            log.exception("The queue cannot be opened", extra={"event": "reopen.failed"})
+            stand_down(services, "Expeditor could not take the queue back; the log says why")
+            return
+        log.warning("The store can be used: the queue is Expeditor's again", extra={"event": "queue.back"})
+
+    async def _recovered_at_last(self) -> Recovered:
+        while True:
+            await asyncio.sleep(REOPEN_S)
+            try:
+                return await self._recovered()
+            except StoreUnavailable as error:
+                stand_down(self._services, _unusable(error))  # logged only if it is another sentence
+
+    async def _recovered(self) -> Recovered:
         services = self._services
         try:
             await asyncio.to_thread(services.store.open)
             seen = await asyncio.to_thread(services.evidence.seen)
             rule = RecoveryRule(RecoveryMode(services.settings.recovery), seen)
-            recovered = await asyncio.to_thread(services.dispatcher.recover, rule)
-        except StoreUnavailable as error:
-            stand_down(services, f"the store cannot be used: {error.message}")
-            return
+            return await asyncio.to_thread(services.dispatcher.recover, rule)
+        except StoreUnavailable:
+            # What is half open would keep the lock, and a damaged file has to be opened anew to be found so.
+            await asyncio.to_thread(services.store.close)
+            raise
+
+    async def _serve(self, recovered: Recovered) -> None:
+        """Put what waits into ComfyUI's list and let the worker claim."""
+        services = self._services
         if services.settings.store != "memory":
             await asyncio.to_thread(services.evidence.record)
         services.depth.restore(recovered.waiting)
@@ -133,6 +173,10 @@ class Lifespan:
         taken = any(getattr(route.resource, "canonical", "") == "/metrics" for route in app.router.routes())
         if not taken:
             app.router.add_get("/metrics", boundary(self._metrics_routes.exposition))
+
+
+def _unusable(error: StoreUnavailable) -> str:
+    return f"the store cannot be used, which is tried again: {error.message}"
 
 
 def number_after(numbers: Iterable[float]) -> int:
