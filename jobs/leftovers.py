@@ -44,6 +44,14 @@ def inputs_of(prompt_json: str) -> frozenset[str]:
         return frozenset()
 
 
+def texts_of(prompt_json: str) -> frozenset[str]:
+    """Every text value of a prompt, wherever it stands; none of one that cannot be read."""
+    try:
+        return frozenset(_texts(json.loads(prompt_json)))
+    except (ValueError, RecursionError):
+        return frozenset()
+
+
 def spellings(name: str) -> tuple[str, str]:
     """How a prompt may name a file of the input folder."""
     return name, name + _ANNOTATION

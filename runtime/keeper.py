@@ -163,7 +163,7 @@ class Keeper:
         while after_seq is not None:
             named = await asyncio.wrap_future(self._store.naming(frozenset(outputs), names, but, after_seq))
             outputs = {file: at_s for file, at_s in outputs.items() if file not in named.outputs}
-            inputs = {name: at_s for name, at_s in inputs.items() if named.inputs.isdisjoint(spellings(name))}
+            inputs = {name: at_s for name, at_s in inputs.items() if named.texts.isdisjoint(spellings(name))}
             after_seq = named.next_seq
         await asyncio.to_thread(self._remove, outputs, inputs)
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
 
@@ -38,6 +39,9 @@ PAGE_LIMIT_MAX = 1000
 
 MAX_DEATHS = 3
 """A job whose process died this often while it ran fails as POISON (DESIGN 8)."""
+
+NAMING_STEP = 2000
+"""How many jobs one ``naming`` looks at: some hundredths of a second, in which no other reading verb runs."""
 
 KEY_LIFE_S = 86_400.0
 """How long a request key is remembered."""
@@ -172,6 +176,15 @@ class Finished:
     job: Job
     payload: Payload
     history_json: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Which files jobs name, as far as was looked; ``next_seq`` is where to go on looking, None at the end."""
+
+    outputs: frozenset[FileName]
+    texts: frozenset[str]
+    next_seq: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,6 +367,13 @@ class JobStore(Protocol):
 
     def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:
         """At most ``limit`` ended jobs that are beyond what is kept, oldest first."""
+        ...
+
+    def naming(
+        self, outputs: AbstractSet[FileName], texts: AbstractSet[str], but: AbstractSet[str], after_seq: int
+    ) -> Future[Naming]:
+        """Which of ``outputs`` jobs made, and which of ``texts`` stand in their prompts, looking at ``NAMING_STEP`` jobs in
+        the order of arrival from ``after_seq`` on (0 at first), but not at the jobs ``but``."""
         ...
 
     def finished(self, limit: int) -> Future[tuple[Finished, ...]]:

@@ -10,10 +10,12 @@ order from ``jobs.ordering``, both by way of the verbs. It is used by one thread
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ..jobs.estimate import DEFAULT_ESTIMATE_S
+from ..jobs.leftovers import FileName
 from ..jobs.model import Job, JobStatus, Payload
 from .base import Ahead, DepthRow, EstimateBasis, Finished, JobQuery, Place
 
@@ -100,6 +102,21 @@ class ReadLedger(KnownRows, Protocol):
 
     def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
         """The same of those that are not the ``count`` that ended last."""
+        ...
+
+    def last_seq(self) -> int:
+        """The ``seq`` of the newest job there ever was; 0 before the first."""
+        ...
+
+    def named(
+        self,
+        outputs: AbstractSet[FileName],
+        texts: AbstractSet[str],
+        but: AbstractSet[str],
+        after_seq: int,
+        up_to_seq: int,
+    ) -> tuple[frozenset[FileName], frozenset[str]]:
+        """Those of ``outputs`` that jobs of these ``seq`` made and those of ``texts`` that their prompts hold, but for the jobs ``but``."""
         ...
 
     def finished(self, limit: int) -> list[Finished]:

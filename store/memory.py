@@ -11,12 +11,14 @@ import time
 from bisect import bisect_left, insort
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from itertools import islice
 from typing import TypeVar
 
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.events import Publisher
+from ..jobs.leftovers import FileName, texts_of
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.ordering import OrderPolicy, sort_key
 from ..jobs.transitions import is_terminal
@@ -127,6 +129,25 @@ class MemoryLedger:
         """See ``ReadLedger``."""
         ended = self._ended_in(status)
         return ended[: max(0, len(ended) - count)][:limit]
+
+    def last_seq(self) -> int:
+        """See ``ReadLedger``."""
+        return len(self._ids)
+
+    def named(
+        self,
+        outputs: AbstractSet[FileName],
+        texts: AbstractSet[str],
+        but: AbstractSet[str],
+        after_seq: int,
+        up_to_seq: int,
+    ) -> tuple[frozenset[FileName], frozenset[str]]:
+        """See ``ReadLedger``."""
+        jobs = [job for one in self._ids[after_seq:up_to_seq] if (job := self._jobs.get(one)) and one not in but]
+        made = frozenset(FileName(one.folder, one.subfolder, one.name) for job in jobs for one in job.outputs)
+        prompts = (self._payloads[job.id].prompt_json for job in jobs) if texts else ()
+        held = frozenset(text for prompt in prompts for text in texts_of(prompt))
+        return made & outputs, held & texts
 
     def finished(self, limit: int) -> list[Finished]:
         """See ``ReadLedger``."""

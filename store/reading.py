@@ -8,11 +8,14 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from ..jobs.errors import Fault, InputInvalid
+from ..jobs.leftovers import FileName
 from ..jobs.model import Job, JobStatus, Payload
 from .base import (
     KEY_LIFE_S,
+    NAMING_STEP,
     PAGE_LIMIT_MAX,
     Ahead,
     Clock,
@@ -22,6 +25,7 @@ from .base import (
     JobQuery,
     KeptFor,
     KeyedJob,
+    Naming,
     Place,
     QueueSummary,
 )
@@ -91,6 +95,15 @@ class Reading:
                 found |= {job.id: job for job in self._ledger.ended_beyond(status, bound.count, limit)}
         oldest = sorted(found.values(), key=lambda job: (job.finished_at_s or 0.0, job.seq))
         return Done(tuple(oldest[:limit]))
+
+    def naming(
+        self, outputs: AbstractSet[FileName], texts: AbstractSet[str], but: AbstractSet[str], after_seq: int
+    ) -> Done[Naming]:
+        """See ``JobStore.naming``."""
+        last_seq = self._ledger.last_seq()
+        up_to_seq = min(after_seq + NAMING_STEP, last_seq)
+        found_outputs, found_texts = self._ledger.named(outputs, texts, but, after_seq, up_to_seq)
+        return Done(Naming(found_outputs, found_texts, up_to_seq if up_to_seq < last_seq else None))
 
     def finished(self, limit: int) -> Done[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""

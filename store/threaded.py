@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from typing import TypeVar
 
+from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from .base import (
     Ahead,
@@ -21,6 +22,7 @@ from .base import (
     JobQuery,
     KeptFor,
     KeyedJob,
+    Naming,
     Place,
     QueueSummary,
     Recovered,
@@ -157,6 +159,12 @@ class ThreadedStore(ABC):
     def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:
         """See ``JobStore.prunable``."""
         return self._read(lambda reading: reading.prunable(kept, limit))
+
+    def naming(
+        self, outputs: AbstractSet[FileName], texts: AbstractSet[str], but: AbstractSet[str], after_seq: int
+    ) -> Future[Naming]:
+        """See ``JobStore.naming``."""
+        return self._read(lambda reading: reading.naming(outputs, texts, but, after_seq))
 
     def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""

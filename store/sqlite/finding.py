@@ -10,9 +10,11 @@ import json
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice, product
 from typing import Any
 
+from ...jobs.leftovers import FileName
 from ...jobs.model import Job, JobStatus, Payload
 from ...jobs.transitions import TERMINAL
 from ..base import Ahead, DepthRow, Finished, JobQuery, Place
@@ -75,6 +77,21 @@ class SqliteRows:
         return (
             [] if newest is None else self._jobs(self._rows("ended_up_to", status=status.value, limit=limit, **newest))
         )
+
+    def named(
+        self,
+        outputs: AbstractSet[FileName],
+        texts: AbstractSet[str],
+        but: AbstractSet[str],
+        after_seq: int,
+        up_to_seq: int,
+    ) -> tuple[frozenset[FileName], frozenset[str]]:
+        """See ``ReadLedger``."""
+        bounds = {"but": json.dumps(sorted(but)), "after_seq": after_seq, "up_to_seq": up_to_seq}
+        names = json.dumps(sorted({file.name for file in outputs}))
+        made = self._rows("made_files", names=names, **bounds) if outputs else ()
+        held = self._rows("held_texts", texts=json.dumps(sorted(texts)), **bounds) if texts else ()
+        return frozenset(FileName(*row) for row in made) & outputs, frozenset(str(row[0]) for row in held)
 
     def ended(self, job_ids: Iterable[str]) -> list[Job]:
         """Those of these jobs that have ended."""

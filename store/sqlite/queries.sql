@@ -83,6 +83,18 @@ ORDER BY finished_at_s, seq LIMIT :limit
 SELECT * FROM jobs INDEXED BY jobs_by_end
 WHERE status = :status AND finished_at_s IS NOT NULL AND started_at_s IS NOT NULL
 ORDER BY finished_at_s DESC, seq DESC LIMIT :limit
+-- name: made_files
+SELECT DISTINCT json_extract(made.value, '$.folder'), json_extract(made.value, '$.subfolder'), json_extract(made.value, '$.name')
+FROM jobs, json_each(jobs.outputs) AS made
+WHERE jobs.seq > :after_seq AND jobs.seq <= :up_to_seq AND jobs.outputs <> '[]'
+  AND json_extract(made.value, '$.name') IN (SELECT value FROM json_each(:names))
+  AND jobs.id NOT IN (SELECT value FROM json_each(:but))
+-- name: held_texts
+SELECT DISTINCT part.atom
+FROM payloads, json_tree(CASE WHEN json_valid(payloads.prompt_json) THEN payloads.prompt_json ELSE '{}' END) AS part
+WHERE payloads.job_seq > :after_seq AND payloads.job_seq <= :up_to_seq AND part.type = 'text'
+  AND part.atom IN (SELECT value FROM json_each(:texts))
+  AND (SELECT id FROM jobs WHERE seq = payloads.job_seq) NOT IN (SELECT value FROM json_each(:but))
 -- name: ended
 SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at_s IS NOT NULL
 -- name: finished
