@@ -6,6 +6,9 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from ..jobs.leftovers import FileName
+from .files import TEMP, TempCopies
+
 log = logging.getLogger("expeditor.host")
 
 
@@ -45,11 +48,25 @@ def free_memory() -> None:
     model_management.soft_empty_cache()
 
 
+def folder_of(kind: str) -> str | None:
+    """ComfyUI's folder of a kind (``output``, ``temp``, ``input``) as it is set now; None for a kind that there is not."""
+    import folder_paths
+
+    found = folder_paths.get_directory_by_type(kind)
+    return None if found is None else str(found)
+
+
 class ComfyFiles:
-    """Fits ``dispatch.ports.OutputFiles``."""
+    """Fits ``dispatch.ports.OutputFiles``. What is looked up at the end of a run is also what has to be kept of ``temp``."""
+
+    def __init__(self, copies: TempCopies | None = None) -> None:
+        """``copies`` keeps files of ``temp``; None: they go when ComfyUI empties it."""
+        self._copies = copies
 
     def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
         """The size of one of ComfyUI's files, or None when it is not there or outside ComfyUI's folders."""
+        if self._copies is not None and folder == TEMP:
+            self._copies.keep(FileName(folder, subfolder, name))
         import folder_paths
 
         base = folder_paths.get_directory_by_type(folder)

@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import Protocol
 
 from ..jobs.errors import StoreUnavailable
 from ..jobs.leftovers import INPUT, FileName, inputs_of, outputs_of, spellings
-from ..jobs.model import Job, JobStatus
-from ..store.base import KEY_LIFE_S, Clock, JobStore, KeptFor
+from ..jobs.model import Job
+from ..store.base import KEY_LIFE_S, Clock, JobStore
+from .retention import Retention
 
 log = logging.getLogger("expeditor.runtime")
 
@@ -48,31 +48,13 @@ class FileRemover(Protocol):
 class CopyKeeper(Protocol):
     """Holds copies of files in ``temp``; ``host.files.TempCopies`` fits."""
 
+    def restore(self) -> int:
+        """Put the copies back where ComfyUI looks for them; how many."""
+        ...
+
     def forget(self, file: FileName) -> None:
         """Remove the copy of a file, if there is one."""
         ...
-
-
-class LineKeeper(Protocol):
-    """ComfyUI's list of waiting prompts."""
-
-    def ended(self, jobs: Sequence[Job]) -> None:
-        """These jobs ended while they waited."""
-        ...
-
-    def wake(self) -> None:
-        """A job may be claimed now that could not be before."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Retention:
-    """What is kept, and whether the files of a job go with it. ``outputs``: what it made in ``output``; ``inputs``: files of
-    the input folder that its prompt names. Copies of files in ``temp`` always go."""
-
-    kept: Mapping[JobStatus, KeptFor]
-    outputs: bool = False
-    inputs: bool = False
 
 
 class Keeper:
@@ -84,41 +66,40 @@ class Keeper:
         store: JobStore,
         retention: Retention,
         files: FileRemover,
-        copies: CopyKeeper,
-        line: LineKeeper,
+        copies: CopyKeeper | None,
+        wake: Callable[[], None],
         clock: Clock,
         tick_s: float = TICK_S,
     ) -> None:
-        """``clock`` is the store's."""
+        """``copies`` is None when none are kept; ``wake`` has the worker look at the queue again; ``clock`` is the store's."""
         self._store = store
         self._retention = retention
         self._files = files
         self._copies = copies
-        self._line = line
+        self._wake = wake
         self._clock = clock
         self._tick_s = tick_s
 
     async def watch(self) -> None:
-        """Until cancelled: a tick every second, pruning every minute, forgetting every hour; the last two a minute after the
-        start. A step that fails is logged, and done again the next time."""
+        """Until cancelled: first what ComfyUI threw away at its start is put back; then a tick every second, pruning every
+        minute, forgetting every hour. A step that fails is logged, and done again the next time."""
+        await self._safely(self._restore)
         elapsed_s = 0.0
         due = {self.prune: PRUNE_EVERY_S, self.forget: PRUNE_EVERY_S}
         every = {self.prune: PRUNE_EVERY_S, self.forget: FORGET_EVERY_S}
         while True:
             await asyncio.sleep(self._tick_s)
             elapsed_s += self._tick_s
-            await self._safely(self.tick)
+            await self._safely(self.tick, of_store=True)
             for step in [step for step in due if elapsed_s >= due[step]]:
                 due[step] = elapsed_s + every[step]
-                await self._safely(step)
+                await self._safely(step, of_store=True)
 
     async def tick(self) -> None:
         """End what has expired, and have the queue look again when something came due."""
         ticked = await asyncio.wrap_future(self._store.tick())
-        if ticked.expired:
-            self._line.ended(ticked.expired)
         if ticked.became_due:
-            self._line.wake()
+            self._wake()
 
     async def prune(self) -> None:
         """Forget the jobs beyond what is kept, with their files if so set."""
@@ -140,8 +121,12 @@ class Keeper:
         now_s = self._clock()
         await asyncio.wrap_future(self._store.forget(now_s - KEY_LIFE_S, now_s - PRUNED_LIFE_S))
 
-    async def _safely(self, step: Callable[[], Awaitable[None]]) -> None:
-        if not self._store.state().open:
+    async def _restore(self) -> None:
+        if self._copies is not None:
+            await asyncio.to_thread(self._copies.restore)
+
+    async def _safely(self, step: Callable[[], Awaitable[None]], *, of_store: bool = False) -> None:
+        if of_store and not self._store.state().open:
             return
         try:
             await step()
@@ -173,7 +158,7 @@ class Keeper:
             file: job.finished_at_s or 0.0
             for job in sorted(jobs, key=lambda job: job.finished_at_s or 0.0)
             for file in outputs_of(job)
-            if self._retention.outputs or file.folder == TEMP
+            if self._retention.outputs or (file.folder == TEMP and self._copies is not None)
         }
 
     async def _named_by(self, jobs: Sequence[Job]) -> dict[str, float]:
@@ -189,7 +174,8 @@ class Keeper:
 
     def _remove(self, outputs: Mapping[FileName, float], inputs: Mapping[str, float]) -> None:
         for file, at_s in outputs.items():
-            self._copies.forget(file)
+            if self._copies is not None:
+                self._copies.forget(file)
             if self._retention.outputs:
                 self._files.remove(file, at_s)
         for name, at_s in inputs.items():

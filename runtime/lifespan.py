@@ -73,7 +73,7 @@ class Lifespan:
         try:
             self._offer_metrics(app)
             loop = asyncio.get_running_loop()
-            watches = services.lag.watch(), StoreWatch(services.store).watch()
+            watches = services.lag.watch(), StoreWatch(services.store).watch(), services.keeper.watch()
             self._background += [loop.create_task(watch) for watch in watches]
             reader = await asyncio.to_thread(_gpu_reader)
             CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()

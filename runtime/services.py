@@ -23,11 +23,12 @@ from ..dispatch.watchdog import Watchdog
 from ..events.bus import Bus
 from ..events.mailbox import Mailbox
 from ..host.board import HookBoard
-from ..host.comfy import ComfyFiles, free_memory, version
+from ..host.comfy import ComfyFiles, folder_of, free_memory, version
 from ..host.definitions import LiveDefinitions, comfy_mappings
 from ..host.door import Door
 from ..host.endings import Endings
 from ..host.farewells import Farewells
+from ..host.files import Leftovers, TempCopies
 from ..host.listing import Listing
 from ..host.native import NativeItem
 from ..host.notifier import Notifier
@@ -58,11 +59,14 @@ from .clock import SteadyClock
 from .entrance import Entrance, IntakeParts, build_entrance, ceilings, principals
 from .evidence import Evidence
 from .health import VERSION, Health, LoopLag
+from .keeper import Keeper
 from .observers import RequestMetrics, RunMetrics
+from .retention import retention
 from .settings import Settings
 from .stopping import Leaving
 
 DATABASE_NAME = "expeditor.sqlite3"
+TEMP_COPIES = "temp_outputs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Services:
     evidence: Evidence
     leaving: Leaving
     watchdog: Watchdog
+    keeper: Keeper
 
     async def summary(self) -> QueueSummary:
         """The queue's depths, for a scrape."""
@@ -127,7 +132,8 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     store = _store(settings, data_dir, bus, metrics, clock)
     evidence, leaving, mailbox = Evidence(data_dir), Leaving(server, store, os._exit), Mailbox(clock, _token)
     runs = _runs(server, metrics, evidence)
-    dispatcher = _dispatcher(settings, store, runs, metrics, clock, flow, residents)
+    copies = TempCopies(folder_of, data_dir / TEMP_COPIES) if settings.keep_temp_outputs else None
+    dispatcher = _dispatcher(settings, store, runs, metrics, clock, flow, residents, ComfyFiles(copies))
     proof = ItemProof(ComfyValidator(), server, comfy_mappings)
     wiring = QueueWiring(line=store, depth=depth, dispatch=dispatcher, clock=clock, told=told, proof=proof)
     watchdog = _watchdog(settings, runs, dispatcher, mailbox, wiring, leaving)
@@ -160,6 +166,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         evidence=evidence,
         leaving=leaving,
         watchdog=watchdog,
+        keeper=_keeper(settings, server, store, copies, clock),
     )
 
 
@@ -250,6 +257,22 @@ def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -
     )
 
 
+def _keeper(settings: Settings, server: Any, store: JobStore, copies: TempCopies | None, clock: Clock) -> Keeper:
+    def wake() -> None:
+        queue = our_queue(server)
+        if queue is not None:
+            queue.wake()
+
+    return Keeper(
+        store=store,
+        retention=retention(settings),
+        files=Leftovers(folder_of),
+        copies=copies,
+        wake=wake,
+        clock=clock,
+    )
+
+
 def _dispatcher(
     settings: Settings,
     store: JobStore,
@@ -258,11 +281,12 @@ def _dispatcher(
     clock: Clock,
     flow: Flow,
     residents: Residents,
+    files: ComfyFiles,
 ) -> Dispatcher:
     return Dispatcher(
         store=store,
         runs=runs,
-        files=ComfyFiles(),
+        files=files,
         observer=RunMetrics(metrics),
         retries=_retries(settings),
         clock=clock,
@@ -316,6 +340,7 @@ def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Me
         observer=metrics,
         affinity=affinity,
         commit_delay_s=settings.store_commit_delay_s,
+        check_s=settings.store_check_s,
     )
 
 

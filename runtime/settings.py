@@ -33,6 +33,7 @@ ENV_PREFIX = "EXPEDITOR_"
 FILE_NAME = "expeditor.toml"
 FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON"})
 """``EXPEDITOR_*`` variables that are dev.py's, not the server's."""
+DAY_S = 86_400.0
 _KINDS = {
     "boolean": "`true`, `false`",
     "integer": "whole number",
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     store_deadline_s: float = Field(10.0, gt=0, le=300, description="How long a request waits for the store.")
     store_commit_delay_s: float = Field(
         0.0, ge=0, le=10, description="Extra time for each commit; for benchmarks of slow disks only."
+    )
+    store_check_s: float = Field(
+        5.0, ge=0, le=3600, description="How long the search for damage in the database may take at start."
     )
 
     hooks_queue: bool = Field(True, description="Own ComfyUI's queue: priority order, durable jobs, jobs API.")
@@ -144,6 +148,44 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="The same for single principals, in place of `max_priority`. For a name that no trusted proxy vouches for "
         "(a `client_id`) it can only be lower. Environment: as JSON.",
+    )
+    keep_succeeded_s: float = Field(
+        30 * DAY_S, ge=0, description="How long jobs that succeeded are kept, from their end on. 0: for ever."
+    )
+    keep_succeeded_jobs: int = Field(
+        100_000, ge=0, description="Most jobs that succeeded are kept; the oldest go first. 0: no limit."
+    )
+    keep_failed_s: float = Field(
+        90 * DAY_S, ge=0, description="How long jobs that failed are kept, from their end on. 0: for ever."
+    )
+    keep_failed_jobs: int = Field(
+        100_000, ge=0, description="Most jobs that failed are kept; the oldest go first. 0: no limit."
+    )
+    keep_canceled_s: float = Field(
+        30 * DAY_S, ge=0, description="How long jobs that were canceled are kept, from their end on. 0: for ever."
+    )
+    keep_canceled_jobs: int = Field(
+        100_000, ge=0, description="Most jobs that were canceled are kept; the oldest go first. 0: no limit."
+    )
+    keep_expired_s: float = Field(
+        30 * DAY_S, ge=0, description="How long jobs that expired are kept, from their end on. 0: for ever."
+    )
+    keep_expired_jobs: int = Field(
+        100_000, ge=0, description="Most jobs that expired are kept; the oldest go first. 0: no limit."
+    )
+    keep_temp_outputs: bool = Field(
+        True,
+        description="Keep what jobs leave in ComfyUI's `temp` folder (previews), which it empties at every start, as long as "
+        "their jobs.",
+    )
+    prune_outputs: bool = Field(
+        False,
+        description="With a job that is no longer kept, remove the files it made, but for those that a kept job names.",
+    )
+    prune_inputs: bool = Field(
+        False,
+        description="With a job that is no longer kept, remove the files of ComfyUI's `input` folder that its prompt names and no "
+        "other job's does. Files put there by hand too.",
     )
 
     max_waiting_jobs: int = Field(
