@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from .counting import ExpeditorTestCounts
 from .failing import ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
+from .failing import ExpeditorTestExits, ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
 from .models import ExpeditorTestLoadModel, ExpeditorTestUseModel
 from .odd import ExpeditorTestUnserialisableUI
-from .waiting import ExpeditorTestGate, ExpeditorTestSleepy
+from .waiting import ExpeditorTestGate, ExpeditorTestHangs, ExpeditorTestSleepy
 
 NODE_CLASS_MAPPINGS = {
     node.__name__: node
     for node in (
         ExpeditorTestCounts,
+        ExpeditorTestExits,
         ExpeditorTestGate,
+        ExpeditorTestHangs,
         ExpeditorTestLoadModel,
         ExpeditorTestOutOfMemory,
         ExpeditorTestRaises,

@@ -1,4 +1,5 @@
-"""Nodes that raise: ordinary errors, an out-of-memory error of torch, and `SystemExit`, which kills stock ComfyUI's worker.
+"""Nodes that raise: ordinary errors, an out-of-memory error of torch, and `SystemExit`, which kills stock ComfyUI's worker; and
+one that ends the process.
 
 `times` makes a node fail on its first runs only, counted per `key` by empty files beside ComfyUI's input folder, so
 that the count outlives the process and a retry after a restart is seen as one.
@@ -8,6 +9,8 @@ that the count outlives the process and a retry after a restart is seen as one.
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +91,29 @@ class ExpeditorTestRaisesSystemExit(_Failing):
     def run(self, code: int) -> dict[str, Any]:
         """Never returns."""
         raise SystemExit(code)
+
+
+class ExpeditorTestExits(_Failing):
+    """Says `text` in the log and ends the process with `code`, as a crash in a driver would, on its first `times` runs under `key`."""
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """ComfyUI's declaration of the inputs."""
+        return {
+            "required": {
+                "code": ("INT", {"default": 9}),
+                "text": ("STRING", {"default": "a test node ends the process"}),
+            },
+            "optional": {**_COUNTED},
+        }
+
+    def run(self, code: int, text: str, times: int = ALWAYS, key: str = "exits") -> dict[str, Any]:
+        """The number of runs so far, in the history."""
+        runs = _count_run(key)
+        if runs <= times:
+            logging.getLogger("expeditor_test_nodes").warning(text)
+            os._exit(code)
+        return {"ui": {"runs": [runs]}}
 
 
 _COUNTED: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Nodes that keep ComfyUI's worker busy until a test lets go: by time, or by a file. Both can be interrupted."""
+"""Nodes that keep ComfyUI's worker busy until a test lets go: by time, or by a file. All but `Hangs` can be interrupted."""
 
 # ruff: noqa: N802, ARG003 - ComfyUI dictates these names and arguments
 
@@ -73,6 +73,32 @@ class ExpeditorTestGate:
         while not gate.exists():
             _sleep_interruptibly(POLL_S)
         return {"ui": {"passed": [name]}, "result": (0,)}
+
+
+class ExpeditorTestHangs:
+    """As the gate, but deaf to interruptions, like a call into a library that does not come back."""
+
+    CATEGORY = "expeditor tests"
+    FUNCTION = "run"
+    RETURN_TYPES = ()
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """ComfyUI's declaration of the inputs."""
+        return {"required": {"name": ("STRING", {"default": "gate"})}}
+
+    @classmethod
+    def IS_CHANGED(cls, **inputs: object) -> float:
+        """Never cached: not a number equals nothing."""
+        return float("nan")
+
+    def run(self, name: str) -> dict[str, Any]:
+        """Nothing, once the file is there."""
+        gate = Path(folder_paths.get_input_directory()) / name
+        while not gate.exists():
+            time.sleep(POLL_S)
+        return {"ui": {"passed": [name]}}
 
 
 def _sleep_interruptibly(seconds: float) -> None:
