@@ -28,7 +28,7 @@ def waits_for_a_person(timeout_s: float) -> dict[str, Any]:
 
 def test_a_silent_run_is_stopped_and_one_that_waits_for_a_person_is_not():
     with RealComfyUI(packs=[TEST_NODES], env=IMPATIENT) as server:
-        silent = submit(server, gate_prompt("never"), max_attempts=1)["id"]
+        silent = submit(server, gate_prompt("never"))["id"]
         ended = until_ended(server, silent)
         assert (ended["status"], ended["cause"]) == ("failed", "STALLED")
         assert ended["error"]["node_id"] == "1"
@@ -40,7 +40,7 @@ def test_a_silent_run_is_stopped_and_one_that_waits_for_a_person_is_not():
 
 def test_a_run_that_cannot_be_stopped_is_shown_on_health_until_it_ends():
     with RealComfyUI(packs=[TEST_NODES], env=IMPATIENT) as server:
-        deaf = submit(server, hangs("deaf"), max_attempts=1)["id"]
+        deaf = submit(server, hangs("deaf"))["id"]
 
         def stuck() -> bool:
             return f"job {deaf} does not stop" in str(server.get("/expeditor/health").json()["fault"])
@@ -54,7 +54,7 @@ def test_a_run_that_cannot_be_stopped_is_shown_on_health_until_it_ends():
 
 def test_a_run_that_cannot_be_stopped_ends_the_process_and_the_queue_goes_on():
     with RealComfyUI(packs=[TEST_NODES], env={**IMPATIENT, "EXPEDITOR_EXIT_ON_STALL": "true"}) as server:
-        deaf = submit(server, hangs("deaf"), max_attempts=1, priority=9)["id"]
+        deaf = submit(server, hangs("deaf"), priority=9)["id"]
         until_status(server, deaf, "running")
         others = [submit(server, quick(number))["id"] for number in range(3)]
         assert server.wait_exit(60) == 75
