@@ -69,6 +69,9 @@ class Leaving:
         """End the process with ``code``; what runs besides is marked, if the store answers in time."""
         with suppress(Exception):
             self.mark()
+        for handler in logging.getLogger("expeditor").handlers:
+            with suppress(Exception):
+                handler.flush()  # the line that says why
         self._exit(code)
 
 

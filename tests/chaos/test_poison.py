@@ -6,8 +6,8 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from tests.host.jobs_client import job, quick, submit, until_ended
-from tests.host.stock_walk import TEST_NODES
+from tests.host.jobs_client import job, occupy, quick, submit, until_ended
+from tests.host.stock_walk import TEST_NODES, open_gate
 from tests.support.comfy_server import RealComfyUI, ServerDidNotStart
 from tests.support.waiting import wait_until
 
@@ -22,9 +22,10 @@ def kills(key: str) -> dict[str, Any]:
 
 def test_a_job_that_kills_the_server_is_given_up_with_its_last_node_and_the_others_finish():
     with RealComfyUI(packs=[TEST_NODES]) as server:
-        first = submit(server, quick(2), priority=9)["id"]
+        first = occupy(server, "first")
         poison = submit(server, kills("poison"), priority=8)["id"]
         others = [submit(server, quick(10 + number), priority=3)["id"] for number in range(4)]
+        open_gate(server, "first")
         for _ in range(3):
             assert server.wait_exit(60) == 9
             with suppress(ServerDidNotStart):  # the job may end it again before it answers

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from expeditor.dispatch.dispatcher import Dispatcher
+from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
+from expeditor.dispatch.retrying import RetryPolicy
 from expeditor.dispatch.runs import RunTable
+from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.model import Cause, JobStatus
 from expeditor.runtime.clock import SteadyClock
 from tests.conformance.harness import Storage, done, ending, enqueue
@@ -37,6 +39,7 @@ class Machine:
             runs=runs,
             files=FakeFiles(),
             observer=FakeObserver(),
+            retries=RetryRules(CauseTable(), RetryPolicy(), lambda: 0.5),
             clock=clock,
             monotonic=lambda: self.passed_s,
             deadline_s=20,
