@@ -8,7 +8,6 @@ waits for is a file in ComfyUI's input folder or a length of time that the test 
 from __future__ import annotations
 
 from .counting import ExpeditorTestCounts
-from .failing import ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
 from .failing import ExpeditorTestExits, ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
 from .models import ExpeditorTestLoadModel, ExpeditorTestUseModel
 from .odd import ExpeditorTestUnserialisableUI

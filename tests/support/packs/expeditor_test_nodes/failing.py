@@ -109,7 +109,7 @@ class ExpeditorTestExits(_Failing):
 
     def run(self, code: int, text: str, times: int = ALWAYS, key: str = "exits") -> dict[str, Any]:
         """The number of runs so far, in the history."""
-        runs = _count_run(key)
+        runs = count_run(key)
         if runs <= times:
             logging.getLogger("expeditor_test_nodes").warning(text)
             os._exit(code)
