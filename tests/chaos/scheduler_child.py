@@ -213,6 +213,7 @@ def main() -> None:
         clock=time.time,
         monotonic=time.monotonic,
         deadline_s=60.0,
+        draining=lambda: False,
     )
     store.open()
     dispatcher.recover()

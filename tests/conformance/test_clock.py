@@ -43,6 +43,7 @@ class Machine:
             clock=clock,
             monotonic=lambda: self.passed_s,
             deadline_s=20,
+            draining=lambda: False,
         )
         self.clock = clock
 
