@@ -311,7 +311,8 @@ class JobStore(Protocol):
         ...
 
     def prune(self, job_ids: Sequence[str]) -> Future[int]:
-        """Forget ended jobs and all that belongs to them, but for their ids (``was_pruned``); skips any other. How many."""
+        """Forget ended jobs and all that belongs to them, but for their ids (``was_pruned``) and request keys, which live on to
+        the end of their life (``forget``); skips any other. How many."""
         ...
 
     def forget(self, keys_before_s: float, pruned_before_s: float) -> Future[None]:
@@ -358,7 +359,8 @@ class JobStore(Protocol):
         ...
 
     def keyed(self, principal: str, key: str) -> Future[KeyedJob | None]:
-        """The job that a principal's request key stands for; None when there is none or it is older than ``KEY_LIFE_S``."""
+        """The job that a principal's request key stands for, pruned or not; None when there is none or it is older than
+        ``KEY_LIFE_S``."""
         ...
 
     def was_pruned(self, job_id: str) -> Future[bool]:

@@ -188,7 +188,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def prune(self, job: Job, at_s: float) -> None:
-        """Remove a job that has ended and all that belongs to it, but for the fact that it was pruned."""
+        """Remove a job that has ended and all that belongs to it, but for its request key and the fact that it was pruned."""
         ...
 
     def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:

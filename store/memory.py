@@ -247,7 +247,6 @@ class MemoryLedger:
         """See ``Ledger``."""
         for rows in (self._jobs, self._payloads, self._histories):
             rows.pop(job.id, None)
-        self._keys = {asked: key for asked, key in self._keys.items() if key.job_id != job.id}
         self._pruned[job.id] = at_s
 
     def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:

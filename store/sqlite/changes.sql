@@ -91,8 +91,8 @@ END;
 
 CREATE TEMP TRIGGER request_key_set INSTEAD OF INSERT ON changes WHEN NEW.request_key IS NOT NULL
 BEGIN
-  INSERT OR REPLACE INTO request_keys (principal, key, fingerprint, job_seq, created_at_s)
-  VALUES (NEW.principal, NEW.request_key, NEW.fingerprint, NEW.seq, NEW.key_created_at_s);
+  INSERT OR REPLACE INTO request_keys (principal, key, fingerprint, job_id, created_at_s)
+  VALUES (NEW.principal, NEW.request_key, NEW.fingerprint, NEW.id, NEW.key_created_at_s);
 END;
 
 CREATE TEMP TRIGGER queue_paused INSTEAD OF INSERT ON changes WHEN NEW.paused IS NOT NULL
@@ -102,7 +102,6 @@ END;
 
 CREATE TEMP TRIGGER job_pruned INSTEAD OF INSERT ON changes WHEN NEW.pruned_seq IS NOT NULL
 BEGIN
-  DELETE FROM request_keys WHERE job_seq = NEW.pruned_seq;
   DELETE FROM histories WHERE job_seq = NEW.pruned_seq;
   DELETE FROM attempts WHERE job_seq = NEW.pruned_seq;
   DELETE FROM payloads WHERE job_seq = NEW.pruned_seq;

@@ -88,7 +88,7 @@ class SqliteLedger:
         stored = self._changes.keys.get(asked)
         if stored is None:
             stored = self._asked_keys[asked] if asked in self._asked_keys else self._rows.keyed(principal, key)
-        if stored is None or stored.job_id in self._changes.pruned:
+        if stored is None:
             return None
         return None if gone is not None and stored.created_at_s < gone.keys_before_s else stored
 

@@ -45,10 +45,9 @@ SELECT NULL AS id, mark FROM pruned WHERE mark IN (SELECT value FROM json_each(:
 SELECT mark FROM pruned WHERE mark = :mark
 -- name: request_keys
 -- CROSS JOIN: from the few that are asked for to the many that there are.
-SELECT found.principal, found.key, found.fingerprint, jobs.id AS job_id, found.created_at_s
-FROM json_each(:asked) AS asked CROSS JOIN request_keys AS found CROSS JOIN jobs
+SELECT found.principal, found.key, found.fingerprint, found.job_id, found.created_at_s
+FROM json_each(:asked) AS asked CROSS JOIN request_keys AS found
 WHERE found.principal = json_extract(asked.value, '$[0]') AND found.key = json_extract(asked.value, '$[1]')
-  AND jobs.seq = found.job_seq
 -- name: newest
 SELECT * FROM jobs WHERE seq < :before_seq AND (:held IS NULL OR held = :held) ORDER BY seq DESC LIMIT :limit
 -- name: newest_of_status

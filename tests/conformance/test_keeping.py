@@ -110,7 +110,9 @@ def test_a_pruned_job_is_gone_but_for_its_id(storage):
         for name in ("a", "b"):
             assert (done(now.get(name)), done(now.payload(name)), done(now.was_pruned(name))) == (None, None, True)
         assert done(now.finished(9)) == ()
-        assert done(now.keyed("ada", "k")) is None
+        assert done(now.keyed("ada", "k")) == KeyedJob("b", "digest"), "a repeated request would run twice"
+        with pytest.raises(Conflict):
+            enqueue(now, "again", request_key=KEY)
         assert ids(done(now.page(JobQuery())).jobs) == ["runs", "waits"]
         assert not any(done(now.was_pruned(name)) for name in ("waits", "runs", "x"))
         with pytest.raises(Conflict):

@@ -79,6 +79,37 @@ async def test_a_refused_request_gives_its_key_back(http, edge, sent, failure):
     assert (await http.post(SUBMIT, **another(sent))).status == 201, "the key was not given back"
 
 
+@WAYS
+async def test_the_repeat_of_a_job_that_was_pruned_hears_so_and_nothing_enters(http, edge, sent):
+    job_id = (await (await http.post(SUBMIT, **sent)).json())["id"]
+    done(edge.store.finish(job_id, claim(edge.store).attempt, ending()))
+    assert done(edge.store.prune([job_id])) == 1
+    assert await refusal(await http.post(SUBMIT, **sent)) == (410, "GONE", [])
+    assert (await refusal(await http.post(SUBMIT, **another(sent))))[:2] == (409, "CONFLICT")
+    assert len(edge.door.entries) == 1
+    assert edge.reservations.held == 0
+
+
+async def test_a_key_is_remembered_for_24_hours(http, edge):
+    first = await (await http.post(SUBMIT, **BY_KEY)).json()
+    edge.clock.now_s += 24 * 3600
+    last = await http.post(SUBMIT, **BY_KEY)
+    assert (last.status, (await last.json())["id"]) == (200, first["id"])
+    edge.clock.now_s += 1
+    new = await http.post(SUBMIT, **BY_KEY)
+    assert (new.status, new.headers.get(REPEATED)) == (201, None)
+    assert (await new.json())["id"] != first["id"]
+    again = await http.post(SUBMIT, **BY_KEY)
+    assert (await again.json())["id"] == (await new.json())["id"]
+
+
+async def test_an_id_stays_taken_when_its_key_is_forgotten(http, edge):
+    assert (await http.post(SUBMIT, **BY_ID)).status == 201
+    edge.clock.now_s += 24 * 3600 + 1
+    assert await refusal(await http.post(SUBMIT, **BY_ID)) == (409, "CONFLICT", [])
+    assert len(edge.door.entries) == 1
+
+
 async def test_a_refusal_by_validation_gives_the_key_back(http, edge):
     edge.core.error = {"type": "prompt_no_outputs", "message": "None.", "details": "", "extra_info": {}}
     assert (await http.post(SUBMIT, **BY_KEY)).status == 422

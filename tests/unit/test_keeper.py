@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from expeditor.host.files import Leftovers, TempCopies
 from expeditor.jobs.leftovers import FileName
-from expeditor.jobs.model import JobStatus, Output, Payload
+from expeditor.jobs.model import JobStatus, Output, Payload, RequestKey
 from expeditor.runtime.keeper import BATCH_JOBS, KEY_LIFE_S, Keeper
 from expeditor.runtime.retention import Retention, retention
 from expeditor.runtime.settings import Settings
@@ -63,6 +65,10 @@ class Made:
         claimed = claim(self.store)
         now_s = self.storage.clock.now_s
         done(self.store.finish(job_id, claimed.attempt, ending(outputs=outputs, finished_at_s=now_s)))
+
+    def kept_keys(self) -> list[str]:
+        with closing(sqlite3.connect(self.storage.path)) as connection:
+            return [key for (key,) in connection.execute("SELECT key FROM request_keys")]
 
     def ids(self) -> list[str]:
         return [job.id for job in done(self.store.page(JobQuery(limit=1000))).jobs]
@@ -137,10 +143,20 @@ async def test_many_jobs_go_in_steps(made: Made):
 
 async def test_keys_and_ids_are_forgotten_in_time(made: Made):
     made.ran("old")
+    enqueue(made.store, "keyed", request_key=RequestKey("k", "digest"))
+    done(made.store.cancel("keyed"))
     made.storage.clock.now_s += 20
-    keeper = made.keeper(Retention(ALL_GO))
+    keeper = made.keeper(Retention({**ALL_GO, JobStatus.CANCELED: KeptFor(age_s=10.0)}))
     await keeper.prune()
-    made.storage.clock.now_s += 400 * 86_400 + KEY_LIFE_S
+    assert made.ids() == []
+    made.storage.clock.now_s += KEY_LIFE_S - 20
+    await keeper.forget()
+    assert made.kept_keys() == ["k"], "a job that was pruned keeps its key"
+    made.storage.clock.now_s += 1
+    await keeper.forget()
+    assert made.kept_keys() == []
+    assert done(made.store.was_pruned("old")) is True
+    made.storage.clock.now_s += 365 * 86_400
     await keeper.forget()
     assert done(made.store.was_pruned("old")) is False
 

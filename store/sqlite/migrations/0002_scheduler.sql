@@ -34,16 +34,15 @@ CREATE TABLE histories (
   history_json TEXT NOT NULL
 );
 
--- Request keys: which job a repeated request is. The fingerprint is a digest of the request's body.
+-- Request keys: which job a repeated request is, also after that job was pruned. The fingerprint is a digest of the body.
 CREATE TABLE request_keys (
   principal    TEXT    NOT NULL,
   key          TEXT    NOT NULL,
   fingerprint  TEXT    NOT NULL,
-  job_seq      INTEGER NOT NULL REFERENCES jobs (seq),
+  job_id       TEXT    NOT NULL,
   created_at_s REAL    NOT NULL,
   PRIMARY KEY (principal, key)
 ) WITHOUT ROWID;
-CREATE INDEX request_keys_by_job ON request_keys (job_seq);
 CREATE INDEX request_keys_by_age ON request_keys (created_at_s);
 
 -- Jobs that were pruned, by 64 bits of a digest of their id.
