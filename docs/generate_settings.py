@@ -22,7 +22,7 @@ HEAD = """\
 Nothing has to be set. A setting is taken from, the last one found winning:
 
 1. its default;
-2. the file `expeditor.toml` in the data folder (`expeditor/` in ComfyUI's private user folder, or `EXPEDITOR_DATA_DIR`);
+2. the file `expeditor.toml` in the data folder (`user/__expeditor` in ComfyUI's folder, or `EXPEDITOR_DATA_DIR`);
 3. the environment variable of its name in capitals behind `EXPEDITOR_`: `EXPEDITOR_MAX_NODES=500`. Lists and tables are
    written as JSON there: `EXPEDITOR_DENY_NODES='["Load*"]'`. An empty variable counts as not set.
 
@@ -59,8 +59,21 @@ def page(rows: Iterable[Row]) -> str:
 
 
 def _line(row: Row) -> str:
-    default = f"`{row.default}`" if row.default else "none"
+    default = f"`{row.default}`{_in_words(row)}" if row.default else "none"
     return f"| `{row.name}` | {row.values} | {default} | {row.description} |\n"
+
+
+def _in_words(row: Row) -> str:
+    """A long time in days, many bytes in MiB."""
+    for suffix, one, unit in (("_s", 86_400, "days"), ("_bytes", 1 << 20, "MiB")):
+        if (
+            row.name.endswith(suffix)
+            and row.default.isdigit()
+            and int(row.default) >= one
+            and not int(row.default) % one
+        ):
+            return f" ({int(row.default) // one:,} {unit})"
+    return ""
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ CAUSES: Mapping[Cause, CauseRow] = MappingProxyType(
         Cause.POISON: CauseRow(
             "The process died again and again while this job ran, so it is set aside.",
             RetryLevel.NEVER,
-            "Look at the last node and the log lines in the job's error; run the job again once the reason is gone.",
+            "Look at its last node, and in the log for the process's last words; run it again once the reason is gone.",
         ),
         Cause.INTERRUPTED: CauseRow(
             "Somebody stopped the run through ComfyUI, or the server was stopped as planned.",

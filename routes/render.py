@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..intake.views import BulkReport, DepthView, JobListing, JobView, QueueView, Verdict, Waiting
+from ..jobs.causes import CAUSES
 from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Progress
 from ..jobs.times import rfc3339
 from ..jobs.transitions import REOPENABLE, is_terminal
@@ -175,10 +176,17 @@ def _error(error: JobError) -> dict[str, Any]:
     return {
         "code": error.code,
         "message": error.message,
+        "remedy": _remedy(error.code),
         "node_id": error.node_id,
         "class_type": error.class_type,
         "exception_type": error.exception_type,
     }
+
+
+def _remedy(code: str) -> str | None:
+    """What a person can do about a cause; None for a code that is none."""
+    row = CAUSES.get(Cause(code)) if code in Cause.__members__ else None
+    return row.remedy if row else None
 
 
 def _depth(depth: DepthView) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class Lifespan:
             services.watchdog.start()  # without signs of life every run would look stuck
         if items or recovered.failed:
             log.info(
-                "Recovered %d waiting jobs (%d were running when the server stopped)",
+                "Recovered jobs that wait: %d, of which %d ran when the server stopped",
                 len(items),
                 recovered.requeued,
                 extra={"event": "store.recovered"},

@@ -388,5 +388,5 @@ def _values(schema: dict[str, Any]) -> str:
 
 def _default(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:g}"
+        return f"{value:.10g}"
     return "" if value is None else json.dumps(value)

@@ -51,7 +51,9 @@ def back_up(source: Path, target: Path, progress: Progress = lambda _copied, _al
     if target.exists():
         raise BackupFailed(f"{target} is there already and is not overwritten.")
     if not source.is_file():
-        raise BackupFailed(f"There is no database at {source}.")
+        raise BackupFailed(
+            f"There is no database at {source}. Name it with --database, or set EXPEDITOR_DATA_DIR as for the server."
+        )
     part = target.with_name(f"{target.name}.part-{os.getpid()}")
     try:
         with closing(_connected(source)) as original:

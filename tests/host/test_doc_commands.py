@@ -1,4 +1,4 @@
-"""The commands of README.md and docs/api.md do what those pages say, in their order, against a real server.
+"""The commands of README.md and of the pages in docs/ do what those pages say, in their order, against a real server.
 
 Blocks marked `bash` must succeed; those marked `console` show a refusal, whose JSON must be the one shown. The picture that they
 paint is made small first: the same graph with an eighth of the pixels a side.
@@ -16,12 +16,14 @@ import pytest
 
 from tests.support.comfy_server import ROOT, RealComfyUI
 from tests.support.examples import EXAMPLES
+from tests.support.waiting import wait_until
 
 ADDRESS = "http://127.0.0.1:8188"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WORKFLOW = "workflows/style_transfer_api.json"
 DEADLINE_S = 300
-PAGES = ["README.md", "docs/api.md"]
+PAGES = ["README.md", "docs/api.md", "docs/operations.md", "docs/retries.md"]
+FEWEST = {"docs/retries.md": 1}  # so that a page whose blocks were renamed is noticed
 # A refusal with status 400 and above fails the command, and whatever the server said is shown.
 STRICT_CURL = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error "$@"; }\n'
 
@@ -62,10 +64,28 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_work(expeditor_server: RealComfyUI, folder: Path, page: str) -> None:
     commands = blocks(page, "bash")
-    assert len(commands) >= 4
+    assert len(commands) >= FEWEST.get(page, 4)
     bash(expeditor_server, folder, STRICT_CURL + "\n".join(commands))
     if page == "README.md":
         assert (folder / "painted.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_page_has_commands_that_no_test_runs() -> None:
+    pages = ["README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))]
+    assert [page for page in pages if page not in PAGES and (blocks(page, "bash") or blocks(page, "console"))] == []
+
+
+def test_the_page_s_command_answers_a_node_that_waits(expeditor_server: RealComfyUI, folder: Path) -> None:
+    prompt = {
+        "1": {"class_type": "WaitForMessage", "inputs": {"label": "What to paint?", "timeout_s": 120}},
+        "2": {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}},
+    }
+    job = expeditor_server.post("/expeditor/submit", json={"prompt": prompt}).json()
+    pending = "/expeditor/messages/pending"
+    wait_until(lambda: expeditor_server.get(pending).json()["pending"], what="the question")
+    (command,) = [block for block in blocks("docs/page.md", "sh") if "/expeditor/messages" in block]
+    answer = json.loads(bash(expeditor_server, folder, STRICT_CURL + command))
+    assert (answer["delivered"], answer["prompt_id"]) == (True, job["id"])
 
 
 def refusals(page: str) -> list[tuple[str, Any]]:

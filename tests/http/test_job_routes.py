@@ -8,6 +8,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
+from expeditor.jobs.causes import CAUSES
 from expeditor.jobs.errors import Conflict, StoreUnavailable
 from expeditor.jobs.model import Cause, JobError, JobStatus
 from tests.conformance.harness import IMAGE, claim, done, ending, enqueue
@@ -250,6 +251,7 @@ async def test_a_failed_job_tells_why_and_keeps_the_traceback_to_itself(http, ed
     assert job["error"] == {
         "code": "NODE_ERROR",
         "message": "it broke",
+        "remedy": CAUSES[Cause.NODE_ERROR].remedy,
         "node_id": "9",
         "class_type": "KSampler",
         "exception_type": "ValueError",
