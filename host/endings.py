@@ -13,13 +13,17 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 log = logging.getLogger("expeditor.host")
 
-Send = Callable[[], object]
+Send = Callable[[str, Mapping[str, Any]], object]
+"""Sends an event and its fields to the socket that the frame at hand was for."""
+
+Word = tuple[str, Mapping[str, Any]]
+"""An event and its fields."""
 
 LAST_WORDS = frozenset({"execution_success", "execution_error", "execution_interrupted"})
 BLOCKED = "ExecutionBlocked"
@@ -39,6 +43,10 @@ class Frame:
     event: str
     fields: Mapping[str, Any]
     send: Send
+
+    def saying(self, word: Word) -> Frame:
+        """The same with other words; as it is if it is of that event already."""
+        return self if self.event == word[0] else replace(self, event=word[0], fields=word[1])
 
 
 @dataclass(slots=True)
@@ -82,6 +90,13 @@ class Endings:
                 run.last_word = Frame(event, fields, send)
             return True
 
+    def correct(self, job_id: str, word: Word) -> None:
+        """The job ended otherwise than its run says: this is to be told as its last word."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is not None and run.last_word is not None:
+                run.last_word = run.last_word.saying(word)
+
     def ended(self, job_id: str) -> None:
         """The job's end is committed: tell what was kept, in order."""
         with self._lock:
@@ -92,7 +107,7 @@ class Endings:
             kept, run.last_word, run.closing = (run.last_word, run.closing), None, None
         for frame in kept:
             if frame is not None:
-                _send(frame.send)
+                _send(frame)
 
     def hand_over(self, job_id: str) -> tuple[str, Frame] | None:
         """The job's end is committed, but its client is away: who it is and the run's last word, for somebody to tell later.
@@ -118,7 +133,7 @@ class Endings:
         """The job waits again: forget what its run said, and what ComfyUI will say next."""
         with self._lock:
             run = self._runs.get(job_id)
-            if run is not None:
+            if run is not None and run.phase is _Phase.OPEN:
                 run.last_word = run.closing = None
                 run.phase = _Phase.PUT_BACK
 
@@ -142,8 +157,8 @@ class Endings:
             return any(run.client_id == client_id for run in self._runs.values())
 
 
-def _send(send: Send) -> None:
+def _send(frame: Frame) -> None:
     try:
-        send()
+        frame.send(frame.event, frame.fields)
     except Exception:  # noqa: BLE001 - a socket must neither fail a job nor end the worker thread
         log.warning("The end of a run could not be told", exc_info=True, extra={"event": "ending.untold"})

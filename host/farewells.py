@@ -47,7 +47,8 @@ class Farewells:
         self._later: OrderedDict[str, list[tuple[float, Frames]]] = OrderedDict()
 
     def tell(self, job: Job) -> None:
-        """The job has ended, and no run will tell so."""
+        """The job has ended, and no run will tell so: not even one that is just being put back into the line."""
+        self._endings.put_back(job.id)
         if job.client_id is not None and not is_synthetic(job.client_id):
             self.tell_client(job.client_id, job.id, last_word(job, self._clock()))
 

@@ -9,7 +9,9 @@ import copy
 import json
 from typing import Any, cast
 
-from ..jobs.model import Job, JsonObject, Payload
+from ..jobs.model import Job, JobStatus, JsonObject, Payload
+from .endings import LAST_WORDS, Word
+from .farewells import last_word
 from .native import NativeItem, item_of
 from .sanitise import json_safe
 
@@ -54,12 +56,28 @@ def restored_entry(job: Job, payload: Payload, history_json: str) -> JsonObject 
     if not isinstance(kept, dict):
         return None
     fields = cast("JsonObject", kept)
+    status: Any = fields.get("status")
+    if job.status is JobStatus.CANCELED and isinstance(status, dict):
+        # What was kept is what the run said; it had not heard of the cancellation.
+        status = interrupted_status(cast("JsonObject", status), last_word(job, job.finished_at_s or 0.0))
     return {
         "prompt": item_of(job, payload)[:SHOWN],
         "outputs": fields.get("outputs") or {},
-        "status": fields.get("status"),
+        "status": status,
         "meta": fields.get("meta") or {},
     }
+
+
+def interrupted_status(status: JsonObject | None, word: Word) -> JsonObject:
+    """The status of a run whose job ended cancelled: with ``word`` as its last message, unless the run says so itself."""
+    said: list[Any] = [] if status is None else list(status.get("messages") or ())
+    if not any(_event(message) == word[0] for message in said):
+        said = [*(message for message in said if _event(message) not in LAST_WORDS), (word[0], dict(word[1]))]
+    return {"status_str": "error", "completed": False, "messages": said}
+
+
+def _event(message: Any) -> Any:
+    return cast("list[Any]", message)[0] if isinstance(message, (list, tuple)) and message else None
 
 
 def untold_entry(item: NativeItem, last_word: tuple[str, JsonObject]) -> JsonObject:

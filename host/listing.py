@@ -47,13 +47,22 @@ class Listing:
         queue = our_queue(self._server)
         if queue is None or queue.expeditor.stood_down:
             return
+        gone = {event.job.id for event in events if _is_end(event)}
+        taken = self._take_off(queue, gone) if gone else {}
         for event in events:
             if event.type == QUEUED:
                 self._waits(queue, event.job)
             elif event.type == STARTED:
                 self._starts(queue, event.job.id)
-            elif event.type in ENDS and is_terminal(event.job.status):
-                self._ended(queue, event.job)
+            elif _is_end(event):
+                self._ended(queue, event.job, taken.pop(event.job.id, None))
+        if gone:
+            queue.server.queue_updated()
+
+    def _take_off(self, queue: ExpeditorQueue, job_ids: set[str]) -> dict[str, NativeItem]:
+        """Take those that ended without a run off the list, in one pass: a store commits hundreds of ends at once."""
+        with queue.mutex:
+            return queue.remove(job_ids - queue.expeditor.on_machine)
 
     def _starts(self, queue: ExpeditorQueue, job_id: str) -> None:
         with queue.mutex:
@@ -66,9 +75,10 @@ class Listing:
             return  # listed by ``put``, or about to be restored
         with queue.mutex:
             wiring.on_machine.discard(job.id)
-            if queue.running_item(job.id) is not None:
-                return  # it is between its run and the list
+            wiring.left.discard(job.id)
             wiring.to_list.add(job.id)
+            if queue.running_item(job.id) is not None:
+                return  # it is between its run and the list: ``run_ends`` lists it
         wiring.line.payload(job.id).add_done_callback(partial(self._fetched, queue, job))
 
     def _fetched(self, queue: ExpeditorQueue, job: Job, payload: Future[Payload | None]) -> None:
@@ -78,7 +88,7 @@ class Listing:
             queue.expeditor.to_list.discard(job.id)
             queue.list_again(_item(job, payload))
 
-    def _ended(self, queue: ExpeditorQueue, job: Job) -> None:
+    def _ended(self, queue: ExpeditorQueue, job: Job, item: NativeItem | None) -> None:
         wiring = queue.expeditor
         with queue.mutex:
             ran, deleted = job.id in wiring.on_machine, job.id in wiring.deleted
@@ -86,26 +96,32 @@ class Listing:
             wiring.to_list.discard(job.id)
             wiring.deleted.discard(job.id)
             if ran:
+                if job.status is JobStatus.CANCELED:
+                    wiring.canceled[job.id] = job
                 return
             wiring.from_store.discard(job.id)
-            item = queue.remove(job.id)
-            if item is None and (item := queue.running_item(job.id)) is not None:
-                wiring.left.add(job.id)  # it is between its run and the list
-        if not (deleted and job.status is JobStatus.CANCELED):
-            self._write_history(queue, job, item)
-        self._farewells.tell(job)
-
-    def _write_history(self, queue: ExpeditorQueue, job: Job, item: NativeItem | None) -> None:
-        if item is not None:
+            item = item or queue.running_item(job.id)
+            if queue.running_item(job.id) is not None or job.id in wiring.arriving:
+                wiring.left.add(job.id)
+        if deleted and job.status is JobStatus.CANCELED:
+            self._farewells.tell(job)
+        elif item is not None:
             queue.write_history(job.id, untold_entry(item, last_word(job, self._clock())))
-            return
-        queue.expeditor.line.payload(job.id).add_done_callback(partial(self._remember, queue, job))
+            self._farewells.tell(job)
+        else:
+            wiring.line.payload(job.id).add_done_callback(partial(self._remember, queue, job))
 
     def _remember(self, queue: ExpeditorQueue, job: Job, payload: Future[Payload | None]) -> None:
         item = _item(job, payload)
         with queue.mutex:
             if job.id not in queue.expeditor.to_list and queue.running_item(job.id) is None:
                 queue.write_history(job.id, untold_entry(item, last_word(job, self._clock())))
+                queue.server.queue_updated()
+        self._farewells.tell(job)  # after the history: whoever hears of the end may look there at once
+
+
+def _is_end(event: JobEvent) -> bool:
+    return event.type in ENDS and is_terminal(event.job.status)
 
 
 def _item(job: Job, payload: Future[Payload | None]) -> NativeItem:

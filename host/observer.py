@@ -40,9 +40,12 @@ def observe(server: Any, signals: Signals, endings: Endings) -> None:
     def send_sync(event: Any, data: Any, sid: Any = None, *args: Any, **kwargs: Any) -> Any:
         result: Any = None
         fields = cast("Mapping[str, Any]", data) if isinstance(event, str) and isinstance(data, dict) else None
-        send = functools.partial(deliver, event, data, sid, *args, **kwargs)
+
+        def send(word: Any, said: Any) -> Any:
+            return deliver(word, said, sid, *args, **kwargs)
+
         if fields is None or not _withheld(endings, event, fields, send):
-            result = send()
+            result = send(event, data)
         if fields is not None and event in RUN_EVENTS:
             _tell(signals, event, fields)
         elif not isinstance(event, str):

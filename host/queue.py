@@ -16,6 +16,7 @@ import heapq
 import logging
 import threading
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from functools import partial
 from typing import Any
@@ -167,12 +168,11 @@ class ExpeditorQueue(execution.PromptQueue):
             self.wake()
 
     def write_history(self, job_id: str, entry: JsonObject) -> None:
-        """Add an entry for a job that no run of core's ended, within core's bound."""
+        """Add an entry for a job that no run of core's ended, within core's bound; nobody is told."""
         with self.mutex:
             if len(self.history) > execution.MAXIMUM_HISTORY_SIZE:
                 self.history.pop(next(iter(self.history)))
             self.history[job_id] = entry
-            self.server.queue_updated()
 
     def open_claims(self) -> None:
         """Let the worker thread claim."""
@@ -207,13 +207,14 @@ class ExpeditorQueue(execution.PromptQueue):
         for item, job in zip(came_in, jobs, strict=True):
             self._store(item, job, wiring.depth.enter(job, refusable=False))
 
-    def remove(self, job_id: str) -> NativeItem | None:
-        """Take a job that ended in the store off the list; gives back its item."""
+    def remove(self, job_ids: AbstractSet[str]) -> dict[str, NativeItem]:
+        """Take jobs that ended in the store off the list; gives back the items of those that were listed. Nobody is told."""
         with self.mutex:
-            left = [item for item in self.queue if item_id(item) == job_id and not self._is_uncommitted(item)]
-            for item in left:
-                self._drop(item)
-            return left[0] if left else None
+            gone = [item for item in self.queue if item_id(item) in job_ids and not self._is_uncommitted(item)]
+            if gone:
+                taken = {id(item) for item in gone}
+                self.queue[:] = [item for item in self.queue if id(item) not in taken]
+            return {item_id(item): item for item in gone}
 
     def wake(self) -> None:
         """Have the worker thread look at the queue again."""
@@ -322,6 +323,9 @@ class ExpeditorQueue(execution.PromptQueue):
         with self.mutex:
             self.expeditor.arriving.discard(item_id(item))
             self._forget(self.expeditor.uncommitted, item)
+            if error is None and item_id(item) in self.expeditor.left:
+                self._drop(item)  # committed together with its end
+            self.expeditor.left.discard(item_id(item))
             if error is None:
                 self.wake()
                 return

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ..jobs.settled import Settled
-from .history import kept_json
+from .endings import Word
+from .farewells import last_word
+from .history import interrupted_status, kept_json, status_fields
 
 if TYPE_CHECKING:
     from .queue import ExpeditorQueue
@@ -34,6 +36,16 @@ class CoreCall:
         """Core's named tuple, or None."""
         return self.kwargs.get("status", self.args[0] if self.args else None)
 
+    def saying(self, word: Word) -> CoreCall:
+        """The same of a run that is to be shown as cancelled, with this last word."""
+        status = self.status
+        if status is None:
+            return self
+        status = status._replace(**interrupted_status(status_fields(status), word))
+        if "status" in self.kwargs:
+            return replace(self, kwargs={**self.kwargs, "status": status})
+        return replace(self, args=(status, *self.args[1:]))
+
 
 class RunEnds:
     """Of one queue; ``done`` and ``tell_settled`` are called by its worker thread. Never raises for our part."""
@@ -47,9 +59,9 @@ class RunEnds:
     def done(self, job_id: str, call: CoreCall) -> None:
         """A run of ours is over."""
         settled = self._settle(job_id, call)
-        if settled is Settled.AGAIN:
-            self._put_back(job_id, call.counter)
-        elif settled is Settled.OWED:
+        if settled is Settled.AGAIN and self._put_back(job_id, call.counter):
+            return
+        if settled is Settled.OWED:
             self._owed[job_id] = call
         else:
             self.end(job_id, call)
@@ -60,9 +72,18 @@ class RunEnds:
         # One step under the mutex: whoever is told of the end and asks for the history finds it there.
         with queue.mutex:
             if job_id is not None:
-                queue.expeditor.told.end_of_run(job_id, restored=job_id in queue.expeditor.from_store)
-                queue.expeditor.from_store.discard(job_id)
+                wiring = queue.expeditor
+                canceled = wiring.canceled.pop(job_id, None)
+                word = None if canceled is None else last_word(canceled, canceled.finished_at_s or wiring.clock())
+                wiring.told.end_of_run(job_id, restored=job_id in wiring.from_store, instead=word)
+                wiring.from_store.discard(job_id)
+                call = call if word is None else call.saying(word)
+            item = queue.currently_running.get(call.counter)
             self._core_task_done(call.counter, call.result, *call.args, **call.kwargs)
+            if job_id in queue.expeditor.to_list and item is not None:
+                # Somebody was quick to have it run again: it could not be listed while it ran.
+                queue.expeditor.to_list.discard(job_id)
+                queue.list_again(item)
 
     def tell_settled(self) -> None:
         """End the jobs whose owed end is committed by now."""
@@ -92,9 +113,12 @@ class RunEnds:
             log.exception("The end of a run was not settled", extra={"event": "finish.failed", "job_id": job_id})
             return Settled.ENDED
 
-    def _put_back(self, job_id: str, counter: int) -> None:
+    def _put_back(self, job_id: str, counter: int) -> bool:
+        """False if the job has ended after all: its cancellation came first, and the store's answer too late."""
         queue, wiring = self._queue, self._queue.expeditor
         with queue.mutex:
+            if job_id in wiring.canceled:
+                return False
             # The copy that was kept for listing: the run has changed the item it was given.
             item = queue.currently_running.pop(counter)
             wiring.told.endings.put_back(job_id)
@@ -102,5 +126,7 @@ class RunEnds:
             if job_id not in wiring.left:
                 queue.queue.append(item)
             wiring.left.discard(job_id)
+            wiring.to_list.discard(job_id)
             queue.server.queue_updated()
             queue.wake()
+            return True

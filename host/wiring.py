@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..jobs.model import JobError
-from .endings import Endings
+from ..jobs.model import Job, JobError
+from .endings import Endings, Word
 from .farewells import Farewells
 from .native import NativeItem
 from .ports import Depth, Dispatch, Line
@@ -27,8 +27,13 @@ class Told:
     farewells: Farewells
     history_max_bytes: int = 0
 
-    def end_of_run(self, job_id: str, *, restored: bool) -> None:
-        """A run's end is committed. Of a job of an earlier start the client may not be back yet: it hears it when it is."""
+    def end_of_run(self, job_id: str, *, restored: bool, instead: Word | None) -> None:
+        """A run's end is committed. Of a job of an earlier start the client may not be back yet: it hears it when it is.
+
+        ``instead``: the last word, if the job did not end as the run says.
+        """
+        if instead is not None:
+            self.endings.correct(job_id, instead)
         if restored and self.farewells.is_away(self.endings.client_of(job_id)):
             handed = self.endings.hand_over(job_id)
             if handed is not None:
@@ -76,8 +81,10 @@ class QueueWiring:
         self.on_machine: set[str] = set()
         """Jobs whose end their run will tell."""
         self.to_list: set[str] = set()
-        """Jobs that wait again and whose item is being fetched from the store."""
+        """Jobs that wait again and are not listed yet: their item is being fetched from the store, or their run is just ending."""
         self.from_store: set[str] = set()
         """Jobs whose item comes from the store (of an earlier start, or re-driven): they are validated again before they run."""
         self.left: set[str] = set()
-        """Jobs that ended while they were between a run and the list."""
+        """Jobs that ended on their way to the list: between their commit, or a run, and their place in it."""
+        self.canceled: dict[str, Job] = {}
+        """Jobs that ended cancelled by their run, until that is told."""

@@ -127,13 +127,13 @@ class Bench:
         self.depth.publish(events)
         self.listing.publish(events)
 
-    def put(self, job_id, priority=3, prompt=None, number=0, *, commit=True):
+    def put(self, job_id, priority=3, prompt=None, number=0, extra=None, *, commit=True):
         """Put as a request would, and wait for the commit unless told not to."""
         submission = Submission(Principal("ada"), Source.PROMPT, priority=priority)
         commits = []
         tokens = SUBMISSION.set(submission), COMMITS.set(commits)
         try:
-            self.queue.put((number, job_id, prompt or {"1": {"class_type": "A", "inputs": {}}}, {}, ["1"], {}))
+            self.queue.put((number, job_id, prompt or {"1": {"class_type": "A", "inputs": {}}}, extra or {}, ["1"], {}))
         finally:
             SUBMISSION.reset(tokens[0])
             COMMITS.reset(tokens[1])

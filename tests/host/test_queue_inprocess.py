@@ -1,4 +1,4 @@
-"""Runs `queue_cases.py` (the swapped queue on ComfyUI's real `PromptQueue`) in a process of its own."""
+"""Runs `queue_cases.py` and `queue_races.py` (the swapped queue on ComfyUI's real `PromptQueue`) in a process of its own."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import sys
 from tests.support.comfy_server import ROOT, comfyui_tree
 
 DEADLINE_S = 300.0
+CASES = ("queue_cases.py", "queue_races.py")
 
 
 def test_the_swapped_queue_on_the_real_one() -> None:
     python = os.environ.get("EXPEDITOR_PYTHON") or sys.executable
     command = [
-        *(python, "-m", "pytest", str(ROOT / "tests" / "host" / "queue_cases.py"), "-q", "-p", "no:cacheprovider"),
+        *(python, "-m", "pytest", *(str(ROOT / "tests/host" / name) for name in CASES), "-q", "-p", "no:cacheprovider"),
         # ComfyUI's own imports warn; the cases are about the queue.
         *("-o", "filterwarnings=ignore"),
     ]

@@ -155,7 +155,7 @@ def test_a_job_without_a_client_is_told_as_on_stock(stage):
 
 
 def test_a_frame_that_cannot_be_sent_does_not_stop_the_next(stage, caplog):
-    def broken():
+    def broken(*_):
         raise RuntimeError("no loop")
 
     stage.endings.begin("a", "ada")
