@@ -47,8 +47,7 @@ class ExpeditorQueue(execution.PromptQueue):
     def put(self, item: NativeItem) -> None:
         """List the item and have it stored; it can be claimed once committed. A request that is refused hears it as its commit."""
         wiring = self.expeditor
-        if wiring.stood_down:
-            super().put(item)
+        if wiring.stood_down and self._put_as_core(item):
             return
         job = new_job(item, SUBMISSION.get(), wiring.clock())
         try:
@@ -235,6 +234,12 @@ class ExpeditorQueue(execution.PromptQueue):
                 return False
             nodes.interrupt_processing()
             return True
+
+    def _put_as_core(self, item: NativeItem) -> bool:
+        with self.mutex:  # `stand_up` takes over what is listed by now, and all that comes later is ours
+            if self.expeditor.stood_down:
+                super().put(item)
+            return self.expeditor.stood_down
 
     def _store(self, item: NativeItem, job: NewJob, commit_done: Callable[[], None]) -> Future[Job]:
         """Have a listed item stored; it is off the list again if it cannot be."""
