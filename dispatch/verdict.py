@@ -80,11 +80,12 @@ def judge(report: RunReport, facts: RunFacts, causes: CauseTable) -> Ending:
             last_node_id=last,
         )
 
+    def stalled(node: Mapping[str, Any]) -> Ending:
+        error = stall_error(_text(node.get("node_id")), _text(node.get("node_type")))
+        return ending(JobStatus.FAILED, Cause.STALLED, error)
+
     if "execution_interrupted" in events and facts.stalled:
-        node = events["execution_interrupted"]
-        return ending(
-            JobStatus.FAILED, Cause.STALLED, stall_error(_text(node.get("node_id")), _text(node.get("node_type")))
-        )
+        return stalled(events["execution_interrupted"])
     if "execution_interrupted" in events:
         return ending(JobStatus.CANCELED, Cause.INTERRUPTED)
     if "execution_success" in events or (report.succeeded and "execution_error" not in events):
@@ -92,7 +93,7 @@ def judge(report: RunReport, facts: RunFacts, causes: CauseTable) -> Ending:
     fields = events.get("execution_error", {})
     cause = causes.cause_of(str(fields.get("exception_type", "")), str(fields.get("exception_message", "")))
     if cause is Cause.INTERRUPTED:  # a node that turns an interruption into an error of its own
-        return ending(JobStatus.CANCELED, cause)
+        return stalled(fields) if facts.stalled else ending(JobStatus.CANCELED, cause)
     return ending(JobStatus.FAILED, cause, error_of(cause, fields))
 
 

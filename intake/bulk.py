@@ -5,6 +5,7 @@ Owns the walk, its bound and the report. Jobs that come or change while it walks
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -108,14 +109,16 @@ class BulkService:
         return count.report(more=False)
 
     async def _retry(self, jobs: list[Job], count: _Count) -> None:
-        for job in jobs:
-            try:
-                again = await self._redriver.redrive(job)
-            except ExpeditorError as error:
-                count.refuse(job.id, error)
-                continue
-            count.changed += again is not job
-            count.unchanged += again is job
+        # All at once: they share commits, where one after the other each would wait for its own.
+        asked = await asyncio.gather(*(self._redriver.redrive(job) for job in jobs), return_exceptions=True)
+        for job, again in zip(jobs, asked, strict=True):
+            if isinstance(again, ExpeditorError):
+                count.refuse(job.id, again)
+            elif isinstance(again, BaseException):
+                raise again
+            else:
+                count.changed += again is not job
+                count.unchanged += again is job
 
     async def _cancel(self, jobs: list[Job], count: _Count) -> None:
         ended = {job.id for job in jobs if is_terminal(job.status)}

@@ -20,6 +20,7 @@ ALL = "all"
 CLEAR_SELECTORS = ("principal", "priority")
 BULK_JSON_FIELDS = frozenset({"status", "cause", "priority", "held", "ids", ALL})
 MOST_IDS = 1_000
+BROKEN_TEXT = "Half a surrogate pair, which no UTF-8 text can hold, names nothing."
 
 _T = TypeVar("_T")
 
@@ -47,6 +48,8 @@ def _selection(given: dict[str, Any], faults: list[Fault]) -> Selection:
     principal = given.get("principal")
     if principal is not None and not isinstance(principal, str):
         faults.append(_fault("principal", "principal must be text."))
+    elif principal is not None and not _sound(principal):
+        faults.append(_fault("principal", BROKEN_TEXT))
     priority = given.get("priority")
     if priority is not None:
         faults.extend(check(priority, "/priority"))
@@ -91,7 +94,18 @@ def _ids(value: Any, faults: list[Fault]) -> tuple[str, ...]:
     ids = _texts("ids", value, faults)
     if len(ids) > MOST_IDS:
         faults.append(_fault("ids", f"At most {MOST_IDS} ids in one call; got {len(ids)}."))
+    if not all(_sound(each) for each in ids):
+        faults.append(_fault("ids", BROKEN_TEXT))
     return tuple(ids)
+
+
+def _sound(text: str) -> bool:
+    """Whether a store can look for it."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _truth(name: str, value: Any, faults: list[Fault]) -> bool:

@@ -35,7 +35,7 @@ from .database import connect_reader, connect_writer, why_not_opened
 from .finding import ReaderRows, SqliteRows
 from .ledger import SqliteLedger
 from .migrations import SCHEMA_VERSION
-from .soundness import Damaged, garbage_told, inspect, is_damage, reunite, set_aside
+from .soundness import Damaged, SameFile, garbage_told, inspect, is_damage, reunite, set_aside
 from .statements import load_statements
 from .transactions import Transactions
 
@@ -196,7 +196,13 @@ class SqliteStore(ThreadedStore):
             line=ledger.line,
             reading=Reading(ReaderRows(reader, statements, ledger.line), self._clock),
             transactions=Transactions(
-                writer, statements, ledger, self._publisher, self._observer, self._commit_delay_s
+                writer,
+                statements,
+                ledger,
+                self._publisher,
+                self._observer,
+                self._commit_delay_s,
+                SameFile(self._path),
             ),
         )
 

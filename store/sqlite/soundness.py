@@ -55,6 +55,34 @@ def garbage_told() -> Generator[None]:
         raise Damaged(f"a row cannot be read ({fault})") from fault
 
 
+class SameFile:
+    """Watches that the files of an open database are still those in its folder.
+
+    What is deleted, moved or replaced can be written to without any error, and is gone with the process.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """The database is open and has been written to."""
+        self._path = path
+        self._known = {each: _identity(each) for each in (path, _beside(path, "-wal"))}
+
+    def check(self) -> None:
+        """Raises ``sqlite3.OperationalError``; quick enough for every commit."""
+        for each, known in self._known.items():
+            if _identity(each) != known:
+                raise sqlite3.OperationalError(
+                    f"{each.name} is gone from {self._path.parent} or is another file; put back what was there, or restart"
+                )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def refuse_strange(path: Path, found: Mapping[str, int], newest_version: int) -> None:
     """``StoreUnavailable`` for another program's database and for one of a newer version; such a file is left alone."""
     if found["things"] and found["application_id"] != APPLICATION_ID:

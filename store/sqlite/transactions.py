@@ -19,6 +19,7 @@ from ..base import StoreObserver
 from ..worker import Call, Outcome, tell, unexpected
 from .changes import ROWS_MAX, ChangeWriter
 from .ledger import SqliteLedger
+from .soundness import SameFile
 
 _log = logging.getLogger("expeditor.store")
 
@@ -37,8 +38,12 @@ class Transactions:
         publisher: Publisher,
         observer: StoreObserver,
         commit_delay_s: float,
+        same_file: SameFile,
     ) -> None:
-        """``commit_delay_s`` is added to every commit that writes: a slow disk for benchmarks."""
+        """``same_file`` is asked before every commit that writes.
+
+        ``commit_delay_s`` is added to each of them: a slow disk for benchmarks.
+        """
         self._connection = connection
         self._statements = statements
         self._writer = ChangeWriter(connection, statements)
@@ -46,6 +51,7 @@ class Transactions:
         self._publisher = publisher
         self._observer = observer
         self._commit_delay_s = commit_delay_s
+        self._same_file = same_file
         self.error: str | None = None
 
     def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
@@ -111,6 +117,7 @@ class Transactions:
 
     def _commit_begins(self) -> float:
         began_s = time.perf_counter()
+        self._same_file.check()
         if self._commit_delay_s:
             time.sleep(self._commit_delay_s)
         return began_s

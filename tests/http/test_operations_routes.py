@@ -166,9 +166,10 @@ async def test_bulk_cancel_takes_what_has_not_ended(http, edge):
         ({"json": {"ids": [5]}}, ["/ids"]),
         ({"json": {"priority": 11}}, ["/priority"]),
         ({"json": {"principal": 5, "held": "x"}}, ["/principal", "/held"]),
+        ({"json": {"principal": "\ud800", "ids": ["a", "\udfff"]}}, ["/principal", "/ids"]),
         ({"json": {"status": "failed"}, "params": {"status": "failed"}}, ["/status"]),
     ],
-    ids=range(13),
+    ids=range(14),
 )
 async def test_a_filter_that_is_wrong_or_picks_everything_changes_nothing(http, edge, verb, sent, pointers):
     fail(edge, "a")

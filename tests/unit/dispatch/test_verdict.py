@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from expeditor.dispatch.verdict import RunFacts, RunReport, collect_outputs, judge
@@ -64,6 +66,13 @@ def test_the_table(messages, succeeded, status, cause):
     assert (ending.status, ending.cause) == (status, cause)
     assert (ending.error is None) == (status is not JobStatus.FAILED)
     assert (ending.finished_at_s, ending.run_s) == (1_700_000_000.0, 2.5)
+
+
+@pytest.mark.parametrize("word", [INTERRUPTED, OWN_INTERRUPTION], ids=["core's", "a node's own"])
+def test_a_run_stopped_for_its_silence_has_stalled_whoever_says_that_it_was_stopped(word):
+    ending = judged(START, word, succeeded=False, facts=replace(FACTS, stalled=True))
+    assert (ending.status, ending.cause) == (JobStatus.FAILED, Cause.STALLED)
+    assert ending.error.code == "STALLED"
 
 
 def test_an_error_names_the_node_and_leaves_the_clients_inputs_out():

@@ -55,6 +55,27 @@ def test_a_locked_file_refuses_the_whole_batch_and_then_works_again(storage, cap
     assert caplog.messages.count("the queue can be written again") == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be moved there")
+@pytest.mark.parametrize("ending", ["", "-wal"], ids=["database", "journal"])
+@pytest.mark.parametrize("replaced", [False, True], ids=["gone", "replaced"])
+def test_a_database_taken_away_under_the_server_takes_nothing_more_until_it_is_back(storage, ending, replaced):
+    """What SQLite goes on writing to then is gone with the process: it says no word of it."""
+    store = storage.start()
+    enqueue(store, "before")
+    file = storage.path.with_name(storage.path.name + ending)
+    away = file.with_name("away")
+    file.rename(away)
+    if replaced:
+        file.write_bytes(away.read_bytes())
+    assert isinstance(store.enqueue(new_job("a")).exception(30), StoreUnavailable)
+    assert isinstance(store.claim().exception(30), StoreUnavailable)
+    assert f"{file.name} is gone" in (store.state().error or "")
+    away.replace(file)
+    enqueue(store, "a")
+    assert store.state().error is None
+    assert {job.id for job in done(store.page(JobQuery())).jobs} == {"before", "a"}
+
+
 def test_an_empty_claim_does_not_say_that_writing_works(storage):
     store = storage.start()
     with closing(sqlite3.connect(storage.path, isolation_level=None)) as intruder:
