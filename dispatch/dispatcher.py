@@ -101,11 +101,14 @@ class Dispatcher:
         """Whether something asked of the store is still open: ``claim`` has work to do even if nothing waits."""
         return bool(self._debts) or self._asked is not None
 
-    def claim(self) -> Claim | None:
-        """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away, else nothing."""
+    def claim(self, *, fresh: bool = True) -> Claim | None:
+        """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away, else nothing.
+
+        Unless ``fresh`` only what is open with the store is settled: nothing new is asked for.
+        """
         try:
             self._debts.pay()
-            claim = self._next()
+            claim = self._next(fresh)
         except StoreUnavailable:
             raise
         except ExpeditorError as error:
@@ -213,8 +216,8 @@ class Dispatcher:
         if freed is not None and claim.job.queued_at_s <= freed[0]:
             self._observer.gap(self._monotonic() - freed[1])
 
-    def _next(self) -> Claim | None:
-        if self._asked is None and self._draining():
+    def _next(self, fresh: bool) -> Claim | None:
+        if self._asked is None and (not fresh or self._draining()):
             return None
         asked = self._asked = self._asked or self._store.claim(self._resident.models())
         self._debts.wait_done(asked)

@@ -51,8 +51,8 @@ class Dispatch(Protocol):
         """Whether something asked of the store is still open, so that ``claim`` has work to do even if nothing waits."""
         ...
 
-    def claim(self) -> Claim | None:
-        """The next job, or None. May raise ``StoreUnavailable``."""
+    def claim(self, *, fresh: bool = True) -> Claim | None:
+        """The next job, or None; unless ``fresh`` only what was asked before. May raise ``StoreUnavailable``."""
         ...
 
     def again_now(self, job_id: str, succeeded: bool, messages: list[Any], outputs: Mapping[str, Any]) -> bool:

@@ -82,7 +82,8 @@ class ExpeditorQueue(execution.PromptQueue):
                     return None
                 wakes = wiring.wakes
             try:
-                claim = wiring.dispatch.claim()
+                # What is owed is settled also when claims are closed, as while the process is asked to stop.
+                claim = wiring.dispatch.claim(fresh=wiring.open)
             except StoreUnavailable as error:
                 return self._wait_for_store(error)
             finally:

@@ -169,8 +169,8 @@ def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
         finish, refuse, withdraw = bench.dispatcher.finish, bench.dispatcher.refuse, bench.dispatcher.withdraw
         again_now, settled = bench.dispatcher.again_now, bench.dispatcher.settled
 
-        def claim(self):
-            claimed = claims()
+        def claim(self, **how):
+            claimed = claims(**how)
             if claimed is not None and claimed.job.id == "a":
                 bench.queue.delete_queue_item(lambda item: item[1] == "a")
             return claimed

@@ -156,6 +156,21 @@ def test_a_job_committed_together_with_its_cancellation_is_not_listed(bench):
     wait_until(lambda: ends(bench) == ["execution_interrupted", "executing"])
 
 
+def test_what_is_owed_is_settled_after_claims_are_closed_and_nothing_new_is_claimed(bench):
+    """As when a process is asked to stop while its disk is full: an attempt opened then would look like a death."""
+    bench.put("a", extra=CLIENT)
+    bench.put("b")
+    item, counter = bench.queue.get(timeout=0.01)
+    bench.storage.stop()
+    bench.queue.task_done(counter, {"outputs": {}, "meta": {}}, status=SUCCESS)
+    bench.queue.close_claims()
+    bench.store.open()
+    assert bench.queue.get(timeout=0.01) is None
+    assert (item[1], bench.status("a"), bench.status("b")) == ("a", JobStatus.SUCCEEDED, JobStatus.QUEUED)
+    bench.queue.open_claims()
+    assert run(bench, SUCCESS) == "b"
+
+
 def test_thousands_of_jobs_leave_the_list_in_few_passes(bench):
     count = 3_000
     for number in range(count):
