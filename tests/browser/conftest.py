@@ -14,9 +14,10 @@ import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from tests.browser.editor import Editor
-from tests.support.comfy_server import RealComfyUI
+from tests.support.comfy_server import ROOT, RealComfyUI
 from tests.support.waiting import wait_until
 
+TEST_NODES = ROOT / "tests/support/packs/expeditor_test_nodes"
 CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -55,6 +56,13 @@ def chromium() -> Iterator[BrowserContext]:
 def editor(chromium: BrowserContext, expeditor_server: RealComfyUI) -> Iterator[Editor]:
     """ComfyUI's editor in a new page without drafts; at the end nothing runs and the page has not complained about us."""
     with _open_editor(chromium, expeditor_server) as made:
+        yield made
+
+
+@pytest.fixture
+def editor_with_test_nodes(chromium: BrowserContext) -> Iterator[Editor]:
+    """An editor on a server that also has the nodes that wait, fail and misbehave on purpose."""
+    with RealComfyUI(packs=[TEST_NODES]) as server, _open_editor(chromium, server) as made:
         yield made
 
 

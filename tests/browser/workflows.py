@@ -74,3 +74,13 @@ def twice_waiting_workflow(label: str) -> dict[str, Any]:
         ],
         [(1, 1, 0, 2, 0, "IMAGE"), (2, 2, 0, 3, 0, "IMAGE"), (3, 3, 0, 4, 0, "STRING")],
     )
+
+
+def failing_workflow(error: str, times: int, key: str) -> dict[str, Any]:
+    """A test node that raises on its first `times` runs under `key`, then succeeds."""
+    return workflow([node(1, "ExpeditorTestRaises", [error, "out of reach", times, key])], [])
+
+
+def gate_workflow(name: str) -> dict[str, Any]:
+    """A test node that runs until the file `name` is in ComfyUI's input folder."""
+    return workflow([node(1, "ExpeditorTestGate", [name])], [])

@@ -1,0 +1,76 @@
+"""The program of docs/operations.md that salvages a damaged database: jobs outside the damage come back, in their order."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from expeditor.jobs.model import JobStatus
+from expeditor.store.base import JobQuery
+from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job
+
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "operations.md"
+JOBS = 400
+FINISHED = 10
+PAGE_BYTES = 4096
+TABLE_LEAF = 0x0D  # the first byte of such a page
+
+
+def salvage(damaged: Path, target: Path) -> str:
+    """What the documented program prints."""
+    (program,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    command = [sys.executable, "-c", program, str(damaged), str(target)]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+
+def filled(folder: Path) -> Path:
+    """A database with waiting and finished jobs, without a journal."""
+    storage = SqliteStorage(folder)
+    store = storage.start()
+    for queued in [store.enqueue(new_job(f"job-{n:03}")) for n in range(JOBS)]:
+        done(queued)
+    for _ in range(FINISHED):
+        taken = claim(store)
+        done(store.finish(taken.job.id, taken.attempt, ending(JobStatus.SUCCEEDED)))
+    storage.stop()
+    with closing(sqlite3.connect(storage.path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return storage.path
+
+
+def damage(path: Path, every: int) -> None:
+    """Zeros in every so many of the leaves that hold jobs and their prompts."""
+    content = bytearray(path.read_bytes())
+    pages = range(0, len(content), PAGE_BYTES)
+    leaves = [at for at in pages if content[at] == TABLE_LEAF and b"job-" in content[at : at + PAGE_BYTES]]
+    assert len(leaves) > every
+    for at in leaves[1::every]:
+        content[at : at + PAGE_BYTES] = bytes(PAGE_BYTES)
+    path.write_bytes(content)
+
+
+def test_a_sound_database_comes_through_whole(tmp_path):
+    said = salvage(filled(tmp_path / "old"), tmp_path / "expeditor.sqlite3")
+    assert said == f"{JOBS} jobs saved; ok\n"
+
+
+def test_jobs_outside_the_damage_come_back_in_their_order(tmp_path):
+    path = filled(tmp_path / "old")
+    damage(path, 6)
+    (tmp_path / "new").mkdir()
+    storage = SqliteStorage(tmp_path / "new")
+    saved = int(salvage(path, storage.path).split()[0])
+    assert JOBS // 2 < saved < JOBS
+    store = storage.start()
+    names = [job.id for job in done(store.page(JobQuery(limit=1000))).jobs]
+    waiting = [job.id for job, _ in done(store.recover()).waiting]
+    enqueue(store, "later")
+    storage.stop()
+    assert len(names) == saved
+    assert names == sorted(names, reverse=True)
+    assert waiting == sorted(waiting)
+    assert len(waiting) > JOBS // 2 - FINISHED
