@@ -27,6 +27,12 @@ def heard(editor, job_id: str) -> list[tuple[str, object]]:
     ]
 
 
+def events(editor, job_id: str) -> list[str]:
+    """Our own events that the socket told the page about a job."""
+    messages = [json.loads(text) for text in editor.page.evaluate("window.heard")]
+    return [message["data"]["type"] for message in messages if message["data"].get("job_id") == job_id]
+
+
 def settle(editor) -> None:
     """The page has drawn what it heard."""
     editor.page.evaluate("() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")
@@ -67,13 +73,14 @@ def test_deleting_a_pending_job_leaves_the_progress_of_the_running_one_alone(edi
     pending = editor.run_with_priority(5)
     editor.server.post("/queue", json={"delete": [pending]})
     assert editor.ended(pending)["status"] == "canceled"
-    wait_until(lambda: ("executing", None) in heard(editor, pending), what="the canceled job's end on the socket")
+    wait_until(lambda: "job.canceled" in events(editor, pending), what="the cancel on the page's socket")
     settle(editor)
     expect(editor.page).to_have_title(RUNNING)
     expect(editor.page.get_by_role("dialog")).to_have_count(0)
     assert editor.server.get(f"/expeditor/jobs/{running}").json()["status"] == "running"
     (editor.server.data_dir / "input" / "open").touch()
     assert editor.ended(running)["status"] == "succeeded"
+    wait_until(lambda: ("executing", None) in heard(editor, pending), what="the canceled job's end, behind the run")
     expect(editor.page).not_to_have_title(RUNNING)
 
 
