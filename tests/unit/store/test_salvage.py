@@ -9,7 +9,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from expeditor.jobs.model import JobStatus
+from expeditor.jobs.model import JobStatus, RequestKey
 from expeditor.store.base import JobQuery
 from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job
 
@@ -27,11 +27,19 @@ def salvage(damaged: Path, target: Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
 
 
+def rows(path: Path, sql: str) -> list[tuple[int]]:
+    """What a database answers."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(sql).fetchall()
+
+
 def filled(folder: Path) -> Path:
     """A database with waiting and finished jobs, without a journal."""
     storage = SqliteStorage(folder)
     store = storage.start()
-    for queued in [store.enqueue(new_job(f"job-{n:03}")) for n in range(JOBS)]:
+    for queued in [
+        store.enqueue(new_job(f"job-{n:03}", request_key=RequestKey(f"key-{n}", "same"))) for n in range(JOBS)
+    ]:
         done(queued)
     for _ in range(FINISHED):
         taken = claim(store)
@@ -54,8 +62,13 @@ def damage(path: Path, every: int) -> None:
 
 
 def test_a_sound_database_comes_through_whole(tmp_path):
-    said = salvage(filled(tmp_path / "old"), tmp_path / "expeditor.sqlite3")
+    path = filled(tmp_path / "old")
+    said = salvage(path, tmp_path / "expeditor.sqlite3")
     assert said == f"{JOBS} jobs saved; ok\n"
+    for table in ("payloads", "attempts", "histories", "request_keys", "pruned", "ordering"):
+        count = f"SELECT COUNT(*) FROM {table}"
+        assert rows(tmp_path / "expeditor.sqlite3", count) == rows(path, count)
+    assert rows(path, "SELECT COUNT(*) FROM request_keys") == [(JOBS,)]
 
 
 def test_jobs_outside_the_damage_come_back_in_their_order(tmp_path):
