@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from ..jobs.entry import Entry
 from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Job
 from .context import COMMITS, SUBMISSION, Submission
+from .live import LiveQueue
 from .ownership import our_queue
 
 if TYPE_CHECKING:
@@ -22,9 +24,16 @@ _DEFAULT_SECRETS = ("auth_token_comfy_org", "api_key_comfy_org")
 class Door:
     """Fits ``intake.ports.QueueDoor``."""
 
-    def __init__(self, server: Any, awaiter: Awaiter) -> None:
-        """``server`` is ComfyUI's ``PromptServer``; ``awaiter`` waits for commits."""
+    def __init__(
+        self, server: Any, live: LiveQueue, awaiter: Awaiter, wall_clock: Callable[[], float] = time.time
+    ) -> None:
+        """``server`` is ComfyUI's ``PromptServer`` and ``live`` its queue; ``awaiter`` waits for commits.
+
+        ``wall_clock`` stamps what only ComfyUI reads, as core does.
+        """
         self._server = server
+        self._live = live
+        self._wall_clock = wall_clock
         self._awaiter = awaiter
 
     async def enter(self, entry: Entry) -> Job:
@@ -33,7 +42,7 @@ class Door:
         extra = dict(entry.extra_data)
         keys = _secret_keys()
         sensitive = {key: extra.pop(key) for key in keys if key in extra}
-        extra["create_time"] = int(time.time() * 1000)
+        extra["create_time"] = int(self._wall_clock() * 1000)
         submission = Submission(
             principal=entry.principal,
             source=entry.source,
@@ -59,9 +68,7 @@ class Door:
 
     def wake(self) -> None:
         """Have the worker look again: the order or the set of waiting jobs changed."""
-        queue = our_queue(self._server)
-        if queue is not None:
-            queue.wake()
+        self._live.wake()
 
     def _queue(self) -> ExpeditorQueue:
         queue = our_queue(self._server)

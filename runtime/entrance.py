@@ -1,12 +1,12 @@
-"""The half of ``services`` behind the routes: makes and joins the use cases. Building does no I/O and starts nothing."""
+"""The half of ``services`` behind the routes and the middleware: makes and joins what lets jobs in. No I/O, no threads."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..dispatch.runs import RunTable
+from ..host.definitions import LiveDefinitions
 from ..host.door import Door
 from ..host.validator import ComfyValidator
 from ..intake.bulk import BulkService
@@ -14,30 +14,34 @@ from ..intake.cancelling import Canceller
 from ..intake.ceilings import Ceilings
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
-from ..intake.idempotency import Repeats
+from ..intake.gate import StockGate
+from ..intake.idempotency import Repeats, Reservations
 from ..intake.job_views import JobViews
 from ..intake.operations import QueueOperations
 from ..intake.redriving import Redriver
 from ..intake.service import JobService, Judges
-from ..intake.validation import PromptValidation
+from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
 from ..jobs.principals import PrincipalRules
-from ..store.base import JobStore
+from ..store.base import Clock, JobStore
 from .settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """The use cases that routes call."""
+    """The use cases that routes call, and what stands in front of stock routes."""
 
     jobs: JobService
     bulk: BulkService
     queue: QueueOperations
+    validation: PromptValidation
+    gate: StockGate
+    repeats: Repeats
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeParts:
-    """What the use cases are made of."""
+    """What it is made of."""
 
     settings: Settings
     store: JobStore
@@ -45,14 +49,14 @@ class IntakeParts:
     flow: Flow
     depth: QueueDepth
     runs: RunTable
-    validation: PromptValidation
     awaiter: Awaiter
-    clock: Callable[[], float]
-    repeats: Repeats
+    clock: Clock
 
 
 def build_entrance(parts: IntakeParts) -> Entrance:
-    """Make and join them."""
+    """Make and join it."""
+    validation = _validation(parts.settings)
+    repeats = Repeats(parts.store, parts.awaiter, Reservations(parts.settings.store_deadline_s))
     store, door, runs, awaiter = parts.store, parts.door, parts.runs, parts.awaiter
     views = JobViews(store=store, runs=runs, flow=parts.flow, clock=parts.clock, awaiter=awaiter)
     canceller = Canceller(store, runs)
@@ -62,11 +66,11 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         jobs=JobService(
             store=store,
             judges=Judges(
-                validation=parts.validation,
+                validation=validation,
                 core=ComfyValidator(),
                 depth=parts.depth,
-                principals=principals(parts.settings),
-                ceilings=ceilings(parts.settings),
+                principals=_principals(parts.settings),
+                ceilings=_ceilings(parts.settings),
             ),
             door=door,
             views=views,
@@ -75,7 +79,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
             clock=parts.clock,
             new_id=lambda: str(uuid.uuid4()),
             awaiter=awaiter,
-            repeats=parts.repeats,
+            repeats=repeats,
         ),
         bulk=bulk,
         queue=QueueOperations(
@@ -88,18 +92,48 @@ def build_entrance(parts: IntakeParts) -> Entrance:
             clock=parts.clock,
             awaiter=awaiter,
         ),
+        validation=validation,
+        gate=_gate(parts.settings, validation, parts.depth),
+        repeats=repeats,
     )
 
 
-def ceilings(settings: Settings) -> Ceilings:
-    """Which priorities are allowed, by the settings."""
+def _ceilings(settings: Settings) -> Ceilings:
     return Ceilings(settings.max_priority, settings.priority_ceilings)
 
 
-def principals(settings: Settings) -> PrincipalRules:
-    """Who a request belongs to, by the settings."""
+def _principals(settings: Settings) -> PrincipalRules:
     return PrincipalRules(
         from_client_id=settings.principal_from_client_id,
         user_header=settings.trusted_user_header,
         proxies=tuple(settings.trusted_proxies),
+    )
+
+
+def _validation(settings: Settings) -> PromptValidation:
+    definitions = LiveDefinitions()
+    return PromptValidation(definitions, _rules(settings), output_types=definitions.output_types)
+
+
+def _rules(settings: Settings) -> ValidationRules:
+    return ValidationRules(
+        max_nodes=settings.max_nodes,
+        max_depth=settings.max_depth,
+        max_string_bytes=settings.max_string_bytes,
+        numeric_ids_only=settings.numeric_ids_only,
+        fill_defaults=settings.fill_defaults,
+        allow=tuple(settings.allow_nodes),
+        deny=tuple(settings.deny_nodes),
+        max_faults=settings.max_faults,
+    )
+
+
+def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -> StockGate:
+    return StockGate(
+        validation=validation,
+        principals=_principals(settings),
+        ceilings=_ceilings(settings),
+        depth=depth,
+        max_bytes=settings.max_body_bytes,
+        max_depth=settings.max_depth,
     )

@@ -27,27 +27,37 @@ def install_hooks(services: Services) -> None:
     settings, server = services.settings, services.server
     _hook(services, "queue", settings.hooks_queue, lambda: _own_queue(services))
     _hook(
-        services, "prompt", settings.hooks_prompt, lambda: server.add_on_prompt_handler(prompt_handler(services.gate))
+        services,
+        "prompt",
+        settings.hooks_prompt,
+        lambda: server.add_on_prompt_handler(prompt_handler(services.entrance.gate)),
     )
-    _hook(services, "send", settings.hooks_send, lambda: guard_send(server, services.wiring.told.farewells.catch_up))
+    _hook(
+        services,
+        "send",
+        settings.hooks_send,
+        lambda: guard_send(server, services.machine.wiring.told.farewells.catch_up),
+    )
     ran = services.residents.ran
-    _hook(services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor(), services.rerun, ran))
+    _hook(
+        services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor(), services.machine.rerun, ran)
+    )
     _hook(
         services,
         "observer",
         settings.hooks_observer,
-        lambda: observe(server, services.runs, services.wiring.told.endings),
+        lambda: observe(server, services.machine.runs, services.machine.wiring.told.endings),
     )
 
 
 def install_middleware(services: Services) -> None:
     """In ``on_startup``: outermost, so that no other pack stands in front."""
     edge = Edge(
-        gate=services.gate,
+        gate=services.entrance.gate,
         render=render_core_error,
         requests=services.requests,
         awaiter=services.awaiter,
-        repeats=services.repeats,
+        repeats=services.entrance.repeats,
     )
     app = services.server.app
     _hook(
@@ -74,7 +84,7 @@ def check_ownership(services: Services) -> bool:
 
 def stand_down(services: Services, reason: str) -> None:
     """Give the queue back to ComfyUI, and say so once."""
-    services.wiring.stood_down = True
+    services.machine.wiring.stood_down = True
     queue = our_queue(services.server)
     if queue is not None:
         queue.stand_down()
@@ -96,9 +106,9 @@ def stand_up(services: Services) -> bool:
 def _own_queue(services: Services) -> str | None:
     owner = foreign_owner(services.server.prompt_queue)
     if owner is not None:
-        services.wiring.stood_down = True
+        services.machine.wiring.stood_down = True
         return owner
-    swap_queue(services.server.prompt_queue, services.wiring)
+    swap_queue(services.server.prompt_queue, services.machine.wiring)
     return None
 
 

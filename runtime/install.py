@@ -74,7 +74,7 @@ def _register(services: Services, server: Any) -> None:
     metrics = MetricsRoutes(services.metrics, services.summary)
     jobs = JobRoutes(
         services.entrance.jobs,
-        services.validation,
+        services.entrance.validation,
         max_bytes=services.settings.max_body_bytes,
         user_header=services.settings.trusted_user_header,
         note_client_id=note_client_id,

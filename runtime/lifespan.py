@@ -118,7 +118,7 @@ class Lifespan:
             await asyncio.to_thread(services.store.open)
             seen = await asyncio.to_thread(services.evidence.seen)
             rule = RecoveryRule(RecoveryMode(services.settings.recovery), seen)
-            return await asyncio.to_thread(services.dispatcher.recover, rule)
+            return await asyncio.to_thread(services.machine.dispatcher.recover, rule)
         except StoreUnavailable:
             # What is half open would keep the lock, and a damaged file has to be opened anew to be found so.
             await asyncio.to_thread(services.store.close)
@@ -142,7 +142,7 @@ class Lifespan:
         services.server.number = max(services.server.number, number_after(numbers))
         queue.open_claims()
         if services.board.is_on("observer"):
-            services.watchdog.start()  # without signs of life every run would look stuck
+            services.machine.watchdog.start()  # without signs of life every run would look stuck
         if items or recovered.failed:
             log.info(
                 "Recovered jobs that wait: %d, of which %d ran when the server stopped",
@@ -195,7 +195,7 @@ def _readable(services: Services, recovered: Recovered) -> list[NativeItem]:
             items.append(native_item(job, payload))
         except (ValueError, RecursionError):
             message = "What the job was to run cannot be read from the database. Submit it again."
-            services.dispatcher.give_up(job.id, Cause.NODE_ERROR, message)
+            services.machine.dispatcher.give_up(job.id, Cause.NODE_ERROR, message)
     return items
 
 

@@ -1,4 +1,4 @@
-"""Fits telemetry to the ports of the other rooms; owns which requests are worth a log line."""
+"""Counts requests and logs them; owns which requests are worth a log line."""
 
 from __future__ import annotations
 
@@ -11,26 +11,6 @@ PROBES = frozenset({"/expeditor/health", "/expeditor/ready", "/expeditor/metrics
 def _worth_a_line(method: str, route: str) -> bool:
     # What ComfyUI's page reads and what monitoring asks every few seconds is counted, but would drown the log.
     return method != "GET" or (route.startswith("/expeditor") and route not in PROBES)
-
-
-class RunMetrics:
-    """Fits ``dispatch.ports.RunObserver``."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        """Count into ``metrics``."""
-        self._metrics = metrics
-
-    def node_ran(self, class_type: str, duration_s: float) -> None:
-        """One node ran."""
-        self._metrics.node_run(class_type, duration_s)
-
-    def nodes_cached(self, hits: int, misses: int) -> None:
-        """Cache hits and misses of one run."""
-        self._metrics.node_cache(hits, misses)
-
-    def gap(self, duration_s: float) -> None:
-        """Time between two jobs."""
-        self._metrics.dispatch_gap(duration_s)
 
 
 class RequestMetrics:

@@ -21,7 +21,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
-from ..host.ownership import our_queue
+from ..host.live import LiveQueue
 from ..store.base import JobStore
 
 log = logging.getLogger("expeditor.runtime")
@@ -36,18 +36,16 @@ STILL_HERE_S = 15.0
 class Leaving:
     """What is done to queue and store when this process is about to end; fits ``dispatch.watchdog.Exit``."""
 
-    def __init__(self, server: Any, store: JobStore, exit_: Callable[[int], NoReturn]) -> None:
-        """``exit_`` ends the process at once: ``os._exit``."""
-        self._server = server
+    def __init__(self, live: LiveQueue, store: JobStore, exit_: Callable[[int], NoReturn]) -> None:
+        """``live`` is ComfyUI's queue; ``exit_`` ends the process at once: ``os._exit``."""
+        self._live = live
         self._store = store
         self._exit = exit_
         self._closed = False
 
     def close(self) -> None:
         """Let no more jobs be claimed: one that began now would count as killed."""
-        queue = our_queue(self._server)
-        if queue is not None:
-            self._closed = queue.close_claims() or self._closed
+        self._closed = self._live.close_claims() or self._closed
 
     def mark(self) -> None:
         """Close, and mark what runs as stopped on purpose; waits for the commit. Raises what the store raises."""
@@ -57,13 +55,12 @@ class Leaving:
 
     def stay(self) -> None:
         """The process lives on after all: let jobs be claimed again."""
-        queue = our_queue(self._server)
-        if queue is not None and self._closed:
+        if self._closed:
             self._closed = False
             log.warning(
                 "The server was asked to stop and goes on; jobs are claimed again", extra={"event": "stop.ignored"}
             )
-            queue.open_claims()
+            self._live.open_claims()
 
     def end(self, code: int) -> NoReturn:
         """End the process with ``code``; what runs besides is marked, if the store answers in time."""

@@ -8,7 +8,6 @@ counted (``listener`` for jobs, the HTTP edge for requests, ``host`` for nodes a
 from __future__ import annotations
 
 import platform
-import time
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
@@ -57,10 +56,16 @@ class _Factory:
 
 
 class Metrics:
-    """All counters, gauges and histograms of one server. Durations are seconds, times seconds since the epoch."""
+    """All counters, gauges and histograms of one server. Durations are seconds, times seconds since the epoch.
 
-    def __init__(self, registry: CollectorRegistry | None = None, clock: Callable[[], float] = time.time) -> None:
-        """Register everything in ``registry``, by default a new one; a second ``Metrics`` in the same one raises ``ValueError``."""
+    Fits ``dispatch.ports.RunObserver`` and ``store.base.StoreObserver``.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None, *, clock: Callable[[], float]) -> None:
+        """Register everything in ``registry``, by default a new one; a second ``Metrics`` in the same one raises ``ValueError``.
+
+        ``clock`` is the store's, by which all times that come in were taken.
+        """
         self._registry = registry if registry is not None else CollectorRegistry()
         self._clock = clock
         make = _Factory(self._registry)
@@ -141,23 +146,23 @@ class Metrics:
         """The share of the last five minutes in which a job was on the machine."""
         return self._busy.ratio(self._clock())
 
-    def dispatch_gap(self, gap_s: float) -> None:
-        """Between the end of a run and the start of the next one ``gap_s`` passed although a job waited."""
-        self._dispatch_gap.observe(max(0.0, gap_s))
+    def gap(self, duration_s: float) -> None:
+        """Between the end of a run and the claim of the next one so much time passed although a job waited."""
+        self._dispatch_gap.observe(max(0.0, duration_s))
 
     # -- nodes, store, devices --------------------------------------------------------------------------------------
 
-    def node_run(self, class_type: str, duration_s: float) -> None:
+    def node_ran(self, class_type: str, duration_s: float) -> None:
         """One node ran."""
         self._node_run.labels(self._classes.bound(class_type)).observe(max(0.0, duration_s))
 
-    def node_cache(self, hits: int, misses: int) -> None:
+    def nodes_cached(self, hits: int, misses: int) -> None:
         """Of one run's nodes, ``hits`` came from ComfyUI's cache and ``misses`` had to run."""
         self._node_cache_hits.inc(hits)
         self._node_cache_misses.inc(misses)
 
     def committed(self, duration_s: float, verbs: int) -> None:
-        """One commit of the store took ``duration_s`` for ``verbs`` verbs (fits ``store.base.StoreObserver``)."""
+        """One commit of the store took ``duration_s`` for ``verbs`` verbs ."""
         self._store_commit.observe(duration_s)
         self._store_batch_size.observe(verbs)
 

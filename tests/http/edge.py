@@ -162,7 +162,9 @@ class App:
         )
         status = StatusRoutes(lambda: self.health, lambda: self.not_ready)
         metrics = MetricsRoutes(
-            Metrics(CollectorRegistry()), lambda: asyncio.wrap_future(self.store.summary()), deadline_s=5.0
+            Metrics(CollectorRegistry(), clock=self.clock),
+            lambda: asyncio.wrap_future(self.store.summary()),
+            deadline_s=5.0,
         )
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
         self.web.router.add_routes(

@@ -25,7 +25,9 @@ class Machine:
         self.registry = CollectorRegistry()
         self.rounds = 0
         self.memory_error: Exception | None = None
-        self.sampler = CapabilitySampler(Metrics(self.registry), self.memory, self.use, interval_s=0.005)
+        self.sampler = CapabilitySampler(
+            Metrics(self.registry, clock=lambda: 0.0), self.memory, self.use, interval_s=0.005
+        )
 
     def memory(self) -> list[DeviceMemory]:
         self.rounds += 1

@@ -50,7 +50,7 @@ def registry() -> CollectorRegistry:
 @asynccontextmanager
 async def serving(registry: CollectorRegistry, store: FakeStore, deadline_s: float) -> AsyncIterator[TestClient]:
     app = web.Application()
-    app.router.add_get("/metrics", MetricsRoutes(Metrics(registry), store, deadline_s).exposition)
+    app.router.add_get("/metrics", MetricsRoutes(Metrics(registry, clock=lambda: 0.0), store, deadline_s).exposition)
     async with TestClient(TestServer(app)) as client:
         yield client
 

@@ -42,8 +42,8 @@ def use_everything(metrics: Metrics) -> None:
     metrics.queue_wait(3, 1.0)
     metrics.attempt_ended(None, 2.0)
     metrics.events_published("job.queued")
-    metrics.node_run("KSampler", 1.0)
-    metrics.node_cache(1, 2)
+    metrics.node_ran("KSampler", 1.0)
+    metrics.nodes_cached(1, 2)
     metrics.committed(0.002, 3)
     metrics.vram("cuda:0", "free", 1e9)
     metrics.gpu_utilization("cuda:0", 0.5)
@@ -103,8 +103,8 @@ def test_the_accept_header_picks_the_format(metrics: Metrics):
 
 def test_class_types_beyond_the_bound_are_other(metrics: Metrics, registry: CollectorRegistry):
     for number in range(CLASSES_NAMED + 50):
-        metrics.node_run(f"Node{number}", 1.0)
-    metrics.node_run("Node0", 1.0)
+        metrics.node_ran(f"Node{number}", 1.0)
+    metrics.node_ran("Node0", 1.0)
     assert value(registry, "node_run_seconds_count", class_type="Node0") == 2
     assert value(registry, "node_run_seconds_count", class_type="other") == 50
 
@@ -164,8 +164,8 @@ def test_commits_are_heard_as_the_store_tells_them(metrics: Metrics, registry: C
 
 def test_two_servers_in_one_process_do_not_share_metrics():
     first, second = CollectorRegistry(), CollectorRegistry()
-    Metrics(first).request_error("GONE")
-    Metrics(second)
+    Metrics(first, clock=lambda: AT_S).request_error("GONE")
+    Metrics(second, clock=lambda: AT_S)
     assert value(first, "request_errors_total", code="GONE") == 1
     assert value(second, "request_errors_total", code="GONE") is None
 

@@ -1,0 +1,128 @@
+"""The half of ``services`` behind ComfyUI's worker thread: makes and joins what claims, runs and watches. No I/O, no threads."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..dispatch.dispatcher import Dispatcher, RetryRules
+from ..dispatch.retrying import RetryPolicy
+from ..dispatch.runs import RunTable
+from ..dispatch.stall import Patience
+from ..dispatch.watchdog import Watchdog
+from ..events.mailbox import Mailbox
+from ..host.comfy import ComfyFiles, free_memory
+from ..host.definitions import comfy_mappings
+from ..host.files import TempCopies
+from ..host.live import LiveQueue
+from ..host.proof import ItemProof
+from ..host.rerun import Rerun
+from ..host.residents import Residents
+from ..host.validator import ComfyValidator
+from ..host.wiring import QueueWiring, Told
+from ..intake.depth import QueueDepth
+from ..intake.flow import Flow
+from ..jobs.backoff import Backoff
+from ..jobs.causes import CauseTable
+from ..store.base import Clock, JobStore
+from ..telemetry.metrics import Metrics
+from .evidence import Evidence
+from .settings import Settings
+from .stopping import Leaving
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What stands between the store and ComfyUI's worker thread."""
+
+    runs: RunTable
+    dispatcher: Dispatcher
+    wiring: QueueWiring
+    rerun: Rerun
+    watchdog: Watchdog
+
+
+@dataclass(frozen=True, slots=True)
+class MachineParts:
+    """What it is made of. ``copies``: None where files of ``temp`` are not kept."""
+
+    settings: Settings
+    server: Any
+    live: LiveQueue
+    store: JobStore
+    metrics: Metrics
+    clock: Clock
+    flow: Flow
+    depth: QueueDepth
+    told: Told
+    mailbox: Mailbox
+    evidence: Evidence
+    leaving: Leaving
+    residents: Residents
+    copies: TempCopies | None
+
+
+def build_machine(parts: MachineParts) -> Machine:
+    """Make and join it."""
+    runs = RunTable(
+        interrupter=parts.live, observer=parts.metrics, monotonic=time.monotonic, recorder=parts.evidence.blackbox
+    )
+    dispatcher = _dispatcher(parts, runs)
+    wiring = QueueWiring(
+        line=parts.store,
+        depth=parts.depth,
+        dispatch=dispatcher,
+        clock=parts.clock,
+        told=parts.told,
+        proof=ItemProof(ComfyValidator(), parts.server, comfy_mappings),
+    )
+    rerun = Rerun(
+        dispatch=dispatcher, endings=parts.told.endings, running=parts.live.running_item, free_memory=free_memory
+    )
+    return Machine(
+        runs=runs,
+        dispatcher=dispatcher,
+        wiring=wiring,
+        rerun=rerun,
+        watchdog=_watchdog(parts, runs, dispatcher, wiring),
+    )
+
+
+def worker_alive(wiring: QueueWiring) -> bool | None:
+    """Whether ComfyUI's worker thread lives; None until it has asked for work the first time."""
+    return None if wiring.worker is None else wiring.worker.is_alive()
+
+
+def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
+    return Dispatcher(
+        store=parts.store,
+        runs=runs,
+        files=ComfyFiles(parts.copies),
+        observer=parts.metrics,
+        retries=_retries(parts.settings),
+        clock=parts.clock,
+        monotonic=time.monotonic,
+        deadline_s=parts.settings.store_deadline_s,
+        draining=lambda: parts.flow.draining,
+        resident=parts.residents,
+    )
+
+
+def _retries(settings: Settings) -> RetryRules:
+    backoff = Backoff(base_s=settings.backoff_base_s, max_s=settings.backoff_max_s)
+    policy = RetryPolicy(max_attempts=settings.max_attempts, backoff=backoff, levels=settings.retry_levels)
+    return RetryRules(CauseTable(settings.cause_rules), policy, random.random)
+
+
+def _watchdog(parts: MachineParts, runs: RunTable, dispatcher: Dispatcher, wiring: QueueWiring) -> Watchdog:
+    settings = parts.settings
+    return Watchdog(
+        runs=runs,
+        dispatcher=dispatcher,
+        patience=Patience(settings.stall_timeout_s, settings.kill_grace_s, settings.exit_on_stall),
+        waits=lambda: {wait.prompt_id for wait in parts.mailbox.pending()},
+        worker_alive=lambda: worker_alive(wiring),
+        exit_=parts.leaving,
+    )
