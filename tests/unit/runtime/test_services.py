@@ -6,6 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
+
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.runtime.services import build
 from expeditor.runtime.settings import load
