@@ -3,12 +3,14 @@
 Owns that none of them is lost while the store is away and none is asked twice: a verb whose answer did not come in time may
 still take effect, so its future is kept and waited for again. Debts are paid in their order, and all before the next claim,
 so nothing runs on top of an unsettled job (a crash in between means that the job runs again: at least once, one finishing
-attempt). Used by one thread at a time. Does not own what is owed (``dispatcher``).
+attempt). Used by the worker thread and, when a run is given up, by the watchdog's: one of them pays at a time.
+Does not own what is owed (``dispatcher``).
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -45,6 +47,7 @@ class Debts:
         """``deadline_s`` bounds every single wait for the store."""
         self._store = store
         self._deadline_s = deadline_s
+        self._paying = threading.Lock()
         self._owed: list[Debt] = []
         self._ended: list[str] = []
 
@@ -58,11 +61,12 @@ class Debts:
 
     def pay(self) -> None:
         """Commit all that is owed, in order. Raises ``StoreUnavailable``: then the rest stays owed."""
-        while self._owed:
-            debt = self._owed[0]
-            if debt.rerun is None or self._rerun_is_over(debt, debt.rerun):
-                self._commit(debt)
-            self._owed.pop(0)
+        with self._paying:
+            while self._owed:
+                debt = self._owed[0]
+                if debt.rerun is None or self._rerun_is_over(debt, debt.rerun):
+                    self._commit(debt)
+                self._owed.pop(0)
 
     def ended(self) -> list[str]:
         """The jobs whose end was paid since this was asked last; those that were put back are not among them."""

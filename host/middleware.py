@@ -17,9 +17,9 @@ from typing import Any
 from aiohttp import web
 
 from ..jobs.awaiting import Awaiter
+from ..jobs.entry import PreparedPrompt
 from ..jobs.errors import ExpeditorError, InvalidJson, LimitExceeded, NotFound
 from ..jobs.model import Job, JsonObject, Source
-from ..jobs.prepared import PreparedPrompt
 from .context import CLIENT_ID, COMMITS, SUBMISSION, Submission, note_client_id
 from .ports import ErrorRenderer, Repeats, RequestLog, StockGate, Turn
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from ..jobs.entry import PreparedPrompt
 from ..jobs.model import Cause, Claim, Job, JobError, NewJob, Payload, Principal, RequestKey
-from ..jobs.prepared import PreparedPrompt
 from ..jobs.settled import Settled
 
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
+from ..jobs.entry import PreparedPrompt
 from ..jobs.errors import Fault, InvalidPrompt
 from ..jobs.model import JsonObject, Principal
-from ..jobs.prepared import PreparedPrompt
 from ..jobs.principals import PrincipalRules, principal_of
 from .ceilings import Ceilings, Wish
 from .depth import QueueDepth

@@ -1,4 +1,4 @@
-"""The records with which ``intake`` and ``host`` talk about a prompt that wants to enter ComfyUI's queue."""
+"""The records with which ``intake`` and ``host`` talk about a prompt that wants to enter ComfyUI's queue, by either door."""
 
 from __future__ import annotations
 
@@ -38,3 +38,13 @@ class Entry:
     not_before_s: float | None = None
     expires_in_s: float | None = None
     max_attempts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPrompt:
+    """A body for core: without priorities in it, and what was lifted out. ``request_key``: what makes it a repeat, if anything."""
+
+    body: JsonObject
+    priority: int
+    principal: Principal
+    request_key: RequestKey | None = None

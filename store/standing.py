@@ -114,10 +114,9 @@ class Standing:
         self._ledger.on_undo(lambda: self._owed.add(principal))
         weight = self._policy.weight(principal)
         left: dict[int, float] = {}
-        for job in (*self._ledger.queued(), *self._ledger.on_machine()):
-            if job.principal.name == principal:
-                finish = ordering.finish_tag(job.start_tag, self._learning.worth_s(job.estimated_s), weight)
-                left[job.priority] = max(finish, left.get(job.priority, finish))
+        for job in self._ledger.of_principal(principal):
+            finish = ordering.finish_tag(job.start_tag, self._learning.worth_s(job.estimated_s), weight)
+            left[job.priority] = max(finish, left.get(job.priority, finish))
         for level, charged in list(self._ledger.finish_tags(principal).items()):
             kept = left.get(level, virtual_time)
             if kept < charged:

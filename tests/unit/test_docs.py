@@ -154,3 +154,21 @@ def test_the_fields_of_the_queue_are_told() -> None:
         QueueView(waiting=1, running=0, work_s=5.0, by_priority=depth, by_principal={}, oldest_wait_s=1.0)
     )
     assert {name for name in fields if f"`{name}`" not in section("Queue")} == set()
+
+
+def modules_untold(page: str, modules: list[str]) -> list[str]:
+    """The modules whose file name a page does not mention."""
+    return [module for module in modules if f"`{module.rpartition('/')[2]}`" not in page]
+
+
+def test_the_architecture_names_every_module() -> None:
+    rooms = ("routes", "intake", "store", "dispatch", "host", "events", "jobs", "telemetry", "runtime")
+    modules = [
+        path.relative_to(ROOT).as_posix()
+        for room in rooms
+        for path in sorted((ROOT / room).rglob("*.py"))
+        if path.name != "__init__.py"
+    ]
+    page = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    assert modules_untold(page, modules) == []
+    assert modules_untold(page, ["host/of_nobody.py"]) == ["host/of_nobody.py"]
