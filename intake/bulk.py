@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.errors import ExpeditorError, Gone, NotFound, StoreUnavailable
@@ -27,8 +25,6 @@ MOST_JOBS = 10_000
 MOST_REFUSED = 100
 """The most refused jobs that a report names."""
 UNFINISHED = tuple(status for status in JobStatus if status not in TERMINAL)
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +79,7 @@ class BulkService:
         self._views = views
         self._canceller = canceller
         self._redriver = redriver
-        self._awaiter = awaiter
+        self._wait = awaiter.settled
 
     async def retry(self, selection: Selection) -> BulkReport:
         """Run ended jobs again; failed ones (the dead letters) unless statuses or ids are given."""
@@ -157,6 +153,3 @@ class BulkService:
             except (NotFound, Gone) as error:
                 count.refuse(job_id, error)
         return jobs
-
-    async def _wait(self, future: Future[_T]) -> _T:
-        return await self._awaiter.settled(future)

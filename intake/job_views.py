@@ -7,9 +7,7 @@ out who stands before whom.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future
 from dataclasses import replace
-from typing import TypeVar
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.errors import Gone, NotFound, Refused
@@ -20,8 +18,6 @@ from .flow import Flow
 from .ports import Runs
 from .views import JobView
 from .waiting import Standing, delayed, explain
-
-_T = TypeVar("_T")
 
 
 class JobViews:
@@ -35,7 +31,7 @@ class JobViews:
         self._runs = runs
         self._flow = flow
         self._clock = clock
-        self._awaiter = awaiter
+        self._wait = awaiter.settled
 
     async def known(self, job_id: str) -> Job:
         """One job. Raises ``NotFound``, or ``Gone`` for one that was pruned."""
@@ -108,6 +104,3 @@ class JobViews:
 
     def _aside(self, job: Job) -> bool:
         return job.held or delayed(job, self._clock())
-
-    async def _wait(self, future: Future[_T]) -> _T:
-        return await self._awaiter.settled(future)

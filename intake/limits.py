@@ -17,10 +17,10 @@ _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 
-def parse_body(raw: bytes, max_bytes: int, max_depth: int, charset: str = "utf-8") -> Any:
+def parse_body(raw: bytes, max_bytes: int, max_depth: int) -> Any:
     """The JSON value in ``raw``; ``NaN`` and ``Infinity`` are read, as ComfyUI does.
 
-    Raises ``InvalidJson`` (empty, not text of ``charset``, not JSON, an integer beyond Python's digits) and
+    Raises ``InvalidJson`` (empty, not UTF-8, not JSON, an integer beyond Python's digits) and
     ``LimitExceeded`` (more than ``max_bytes`` bytes, or nested deeper than ``max_depth`` anywhere in the body).
     """
     if len(raw) > max_bytes:
@@ -32,11 +32,9 @@ def parse_body(raw: bytes, max_bytes: int, max_depth: int, charset: str = "utf-8
     if not raw.strip():
         raise InvalidJson("The body is empty; it must be a JSON object.")
     try:
-        text = raw.decode(charset)
-    except LookupError as unknown:
-        raise InvalidJson(f"The body's charset {charset!r} is not known.") from unknown
+        text = raw.decode()
     except UnicodeDecodeError as fault:
-        raise InvalidJson(f"The body is not valid {charset}: byte {fault.start} cannot be read.") from fault
+        raise InvalidJson(f"The body is not valid UTF-8: byte {fault.start} cannot be read.") from fault
     value = _loads(text, max_depth)
     if _deeper_than(text, max_depth):
         raise _too_deep(max_depth)

@@ -21,7 +21,6 @@ from .flow import Flow
 from .ports import QueueDoor, Runs
 from .views import BulkReport, DepthView, QueueView
 
-_T = TypeVar("_T")
 _K = TypeVar("_K", int, str)
 
 
@@ -48,7 +47,7 @@ class QueueOperations:
         self._runs = runs
         self._bulk = bulk
         self._clock = clock
-        self._awaiter = awaiter
+        self._wait = awaiter.settled
 
     async def look(self) -> QueueView:
         """Depth by priority and principal, the work in it, and whether it moves."""
@@ -89,9 +88,6 @@ class QueueOperations:
         if asked.exception() is None:
             self._flow.restore(paused)
             self._door.wake()
-
-    async def _wait(self, future: Future[_T]) -> _T:
-        return await self._awaiter.settled(future)
 
 
 def _view(summary: QueueSummary, now_s: float, worked_off_s: float, drain_rate: float) -> QueueView:

@@ -6,16 +6,11 @@ Owns which jobs may and what happens to those that already do. Not owned: what b
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import TypeVar
-
 from ..jobs.awaiting import Awaiter
 from ..jobs.errors import Conflict
 from ..jobs.model import Job
 from ..jobs.transitions import REOPENABLE, is_terminal
 from ..store.base import JobStore
-
-_T = TypeVar("_T")
 
 
 class Redriver:
@@ -24,7 +19,7 @@ class Redriver:
     def __init__(self, store: JobStore, awaiter: Awaiter) -> None:
         """``awaiter`` waits for the store."""
         self._store = store
-        self._awaiter = awaiter
+        self._wait = awaiter.settled
 
     async def redrive(self, job: Job) -> Job:
         """The job, queued again; an unfinished one as it is. Committed when this returns.
@@ -52,6 +47,3 @@ class Redriver:
         if job.needs_secret:
             message = f"Job {job.id} came with a partner key, which is not kept. Submit it again."
             raise Conflict(message, details=details)
-
-    async def _wait(self, future: Future[_T]) -> _T:
-        return await self._awaiter.settled(future)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.entry import Entry
@@ -32,8 +32,6 @@ from .request_keys import request_key
 from .submission import SubmitRequest, check_times, parse_submission
 from .validation import Checked
 from .views import JobListing, JobView, Submitted, Verdict
-
-_T = TypeVar("_T")
 
 
 class Validation(Protocol):
@@ -93,7 +91,7 @@ class JobService:
         self._redriver = redriver
         self._clock = clock
         self._new_id = new_id
-        self._awaiter = awaiter
+        self._wait = awaiter.settled
         self._repeats = repeats
 
     async def submit(self, fields: JsonObject, caller: Caller) -> Submitted:
@@ -212,9 +210,6 @@ class JobService:
 
     def _principal(self, caller: Caller, client_id: str | None) -> Principal:
         return principal_of(self._judges.principals, caller.remote, caller.user, client_id)
-
-    async def _wait(self, future: Future[_T]) -> _T:
-        return await self._awaiter.settled(future)
 
 
 def _extra_data(request: SubmitRequest) -> JsonObject:

@@ -76,11 +76,6 @@ class PromptValidation:
         self._inputs = InputStage()
         self._schemas: dict[str, tuple[NodeDefinition, dict[str, Any]]] = {}
 
-    @property
-    def schema_validations(self) -> int:
-        """How many values went to ``jsonschema`` so far: the costly part of the work."""
-        return self._inputs.verdicts.validations
-
     def submit(self, prompt: object) -> Checked:
         """Every stage, strictly. Raises a ``Refused`` whose faults point into ``/prompt/...``; core comes after."""
         graph = self._sound(prompt)
