@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from ..jobs.errors import Fault
+from .extra_data import misfits
 from .faults import pointer, shown
 
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.ASCII)
@@ -55,24 +56,14 @@ def _is_finite(number: Any) -> bool:
 
 
 def _extra_data_faults(body: dict[str, Any]) -> Iterator[Fault]:
-    # Newer servers read extra_data.extra_pnginfo.workflow of every job they list; one that is no object breaks the list.
-    holder: Any = body
-    path: tuple[str, ...] = ()
-    extra_data: Any = body.get("extra_data")
-    if isinstance(extra_data, dict):
-        # Core takes the client id from here when the body has none of its own.
-        client_id = cast("dict[str, Any]", extra_data).get("client_id")
-        if isinstance(client_id, (list, dict)):
-            text = f"extra_data.client_id must be a string, not {shown(cast('object', client_id))}"
-            yield _fault(text, "extra_data", "client_id")
-    for name in ("extra_data", "extra_pnginfo", "workflow"):
-        if name not in holder:
-            return
-        holder = cast("dict[str, Any]", holder)[name]
-        path = (*path, name)
-        if not isinstance(holder, dict):
-            yield _fault(f"{'.'.join(path)} must be an object, not {shown(holder)}", *path)
-            return
+    if "extra_data" not in body:
+        return
+    extra_data: Any = body["extra_data"]
+    if not isinstance(extra_data, dict):
+        yield _fault(f"extra_data must be an object, not {shown(extra_data)}", "extra_data")
+        return
+    for path, rule, value in misfits(cast("dict[str, Any]", extra_data)):
+        yield _fault(f"{'.'.join(path)} must be {rule}, not {shown(value)}", *path)
 
 
 def _target_faults(targets: object) -> Iterator[Fault]:

@@ -14,6 +14,7 @@ from typing import Any, cast
 from ..jobs.errors import Fault, InputInvalid, InvalidPromptId, LimitExceeded
 from ..jobs.model import JsonObject
 from .envelope import is_prompt_id
+from .extra_data import misfits
 from .faults import pointer, refusal, short
 from .lift import take
 from .limits import deeper_than
@@ -150,26 +151,16 @@ def _metadata(metadata: Any) -> list[Fault]:
 
 
 def _extra_data(extra_data: Any) -> list[Fault]:
-    # ComfyUI reads these of every job that it lists or runs; a wrong one breaks the list or the job's messages.
     if not isinstance(extra_data, dict):
         return []
-    faults: list[Fault] = []
-    holder = cast("JsonObject", extra_data)
-    if deeper_than(holder, MAX_EXTRA_DEPTH):
+    fields = cast("JsonObject", extra_data)
+    faults = [
+        Fault(pointer(*path), InputInvalid.code, f"{'.'.join(path)} must be {rule}.")
+        for path, rule, _ in misfits(fields)
+    ]
+    if deeper_than(fields, MAX_EXTRA_DEPTH):
         text = f"extra_data is nested deeper than {MAX_EXTRA_DEPTH} levels."
-        faults.append(Fault(pointer("extra_data"), LimitExceeded.code, text))
-    if isinstance(holder.get("client_id"), (list, dict)):
-        faults.append(Fault(pointer("extra_data", "client_id"), InputInvalid.code, "client_id must be text."))
-    path = ("extra_data",)
-    for name in ("extra_pnginfo", "workflow"):
-        if name not in holder:
-            break
-        path = (*path, name)
-        inner: Any = holder[name]
-        if not isinstance(inner, dict):
-            faults.append(Fault(pointer(*path), InputInvalid.code, f"{'.'.join(path)} must be an object."))
-            break
-        holder = cast("JsonObject", inner)
+        faults.insert(0, Fault(pointer("extra_data"), LimitExceeded.code, text))
     return faults
 
 
