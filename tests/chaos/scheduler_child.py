@@ -6,7 +6,7 @@ promise on standard output, each in one write:
 
 `asking <id> <fate> <principal> <priority>` before a submit, `queued <id> <seq> <score>` once it is committed, `found <id>` when a repeated
 request's job was there already, `claimed <id> <attempt>`, `ran <id> <attempt>` (the run's side effect), `settled <id> <attempt> <what>`,
-`canceled <id>`, `pruned <id>`, `told <event type> <id>` for each event.
+`canceled <id>`, `pruning <id> ...` before and `pruned <id> ...` after, `told <event type> <id>` for each event.
 
 `drain` submits nothing, runs until nothing waits and ends by itself.
 """
@@ -44,6 +44,7 @@ FATES = ("ok", "ok", "ok", "flaky", "oom", "bad", "late", "brief", "dropped")
 ERRORS = {"flaky": "ConnectionError", "oom": "torch.OutOfMemoryError", "bad": "ValueError"}
 HELD_BACK_S = 0.05
 BRIEF_S = 0.02
+RUN_S = 0.003
 KEPT = {JobStatus.CANCELED: KeptFor(count=50), JobStatus.FAILED: KeptFor(count=50)}
 
 
@@ -82,10 +83,14 @@ class NoFiles:
 
 
 class FakeExecutor:
-    """Runs nothing: says that it ran, and reports what ComfyUI would report of the job's fate. Stands in for a GPU."""
+    """Runs nothing: says after a moment that it ran, and reports what ComfyUI would report of the job's fate. Stands in for a GPU."""
+
+    def __init__(self) -> None:
+        self._pause = threading.Event()
 
     def report(self, claim: Claim, tries: int) -> tuple[bool, list[tuple[str, Mapping[str, Any]]]]:
         job_id, fate = claim.job.id, claim.job.metadata["fate"]
+        self._pause.wait(RUN_S)
         say("ran", job_id, claim.attempt)
         fails = fate == "bad" or (fate in {"flaky", "oom"} and tries == 1)
         if not fails:
@@ -189,6 +194,7 @@ def keep(store: SqliteStore) -> None:
         if beyond:
             say("pruning", *beyond)
             done(store.prune(beyond))
+            say("pruned", *beyond)
         pause.wait(0.01)
 
 

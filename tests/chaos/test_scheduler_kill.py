@@ -36,6 +36,7 @@ class Story:
     """What all processes said, by the first word; and what is left of it in the end."""
 
     said: dict[str, list[Words]] = field(default_factory=lambda: defaultdict(list))
+    killed_while: Counter[str] = field(default_factory=Counter)
     waited: list[Job] = field(default_factory=lambda: [])  # in the order of claim, after the last kill
     jobs: dict[str, Job] = field(default_factory=lambda: {})  # after the drain
     tombstones: set[str] = field(default_factory=set)
@@ -60,6 +61,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     for boot in range(KILLS):
         with _child(folder, f"b{boot}", "work", told) as child:
             lines = _die_early(child, rng) if boot % 5 == 4 else _die_at_work(child, rng)
+        told.killed_while.update(_under_way(lines))
         for line in lines:
             told.hear(line)
     told.waited = _waiting(folder)
@@ -95,6 +97,24 @@ def _die_at_work(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
     heard = [child.stdout.readline() for _ in range(rng.randint(1, LINES))]
     child.kill()
     return [line for line in heard if line.endswith("\n")] + _last_words(child)
+
+
+def _under_way(lines: list[str]) -> set[str]:
+    """What a process had begun and not ended when it was killed."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for line in lines:
+        kind, _, rest = line.partition(" ")
+        said[kind].append(rest)
+    under_way = {"starting"} if "ready" not in said else set[str]()
+    if {rest.split()[0] for rest in said["asking"]} - {rest.split()[0] for rest in said["queued"]}:
+        under_way.add("submitting")
+    if said["claimed"] and said["claimed"][-1] not in said["ran"]:
+        under_way.add("running")
+    if said["ran"] and not any(rest.startswith(f"{said['ran'][-1]} ") for rest in said["settled"]):
+        under_way.add("finishing")
+    if len(said["pruning"]) > len(said["pruned"]):
+        under_way.add("pruning")
+    return under_way
 
 
 def _last_words(child: subprocess.Popen[str]) -> list[str]:
@@ -137,6 +157,15 @@ def test_the_processes_got_to_work_and_died_at_work(story):
     assert set(ends) == TERMINAL
     assert story.said["found"], "no client was left without its answer"
     assert len(story.tombstones) > KILLS
+
+
+def test_each_phase_had_its_kills(story):
+    met = dict(story.killed_while)
+    assert met.keys() == {"starting", "submitting", "running", "finishing", "pruning"}, met
+    # Of those killed while they submitted: some before the commit, whose request is made anew, some between commit and answer.
+    asked = Counter(words[0] for words in story.said["asking"])
+    assert max(asked.values()) > 1
+    assert story.said["found"]
 
 
 def test_no_accepted_job_is_lost(story):

@@ -191,6 +191,53 @@ async def test_nobody_knows_when_a_queue_that_stands_still_comes_to_a_job(http):
     assert (await got(http, f"/expeditor/jobs/{job_id}"))["waiting"]["reason"] == "next"
 
 
+async def test_a_job_between_two_attempts_says_why_and_until_when(http, edge):
+    job_id = (await submitted(http))["id"]
+    failed = ending(JobStatus.FAILED, cause=Cause.UPSTREAM_UNAVAILABLE)
+    done(edge.store.retry(job_id, claim(edge.store).attempt, failed, edge.clock() + 60))
+    await submitted(http)
+    job = await got(http, f"/expeditor/jobs/{job_id}")
+    waiting = job["waiting"]
+    assert (waiting["reason"], waiting["until"], job["status"]) == ("backoff", "2023-11-14T22:14:20.000Z", "queued")
+    assert waiting["message"].startswith(
+        "Attempt 1 failed (UPSTREAM_UNAVAILABLE); the next one starts at 2023-11-14T22:14:20"
+    )
+    assert (job["position"], job["eta_s"], waiting["ahead"]) == (None, None, None), "nobody knows its place until then"
+    edge.clock.now_s += 60
+    done(edge.store.tick())
+    again = (await got(http, f"/expeditor/jobs/{job_id}"))["waiting"]
+    assert (again["reason"], again["position"], again["until"]) == ("next", 1, None), "it has kept its place"
+
+
+async def test_a_suspect_says_that_it_runs_last(http, edge):
+    suspect = (await submitted(http, priority=10))["id"]
+    later = edge.storage.make("another boot")
+    later.open()
+    for _ in range(2):
+        assert claim(edge.store).job.id == suspect
+        done(later.recover())
+    other = await submitted(http, client_id="bob", priority=1)
+    assert other["position"] == 1
+    waiting = (await got(http, f"/expeditor/jobs/{suspect}"))["waiting"]
+    assert (waiting["reason"], waiting["position"]) == ("suspect", 2)
+    assert waiting["ahead"]["by_priority"] == {"1": 1}
+    assert waiting["message"].startswith(
+        "The server process died 2 times while it ran, so it runs after all other work. 1 job stands"
+    )
+    later.close()
+
+
+async def test_an_eta_says_what_it_rests_on(http, edge):
+    assert (await submitted(http))["waiting"]["eta_basis"] == "default"
+    claimed = claim(edge.store)
+    done(edge.store.finish(claimed.job.id, claimed.attempt, ending(run_s=40.0)))
+    same = (await submitted(http))["waiting"]
+    assert (same["eta_basis"], same["eta_s"]) == ("same_workflow", 40.0)
+    assert same["message"] == "It is next. About 40 s until it ends, by past runs of the same workflow."
+    other = (await submitted(http, prompt={"1": {"class_type": "A", "inputs": {}}}))["waiting"]
+    assert (other["eta_basis"], other["eta_s"], other["ahead"]["work_s"]) == ("all_workflows", 80.0, 40.0)
+
+
 async def test_jobs_are_listed_by_cause(http, edge):
     for job_id, cause in (("a", Cause.NODE_ERROR), ("b", Cause.OUT_OF_MEMORY), ("c", None)):
         enqueue(edge.store, job_id)
