@@ -34,7 +34,7 @@ AFTER_CAUSES = """
 ```toml
 [retry_levels]
 OUT_OF_MEMORY = "never"
-STALLED = "later"
+STALLED = "never"
 ```
 
 ## Which error is which cause

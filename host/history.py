@@ -15,6 +15,12 @@ from .farewells import last_word
 from .native import NativeItem, item_of
 from .sanitise import json_safe
 
+LONGEST_TEXT = 8_000
+"""The most characters of a message or a traceback in an entry that is made from a job's record."""
+
+_GROUPS = {"image": "images", "video": "images", "audio": "audio", "latent": "latents"}
+"""The name under which ComfyUI's own nodes tell their files, by ``Output.kind``."""
+
 SHOWN = 5
 """History never shows a queue item's sixth element (partner keys)."""
 
@@ -48,7 +54,12 @@ def status_fields(status: Any) -> JsonObject | None:
 
 
 def restored_entry(job: Job, payload: Payload, history_json: str) -> JsonObject | None:
-    """The entry of a job that ended before this start; None when what was kept cannot be read."""
+    """The entry of a job that ended before this start; None when what was kept cannot be read.
+
+    If nothing was kept of it (``history_json`` is empty) it is made from the job's record: its files and why it failed.
+    """
+    if not history_json:
+        return _entry_of_record(job, item_of(job, payload))
     try:
         kept: Any = json.loads(history_json)
     except (ValueError, RecursionError):
@@ -78,6 +89,25 @@ def interrupted_status(status: JsonObject | None, word: Word) -> JsonObject:
 
 def _event(message: Any) -> Any:
     return cast("list[Any]", message)[0] if isinstance(message, (list, tuple)) and message else None
+
+
+def _entry_of_record(job: Job, item: NativeItem) -> JsonObject:
+    if job.status is not JobStatus.SUCCEEDED:
+        word, fields = last_word(job, job.finished_at_s or 0.0)
+        entry = untold_entry(item, (word, {name: _clipped(value) for name, value in fields.items()}))
+    else:
+        entry = untold_entry(item, ("execution_success", {"prompt_id": job.id}))
+        entry["status"] |= {"status_str": "success", "completed": True}
+    for output in job.outputs:
+        group = entry["outputs"].setdefault(output.node_id, {}).setdefault(_GROUPS.get(output.kind, "files"), [])
+        group.append({"filename": output.name, "subfolder": output.subfolder, "type": output.folder})
+    return entry
+
+
+def _clipped(value: Any) -> Any:
+    if isinstance(value, str):
+        return value[:LONGEST_TEXT]
+    return [_clipped(each) for each in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def untold_entry(item: NativeItem, last_word: tuple[str, JsonObject]) -> JsonObject:

@@ -293,6 +293,7 @@ class ExpeditorQueue(execution.PromptQueue):
         if started is None:
             # Deleted from the list between the claim's commit and now.
             self.expeditor.dispatch.withdraw(job_id)
+            self.expeditor.line.forget_history((job_id,))
         else:
             self.expeditor.dispatch.refuse(job_id, started)
         return None
@@ -344,12 +345,14 @@ class ExpeditorQueue(execution.PromptQueue):
 
     def _cancel(self, items: list[NativeItem]) -> None:
         wiring = self.expeditor
-        if wiring.stood_down:
+        if wiring.stood_down or not items:
             return
         for item in items:
             commit = wiring.line.cancel(item_id(item))
             commit.add_done_callback(partial(self._canceled, item))
             remember_commit(commit)
+        # As in core, what is deleted leaves no trace in the history, also not after a restart.
+        wiring.line.forget_history(tuple(item_id(item) for item in items))
 
     def _canceled(self, item: NativeItem, commit: Future[Job]) -> None:
         job_id = item_id(item)

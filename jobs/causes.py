@@ -63,8 +63,9 @@ CAUSES: Mapping[Cause, CauseRow] = MappingProxyType(
         ),
         Cause.STALLED: CauseRow(
             "The run made no progress for longer than allowed and was stopped.",
-            RetryLevel.NEVER,
-            "Look at the last node; if it is slow by nature, allow more time in the settings.",
+            RetryLevel.LATER,
+            "Nothing to do if it passes, as a download that hangs does; else look at the last node, and if it is slow by nature, "
+            "allow more time in the settings.",
         ),
         Cause.PROCESS_DIED: CauseRow(
             "ComfyUI's process ended while the job ran.",

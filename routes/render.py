@@ -12,6 +12,11 @@ from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Progr
 from ..jobs.times import rfc3339
 from ..jobs.transitions import REOPENABLE, is_terminal
 
+LOG_TAIL_CHARS = 8_000
+"""The most that a job shows of the log of a process that died."""
+
+_DEATHS = frozenset({Cause.POISON.value, Cause.PROCESS_DIED.value})
+
 
 def job_json(view: JobView, origin: str) -> dict[str, Any]:
     """One job. ``origin`` is the scheme and host that the client used; output URLs are absolute."""
@@ -172,7 +177,9 @@ def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any
 
 
 def _error(error: JobError) -> dict[str, Any]:
-    # The node's traceback stays in the log: it names files of the server.
+    # The node's traceback stays in the log: it names files of the server. What a dead process said last is all that an
+    # operator has to go by, and is shown, bounded.
+    died = error.code in _DEATHS and error.traceback
     return {
         "code": error.code,
         "message": error.message,
@@ -180,6 +187,7 @@ def _error(error: JobError) -> dict[str, Any]:
         "node_id": error.node_id,
         "class_type": error.class_type,
         "exception_type": error.exception_type,
+        "log_tail": (error.traceback or "")[-LOG_TAIL_CHARS:] if died else None,
     }
 
 

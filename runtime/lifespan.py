@@ -162,11 +162,7 @@ class Lifespan:
         except ExpeditorError as error:
             log.warning("ComfyUI's history could not be restored: %s", error, extra={"event": "history.unread"})
             return {}
-        entries = {
-            one.job.id: restored_entry(one.job, one.payload, one.history_json)
-            for one in finished
-            if one.history_json is not None
-        }
+        entries = {one.job.id: restored_entry(one.job, one.payload, one.history_json) for one in finished}
         return {job_id: entry for job_id, entry in entries.items() if entry is not None}
 
     def _offer_metrics(self, app: web.Application) -> None:

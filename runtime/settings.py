@@ -89,7 +89,7 @@ class Settings(BaseSettings):
         1800.0,
         ge=0,
         le=604_800,
-        description="A run that shows no sign of progress for so long is stopped and ends as `STALLED`. 0: never.",
+        description="A run that shows no sign of progress for so long is stopped; its attempt fails as `STALLED`. 0: never.",
     )
     kill_grace_s: float = Field(
         60.0, ge=0, le=86_400, description="How long such a run may take to stop before it counts as stuck."
@@ -235,7 +235,7 @@ class Settings(BaseSettings):
         262_144,
         ge=0,
         le=16_777_216,
-        description="Most bytes kept of each job's entry in ComfyUI's history; a larger one is gone after a restart. 0: none kept.",
+        description="Most bytes kept of each job's entry in ComfyUI's history; after a restart a larger one has only its files or its error.",
     )
 
     principal_from_client_id: bool = Field(

@@ -63,6 +63,7 @@ class Arrivals:
         if events:
             self._ledger.save(job)
         if waited:
+            self._ledger.set_history(job, "")
             self._standing.owe(job)
         return Done(job, events)
 
@@ -84,7 +85,7 @@ class Arrivals:
             job, JobStatus.FAILED, ending.finished_at_s, cause=ending.cause, error=ending.error
         )
         self._ledger.save(job)
-        self._ledger.set_history(job, ending.history_json)
+        self._ledger.set_history(job, ending.history_json or "")
         return Done(job, (event,))
 
     def hold(self, job_id: str, held: bool) -> Done[Job]:

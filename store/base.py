@@ -171,11 +171,14 @@ class KeptFor:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """An ended job with all that ComfyUI's history shows of it; ``history_json`` is ``Ending.history_json``."""
+    """An ended job with all that ComfyUI's history shows of it.
+
+    ``history_json`` is ``Ending.history_json``; empty if there is none: the job never ran, or it was too large to keep.
+    """
 
     job: Job
     payload: Payload
-    history_json: str | None
+    history_json: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,7 +323,8 @@ class JobStore(Protocol):
         ...
 
     def forget_history(self, job_ids: Sequence[str] | None = None) -> Future[None]:
-        """Forget what is kept for ComfyUI's history (``Ending.history_json``) of these jobs, or of all; the jobs stay."""
+        """Forget what is kept for ComfyUI's history of these jobs, or of all that have ended; the jobs stay, but ``finished``
+        gives them no more."""
         ...
 
     def probe(self) -> Future[None]:
@@ -379,7 +383,7 @@ class JobStore(Protocol):
         ...
 
     def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
-        """The ``limit`` jobs that ended last and ran, oldest first, for ComfyUI's history."""
+        """The ``limit`` jobs that ended last and whose history was not forgotten, oldest first, for ComfyUI's history."""
         ...
 
     def summary(self) -> Future[QueueSummary]:

@@ -40,6 +40,7 @@ class DueTimes:
         for waiting in self._ledger.expired(now_s):
             job, event = transitions.expire(replace(waiting, held=False), now_s)
             self._ledger.save(job)
+            self._ledger.set_history(job, "")
             self._standing.owe(job)
             jobs.append(job)
             events.append(event)

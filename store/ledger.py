@@ -120,7 +120,7 @@ class ReadLedger(KnownRows, Protocol):
         ...
 
     def finished(self, limit: int) -> list[Finished]:
-        """The ``limit`` jobs that ended last and ran, by their end and ``seq``."""
+        """The ``limit`` jobs that ended last and have a history, by their end and ``seq``."""
         ...
 
 
@@ -140,7 +140,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def set_history(self, job: Job, history_json: str | None) -> None:
-        """Keep what ComfyUI's history holds of a job; None: nothing."""
+        """Keep what ComfyUI's history holds of a job. Empty: the job is in it, but its entry was not kept; None: it is not."""
         ...
 
     def set_key(self, key: StoredKey) -> None:

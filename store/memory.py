@@ -151,9 +151,9 @@ class MemoryLedger:
 
     def finished(self, limit: int) -> list[Finished]:
         """See ``ReadLedger``."""
-        ran = sorted((job for job in self._jobs.values() if is_terminal(job.status) and job.attempts), key=_end)
-        newest = ran[max(0, len(ran) - limit) :]
-        return [Finished(job, self._payloads[job.id], self._histories.get(job.id)) for job in newest]
+        shown = sorted((job for job_id in self._histories if is_terminal((job := self._jobs[job_id]).status)), key=_end)
+        newest = shown[max(0, len(shown) - limit) :]
+        return [Finished(job, self._payloads[job.id], self._histories[job.id]) for job in newest]
 
     def mean_run_s(self, signature: str) -> float | None:
         """See ``KnownRows``."""

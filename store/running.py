@@ -139,7 +139,7 @@ class Running:
 
     def _save_ended(self, job: Job, ending: Ending) -> None:
         self._ledger.save(job)
-        self._ledger.set_history(job, ending.history_json)
+        self._ledger.set_history(job, ending.history_json or "")
 
 
 def _showing(job: Job, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:

@@ -74,6 +74,8 @@ class Upkeep:
         settled = [self._recovered(job, now_s, rule) for job in self._ledger.on_machine() if self._is_left_over(job)]
         for job, _ in settled:
             self._ledger.save(job)
+            if transitions.is_terminal(job.status):
+                self._ledger.set_history(job, "")
         ends = [job.status for job, _ in settled]
         recovered = Recovered(
             waiting=tuple((job, payload) for job in self._ledger.queued() if (payload := self._ledger.payload(job.id))),

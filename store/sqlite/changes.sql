@@ -119,10 +119,12 @@ BEGIN
   );
 END;
 
-CREATE TEMP TRIGGER history_forgotten INSTEAD OF INSERT ON changes WHEN NEW.unwanted IS NOT NULL
+CREATE TEMP TRIGGER history_cleared INSTEAD OF INSERT ON changes WHEN NEW.unwanted = '*'
 BEGIN
-  DELETE FROM histories WHERE NEW.unwanted = '*' OR job_seq IN (
-    SELECT seq FROM jobs
-    WHERE id IN (SELECT value FROM json_each(CASE NEW.unwanted WHEN '*' THEN '[]' ELSE NEW.unwanted END))
-  );
+  DELETE FROM histories;
+END;
+
+CREATE TEMP TRIGGER history_forgotten INSTEAD OF INSERT ON changes WHEN NEW.unwanted <> '*'
+BEGIN
+  DELETE FROM histories WHERE job_seq IN (SELECT seq FROM jobs WHERE id IN (SELECT value FROM json_each(NEW.unwanted)));
 END;

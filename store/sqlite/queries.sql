@@ -80,7 +80,8 @@ WHERE status = :status AND finished_at_s IS NOT NULL AND (finished_at_s, seq) <=
 ORDER BY finished_at_s, seq LIMIT :limit
 -- name: ended_last
 SELECT * FROM jobs INDEXED BY jobs_by_end
-WHERE status = :status AND finished_at_s IS NOT NULL AND started_at_s IS NOT NULL
+WHERE status = :status AND finished_at_s IS NOT NULL
+  AND EXISTS (SELECT 1 FROM histories WHERE job_seq = jobs.seq)
 ORDER BY finished_at_s DESC, seq DESC LIMIT :limit
 -- name: made_files
 SELECT DISTINCT json_extract(made.value, '$.folder'), json_extract(made.value, '$.subfolder'), json_extract(made.value, '$.name')
@@ -98,7 +99,7 @@ WHERE payloads.job_seq > :after_seq AND payloads.job_seq <= :up_to_seq AND part.
 SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_at_s IS NOT NULL
 -- name: finished
 SELECT payloads.job_seq, prompt_json, extra_json, outputs_json, history_json
-FROM payloads LEFT JOIN histories ON histories.job_seq = payloads.job_seq
+FROM payloads JOIN histories ON histories.job_seq = payloads.job_seq
 WHERE payloads.job_seq IN (SELECT value FROM json_each(:seqs))
 
 -- name: mean_run_s

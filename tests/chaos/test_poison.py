@@ -35,6 +35,7 @@ def test_a_job_that_kills_the_server_is_given_up_with_its_last_node_and_the_othe
         assert [attempt["cause"] for attempt in ended["attempts"]] == ["PROCESS_DIED"] * 3
         error = ended["error"]
         assert (error["node_id"], error["class_type"]) == ("7", "ExpeditorTestExits")
+        assert LAST_WORDS in error["log_tail"]
         told = _failed(server, poison)
         assert LAST_WORDS in told["exc_info"]
         assert (told["node_id"], told["class_type"], told["cause"]) == ("7", "ExpeditorTestExits", "POISON")

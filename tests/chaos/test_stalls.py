@@ -28,7 +28,7 @@ def waits_for_a_person(timeout_s: float) -> dict[str, Any]:
 
 def test_a_silent_run_is_stopped_and_one_that_waits_for_a_person_is_not():
     with RealComfyUI(packs=[TEST_NODES], env=IMPATIENT) as server:
-        silent = submit(server, gate_prompt("never"))["id"]
+        silent = submit(server, gate_prompt("never"), max_attempts=1)["id"]
         ended = until_ended(server, silent)
         assert (ended["status"], ended["cause"]) == ("failed", "STALLED")
         assert ended["error"]["node_id"] == "1"
@@ -36,6 +36,16 @@ def test_a_silent_run_is_stopped_and_one_that_waits_for_a_person_is_not():
         asked = submit(server, waits_for_a_person(4.0))["id"]
         assert until_ended(server, asked)["status"] == "succeeded"
         assert server.get("/expeditor/health").json()["status"] == "ok"
+
+
+def test_a_run_that_was_stopped_for_its_silence_is_tried_again():
+    with RealComfyUI(packs=[TEST_NODES], env=IMPATIENT) as server:
+        silent = submit(server, gate_prompt("hung"))["id"]
+        wait_until(lambda: job(server, silent)["attempts"][:1] and job(server, silent)["attempts"][0]["cause"], 30)
+        open_gate(server, "hung")
+        ended = until_ended(server, silent)
+        assert (ended["status"], ended["cause"], ended["error"]) == ("succeeded", None, None)
+        assert {attempt["cause"] for attempt in ended["attempts"][:-1]} == {"STALLED"}
 
 
 def test_a_run_that_cannot_be_stopped_is_shown_on_health_until_it_ends():
@@ -54,7 +64,7 @@ def test_a_run_that_cannot_be_stopped_is_shown_on_health_until_it_ends():
 
 def test_a_run_that_cannot_be_stopped_ends_the_process_and_the_queue_goes_on():
     with RealComfyUI(packs=[TEST_NODES], env={**IMPATIENT, "EXPEDITOR_EXIT_ON_STALL": "true"}) as server:
-        deaf = submit(server, hangs("deaf"), priority=9)["id"]
+        deaf = submit(server, hangs("deaf"), priority=9, max_attempts=1)["id"]
         until_status(server, deaf, "running")
         others = [submit(server, quick(number))["id"] for number in range(3)]
         assert server.wait_exit(60) == 75
@@ -65,3 +75,14 @@ def test_a_run_that_cannot_be_stopped_ends_the_process_and_the_queue_goes_on():
         for other in others:
             assert until_ended(server, other)["status"] == "succeeded"
         assert [job(server, other)["attempt"] for other in others] == [1, 1, 1]
+
+
+def test_a_job_whose_run_ended_the_process_is_put_back_before_it_ends():
+    with RealComfyUI(packs=[TEST_NODES], env={**IMPATIENT, "EXPEDITOR_EXIT_ON_STALL": "true"}) as server:
+        deaf = submit(server, hangs("deaf"))["id"]
+        assert server.wait_exit(60) == 75
+        open_gate(server, "deaf")
+        server.start()
+        ended = until_ended(server, deaf)
+        assert (ended["status"], [each["cause"] for each in ended["attempts"]]) == ("succeeded", ["STALLED", None])
+        assert ended["attempts"][0]["last_node_id"] == "5"

@@ -163,11 +163,17 @@ def test_histories_of_what_ended_last_are_listed_oldest_first(storage):
     claim(store)
     store = storage.start()
     found = done(store.finished(99))
-    assert [each.job.id for each in found] == ["j1", "j2", "j3", "j0"]
-    assert [each.history_json for each in found] == [None, *(f'{{"n": {n}, "text": "é"}}' for n in (2, 3, 0))]
+    assert [each.job.id for each in found] == ["j1", "j2", "j3", "j0", "never ran"]
+    assert [each.history_json for each in found] == ["", *(f'{{"n": {n}, "text": "é"}}' for n in (2, 3, 0)), ""]
     assert [each.payload for each in found] == [new_job(each.job.id).payload for each in found]
     assert [each.job for each in found] == [done(store.get(each.job.id)) for each in found]
-    assert [each.job.id for each in done(store.finished(2))] == ["j3", "j0"]
+    assert [each.job.id for each in done(store.finished(2))] == ["j0", "never ran"]
+    done(store.forget_history(["never ran", "j3"]))
+    for restarted in (store, storage.start()):
+        assert [each.job.id for each in done(restarted.finished(2))] == ["j2", "j0"], (
+            "what was forgotten takes no place"
+        )
+    store = storage.store
     assert done(store.finished(0)) == ()
 
 

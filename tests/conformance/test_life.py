@@ -6,6 +6,7 @@ import pytest
 
 from expeditor.jobs.errors import Conflict, InputInvalid, NotFound
 from expeditor.jobs.model import Cause, JobError, JobStatus, Source
+from expeditor.store.base import RecoveryMode, RecoveryRule
 from tests.conformance.harness import IMAGE, claim, done, ending, enqueue, new_job
 
 
@@ -162,7 +163,7 @@ def test_history_is_forgotten_and_the_job_is_not(store, unwanted):
         _ends_with_history(store, job_id)
     assert _histories(store) == {"a": '{"of": "a"}', "b": '{"of": "b"}'}
     done(store.forget_history(unwanted))
-    assert _histories(store) == {"a": None, "b": None if unwanted is None else '{"of": "b"}'}
+    assert _histories(store) == ({} if unwanted is None else {"b": '{"of": "b"}'})
     assert done(store.get("a")).status is JobStatus.SUCCEEDED
     _ends_with_history(store, "c")
     assert _histories(store)["c"] == '{"of": "c"}'
@@ -175,4 +176,24 @@ def test_history_is_forgotten_in_the_order_asked(store, storage):
     store.finish("a", attempts["a"], ending(history_json="{}"))
     store.forget_history(None)
     done(store.finish("b", attempts["b"], ending(history_json="{}")))
-    assert _histories(store) == {"a": None, "b": "{}"}
+    assert _histories(store) == {"b": "{}"}
+
+
+def test_every_end_is_in_the_history_also_without_a_run(storage):
+    store = storage.start()
+    for name in ("runs", "poison", "canceled", "failed", "expired", "waits"):
+        enqueue(
+            store, name, 9 if name == "runs" else 8, expires_at_s=storage.clock.now_s + 5 if name == "expired" else None
+        )
+    attempt = claim(store).attempt
+    done(store.cancel("canceled"))
+    done(store.fail_queued("failed", ending(JobStatus.FAILED, cause=Cause.SECRET_LOST)))
+    storage.clock.now_s += 5
+    done(store.tick())
+    done(store.finish("runs", attempt, ending()))
+    assert claim(store).job.id == "poison"
+    store = storage.start()
+    done(store.recover(RecoveryRule(RecoveryMode.RESUME_EXCEPT_RUNNING)))
+    for restarted in (store, storage.start()):
+        shown = _histories(restarted)
+        assert shown == dict.fromkeys(("runs", "poison", "canceled", "failed", "expired"), "")

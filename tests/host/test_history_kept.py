@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.host.jobs_client import quick, submit, until_ended
-from tests.host.stock_walk import TEST_NODES, image_prompt
+from tests.host.jobs_client import job, occupy, quick, submit, until_ended, until_status
+from tests.host.stock_walk import TEST_NODES, image_prompt, open_gate
 from tests.support.comfy_server import RealComfyUI
 
 LIMITED = {"EXPEDITOR_HISTORY_RESTORED": "3"}
@@ -57,3 +57,35 @@ def test_history_may_be_left_behind():
         _ran(server, quick(1))
         server.restart()
         assert _history(server) == {}
+
+
+def _without_times(entry: dict[str, Any]) -> dict[str, Any]:
+    """The entry with the time of its last message left out: it is told when it is told, and restored as of the job's end."""
+    messages = [[word, {**fields, "timestamp": 0}] for word, fields in entry["status"]["messages"]]
+    return {**entry, "status": {**entry["status"], "messages": messages}}
+
+
+def test_what_ended_while_it_waited_and_what_is_too_large_to_keep_is_there_after_every_restart():
+    with RealComfyUI(packs=[TEST_NODES], env={"EXPEDITOR_HISTORY_MAX_BYTES": "100"}) as server:
+        picture = _ran(server, image_prompt(2))
+        files = _history(server)[picture]["outputs"]
+        occupy(server, "held")
+        canceled = submit(server, quick(1))["id"]
+        deleted = submit(server, quick(2))["id"]
+        expired = submit(server, quick(3), expires_in_s=1)["id"]
+        assert server.post(f"/expeditor/jobs/{canceled}/cancel").status_code == 200
+        assert server.post("/queue", json={"delete": [deleted]}).status_code == 200
+        until_status(server, expired, "expired")
+        open_gate(server, "held")
+        until_ended(server, submit(server, quick(4))["id"])
+        before = _history(server)
+        for _ in range(2):
+            server.restart()
+            after = _history(server)
+            assert set(after) == set(before)
+            assert deleted not in after
+            assert (after[picture]["outputs"], after[picture]["status"]["status_str"]) == (files, "success")
+            for job_id, word in ((canceled, "execution_interrupted"), (expired, "execution_error")):
+                assert after[job_id]["status"]["messages"][0][0] == word
+                assert _without_times(after[job_id]) == _without_times(before[job_id])
+        assert job(server, deleted)["status"] == "canceled"

@@ -11,6 +11,7 @@ import pytest
 from expeditor.jobs.causes import CAUSES
 from expeditor.jobs.errors import Conflict, StoreUnavailable
 from expeditor.jobs.model import Cause, JobError, JobStatus
+from expeditor.routes.render import LOG_TAIL_CHARS
 from tests.conformance.harness import IMAGE, claim, done, ending, enqueue
 from tests.http.edge import MAX_BYTES, PROMPT, refusal
 
@@ -255,8 +256,21 @@ async def test_a_failed_job_tells_why_and_keeps_the_traceback_to_itself(http, ed
         "node_id": "9",
         "class_type": "KSampler",
         "exception_type": "ValueError",
+        "log_tail": None,
     }
     assert "secret" not in json.dumps(job)
+
+
+@pytest.mark.parametrize(("cause", "shown"), [(Cause.POISON, True), (Cause.PROCESS_DIED, True), (Cause.STALLED, False)])
+async def test_only_a_job_that_died_shows_the_end_of_the_log_and_not_all_of_it(http, edge, cause, shown):
+    enqueue(edge.store, "a")
+    error = JobError(cause.value, "it died", "9", "Any", traceback="first" + "." * LOG_TAIL_CHARS + "last words")
+    claimed = claim(edge.store)
+    done(edge.store.finish("a", claimed.attempt, ending(JobStatus.FAILED, cause=cause, error=error)))
+    tail = (await got(http, "/expeditor/jobs/a"))["error"]["log_tail"]
+    assert (tail is not None) is shown
+    if tail is not None:
+        assert (len(tail), tail[-10:]) == (LOG_TAIL_CHARS, "last words")
 
 
 @pytest.mark.parametrize("path", ["", "/cancel", "/priority"])

@@ -38,7 +38,13 @@ def test_every_cause_has_its_row():
 def test_the_levels_are_those_of_the_design():
     by_level = {level: {cause for cause, row in CAUSES.items() if row.level is level} for level in RetryLevel}
     assert by_level[RetryLevel.IN_PLACE] == {Cause.OUT_OF_MEMORY}
-    assert by_level[RetryLevel.LATER] == {Cause.UPSTREAM_UNAVAILABLE, Cause.PROCESS_DIED, Cause.LEASE_LOST}
+    assert by_level[RetryLevel.LATER] == {
+        Cause.UPSTREAM_UNAVAILABLE,
+        Cause.STALLED,
+        Cause.PROCESS_DIED,
+        Cause.LEASE_LOST,
+    }
+    assert Cause.STALLED in SWITCHABLE
     assert {Cause.CANCELED, Cause.EXPIRED, Cause.INTERRUPTED, Cause.POISON} & (
         SWITCHABLE | {Cause.PROCESS_DIED}
     ) == set()

@@ -66,7 +66,7 @@ def test_the_environment_wins_over_the_file(given):
 
 def test_causes_and_levels_are_given_by_their_names(given):
     settings = given(
-        '[retry_levels]\nSTALLED = "later"\n[cause_rules]\n"my_pack.*" = "UPSTREAM_UNAVAILABLE"',
+        '[retry_levels]\nSTALLED = "never"\n[cause_rules]\n"my_pack.*" = "UPSTREAM_UNAVAILABLE"',
         RETRY_LEVELS='{"OUT_OF_MEMORY": "never"}',
     )
     assert settings.retry_levels == {Cause.OUT_OF_MEMORY: RetryLevel.NEVER}

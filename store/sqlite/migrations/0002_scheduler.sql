@@ -31,8 +31,9 @@ CREATE INDEX estimates_by_age ON estimates (learned_at_s, signature);
 -- What ComfyUI's history holds of a job besides its prompt; apart from the jobs, because lists and polls never need it.
 CREATE TABLE histories (
   job_seq      INTEGER PRIMARY KEY REFERENCES jobs (seq),
-  history_json TEXT NOT NULL
+  history_json TEXT NOT NULL -- empty: the job is shown, from what its own row says
 );
+INSERT INTO histories (job_seq, history_json) SELECT seq, '' FROM jobs WHERE finished_at_s IS NOT NULL;
 
 -- Request keys: which job a repeated request is, also after that job was pruned. The fingerprint is a digest of the body.
 CREATE TABLE request_keys (

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from expeditor.dispatch.retrying import RetryPolicy
+from expeditor.dispatch.stall import RunSigns
 from expeditor.jobs.errors import Internal, StoreUnavailable
 from expeditor.jobs.model import Cause, JobError, JobStatus
 from expeditor.jobs.settled import Settled
@@ -287,6 +288,19 @@ def test_a_rerun_that_was_refused_late_leaves_the_attempt_to_be_put_back(bench):
     assert bench.dispatcher.finish("a", False, OOM, {}) is Settled.AGAIN
     assert bench.attempts() == [(1, FAILED, Cause.OUT_OF_MEMORY)]
     assert bench.dispatcher.claim().attempt == 2
+
+
+def test_a_run_that_is_abandoned_is_put_back_before_the_process_may_end(claimed):
+    signs = RunSigns("a", silent_s=9.0, stopped_for_s=1.0, node_id="7", class_type="Any")
+    claimed.front.away = AWAY
+    assert claimed.dispatcher.abandon(signs) is False, "its end is not stored"
+    assert claimed.attempts() == [(1, None, None)]
+    claimed.front.away = None
+    assert claimed.dispatcher.abandon(signs) is True
+    assert claimed.attempts() == [(1, FAILED, Cause.STALLED)]
+    assert (claimed.job("a").status, claimed.job("a").attempts[0].last_node_id) == (JobStatus.QUEUED, "7")
+    claimed.pass_s(2.0)
+    assert claimed.dispatcher.claim().attempt == 2
 
 
 def test_a_late_result_is_refused_and_told_as_settled(claimed, caplog):

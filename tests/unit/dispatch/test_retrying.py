@@ -65,6 +65,8 @@ def follows(cause, *earlier, policy=None, drawn=0.5, status=JobStatus.FAILED, **
         pytest.param(UPSTREAM, (DIED, DIED), AgainLater(NOW_S + 1.0), id="deaths use up no try"),
         pytest.param(UPSTREAM, (STOPPED,) * 5, AgainLater(NOW_S + 1.0), id="planned stops use up no try"),
         pytest.param(OOM, (OOM, DIED), AgainNow(), id="the process that died freed its memory"),
+        pytest.param(Cause.STALLED, (), AgainLater(NOW_S + 1.0), id="level 2: a run that went silent"),
+        pytest.param(Cause.STALLED, (Cause.STALLED,) * 2, Last(), id="level 3: and went silent each time"),
         pytest.param(NODE, (), Last(), id="a node's own error"),
         pytest.param(Cause.MODEL_MISSING, (), Last(), id="a missing model"),
         pytest.param(None, (), Last(), id="no cause at all"),

@@ -92,7 +92,7 @@ def _all_is_there(storage: SqliteStorage) -> None:
     assert (waits.forgiven, jobs["aside"].held, jobs["done"].metadata) == (0, True, {"x": 1})
     assert (done(store.estimate("s")), done(store.estimate("t"))) == (8.0, 6.0)
     assert not done(store.summary()).paused
-    assert [each.job.id for each in done(store.finished(9))] == ["done", "broke"]
+    assert [each.job.id for each in done(store.finished(9))] == ["done", "broke", "gone", "late"]
     found = done(store.recover())
     assert [job.id for job, _ in found.waiting] == ["waits", "aside", "runs", "died"]  # suspects are last
     assert done(store.get("runs")).deaths == 2

@@ -27,6 +27,7 @@ ASKED_ALL_THE_TIME = [
     ("newest_beyond", ENDED, "USING COVERING INDEX jobs_by_end (status=? AND finished_at_s>?)"),
     ("ended_up_to", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>? AND finished_at_s<?)"),
     ("ended_last", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>?)"),
+    ("ended_last", ENDED, "SEARCH histories USING INTEGER PRIMARY KEY (rowid=?)"),
     ("ended", {"ids": '["a"]'}, "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
     ("finished", {"seqs": "[1]"}, "SEARCH payloads USING INTEGER PRIMARY KEY (rowid=?)"),
 ]
