@@ -235,7 +235,7 @@ class Settings(BaseSettings):
         262_144,
         ge=0,
         le=16_777_216,
-        description="Most bytes kept of each job's entry in ComfyUI's history; after a restart a larger one has only its files or its error.",
+        description="Most bytes kept of a job's entry in ComfyUI's history; a larger one has only its files or its error after a restart.",
     )
 
     principal_from_client_id: bool = Field(
