@@ -86,3 +86,12 @@ def test_a_job_whose_run_ended_the_process_is_put_back_before_it_ends():
         ended = until_ended(server, deaf)
         assert (ended["status"], [each["cause"] for each in ended["attempts"]]) == ("succeeded", ["STALLED", None])
         assert ended["attempts"][0]["last_node_id"] == "5"
+
+
+def test_a_worker_thread_that_has_died_ends_the_process_and_the_queue_goes_on():
+    with RealComfyUI(packs=[TEST_NODES], env={"EXPEDITOR_EXIT_ON_STALL": "true"}) as server:
+        submit(server, {"1": {"class_type": "ExpeditorTestEndsWorker", "inputs": {}}})
+        assert server.wait_exit(60) == 76
+        assert '"event": "exit.worker_died"' in server.log_text()
+        server.start()
+        assert until_ended(server, submit(server, quick(1))["id"])["status"] == "succeeded"

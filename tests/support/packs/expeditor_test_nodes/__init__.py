@@ -8,7 +8,13 @@ waits for is a file in ComfyUI's input folder or a length of time that the test 
 from __future__ import annotations
 
 from .counting import ExpeditorTestCounts
-from .failing import ExpeditorTestExits, ExpeditorTestOutOfMemory, ExpeditorTestRaises, ExpeditorTestRaisesSystemExit
+from .failing import (
+    ExpeditorTestEndsWorker,
+    ExpeditorTestExits,
+    ExpeditorTestOutOfMemory,
+    ExpeditorTestRaises,
+    ExpeditorTestRaisesSystemExit,
+)
 from .models import ExpeditorTestLoadModel, ExpeditorTestUseModel
 from .odd import ExpeditorTestUnserialisableUI
 from .waiting import ExpeditorTestGate, ExpeditorTestHangs, ExpeditorTestSleepy
@@ -17,6 +23,7 @@ NODE_CLASS_MAPPINGS = {
     node.__name__: node
     for node in (
         ExpeditorTestCounts,
+        ExpeditorTestEndsWorker,
         ExpeditorTestExits,
         ExpeditorTestGate,
         ExpeditorTestHangs,

@@ -16,6 +16,7 @@ from typing import Any
 
 import folder_paths
 import torch
+from server import PromptServer
 
 ERRORS: dict[str, type[Exception]] = {
     "ValueError": ValueError,
@@ -114,6 +115,24 @@ class ExpeditorTestExits(_Failing):
             logging.getLogger("expeditor_test_nodes").warning(text)
             os._exit(code)
         return {"ui": {"runs": [runs]}}
+
+
+class ExpeditorTestEndsWorker(_Failing):
+    """Succeeds, and has ComfyUI's worker thread die after the run, as a fault in another pack's patch would."""
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """ComfyUI's declaration of the inputs."""
+        return {"required": {}}
+
+    def run(self) -> dict[str, Any]:
+        """Shows nothing."""
+        PromptServer.instance.prompt_queue.get_flags = _raise_system_exit
+        return {"ui": {}}
+
+
+def _raise_system_exit(*_args: object, **_options: object) -> None:
+    raise SystemExit(4)
 
 
 _COUNTED: dict[str, Any] = {
