@@ -106,7 +106,8 @@ class Attempt:
     """One run of a job, numbered from 1. ``outcome`` is None while it runs.
 
     ``boot_id`` names the instance's life that ran it. While it runs, a ``cause`` of ``INTERRUPTED`` says that its process
-    was asked to stop (a planned stop): if the process ends now, that is no death. ``message`` says why it did not succeed.
+    was asked to stop (a planned stop), at ``finished_at_s``: if the process ends now, that is no death. ``message`` says
+    why it did not succeed.
     """
 
     number: int

@@ -174,7 +174,9 @@ def recover(
     stopped = bool(job.attempts) and job.attempts[-1].outcome is None and job.attempts[-1].cause is Cause.INTERRUPTED
     cause = Cause.INTERRUPTED if stopped else Cause.PROCESS_DIED
     seen = seen or LastSeen()
-    job = close_attempt(job, at_s, JobStatus.FAILED, cause, seen.node_id)
+    # When a process died nobody knows; when it was asked to stop was written down.
+    ended_at_s = (job.attempts[-1].finished_at_s if stopped else None) or at_s
+    job = close_attempt(job, ended_at_s, JobStatus.FAILED, cause, seen.node_id, _CUT_SHORT[cause])
     if job.status is JobStatus.CANCELING:
         job, event = advance(job, JobStatus.CANCELED, at_s, cause=Cause.CANCELED)
         return job, (event,)
@@ -190,6 +192,12 @@ def recover(
         events.append(event)
     job, event = advance(job, JobStatus.QUEUED, at_s)
     return job, (*events, event)
+
+
+_CUT_SHORT = {
+    Cause.INTERRUPTED: "The server was stopped while this attempt ran.",
+    Cause.PROCESS_DIED: "The server process ended while this attempt ran.",
+}
 
 
 def _given_up(job: Job, at_s: float, cause: Cause, text: str, seen: LastSeen) -> tuple[Job, tuple[JobEvent, ...]]:

@@ -118,13 +118,13 @@ class Running:
 
     def stopping(self) -> Done[int]:
         """See ``JobStore.stopping``."""
-        marked = 0
+        marked, now_s = 0, self._times.now_s()
         for job in self._ledger.on_machine():
             last = job.attempts[-1]
             if last.outcome is None and last.boot_id == self._boot_id:
                 marked += 1
                 if last.cause is not Cause.INTERRUPTED:
-                    attempts = (*job.attempts[:-1], replace(last, cause=Cause.INTERRUPTED))
+                    attempts = (*job.attempts[:-1], replace(last, cause=Cause.INTERRUPTED, finished_at_s=now_s))
                     self._ledger.save(replace(job, attempts=attempts))
         return Done(marked)
 

@@ -175,6 +175,18 @@ def test_a_planned_stop_is_no_death(storage):
     assert {attempt.cause for attempt in job.attempts} == {Cause.INTERRUPTED}
 
 
+def test_an_attempt_that_was_stopped_ended_when_it_was_and_says_why(storage):
+    enqueue(storage.start(), "a")
+    claimed = claim(storage.store)
+    done(storage.store.stopping())
+    stopped_at_s = storage.clock.now_s
+    storage.clock.now_s += 3600
+    done(storage.start().recover())
+    (attempt,) = done(storage.store.get("a")).attempts
+    assert (attempt.number, attempt.finished_at_s) == (claimed.attempt, stopped_at_s)
+    assert attempt.message
+
+
 def test_a_marked_run_may_still_end_by_itself(store):
     enqueue(store, "a")
     claimed = claim(store)
