@@ -166,6 +166,20 @@ def test_a_job_cancelled_while_it_waits(server: RealComfyUI, client: str, route:
         assert entry is None, "as on stock, what is deleted leaves no trace"
 
 
+def test_a_job_that_expires_while_it_waits(server: RealComfyUI, client: str):
+    occupy(server, "expires")
+    with SocketReader(server, client) as socket:
+        late = submit(server, quick(8), client_id=client, expires_in_s=1)["id"]
+        heard = _until_end(socket, late)
+        assert job(server, late)["status"] == "expired"
+        open_gate(server, "expires")
+        heard += _until_end(socket, submit(server, quick(9), client_id=client)["id"])
+    assert _end_of(heard, late) == ["execution_error", "end"]
+    entry = _history(server, late)
+    assert entry is not None
+    assert entry["status"]["messages"][0][1]["exception_type"] == "EXPIRED"
+
+
 def test_a_running_job_that_is_cancelled(server: RealComfyUI, client: str):
     with SocketReader(server, client) as socket:
         doomed = submit(server, gate_prompt("never-opened"), client_id=client)["id"]
