@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import uuid
 from contextlib import suppress
 from typing import Any
 
 from tests.host.jobs_client import job, occupy, quick, submit, until_ended
+from tests.host.socket_reader import SocketReader
 from tests.host.stock_walk import TEST_NODES, open_gate
 from tests.support.comfy_server import RealComfyUI, ServerDidNotStart
 from tests.support.waiting import wait_until
@@ -23,7 +25,8 @@ def kills(key: str) -> dict[str, Any]:
 def test_a_job_that_kills_the_server_is_given_up_with_its_last_node_and_the_others_finish():
     with RealComfyUI(packs=[TEST_NODES]) as server:
         first = occupy(server, "first")
-        poison = submit(server, kills("poison"), priority=8)["id"]
+        client = str(uuid.uuid4())
+        poison = submit(server, kills("poison"), priority=8, client_id=client)["id"]
         others = [submit(server, quick(10 + number), priority=3)["id"] for number in range(4)]
         open_gate(server, "first")
         for _ in range(3):
@@ -31,6 +34,10 @@ def test_a_job_that_kills_the_server_is_given_up_with_its_last_node_and_the_othe
             with suppress(ServerDidNotStart):  # the job may end it again before it answers
                 server.start()
         ended = until_ended(server, poison)
+        with SocketReader(server, client) as socket:
+            frames = socket.until(lambda frame: frame.kind == "executing" and frame.ends_prompt)
+        told_to_client = [(frame.kind, frame.data["prompt_id"]) for frame in frames if frame.kind != "status"]
+        assert told_to_client == [("execution_error", poison), ("executing", poison)]
         assert (ended["status"], ended["cause"], ended["attempt"]) == ("failed", "POISON", 3)
         assert [attempt["cause"] for attempt in ended["attempts"]] == ["PROCESS_DIED"] * 3
         error = ended["error"]
