@@ -7,6 +7,7 @@ from typing import Any
 from tests.host.jobs_client import job, occupy, quick, submit, until_ended, until_status
 from tests.host.stock_walk import TEST_NODES, image_prompt, open_gate
 from tests.support.comfy_server import RealComfyUI
+from tests.support.waiting import wait_until
 
 LIMITED = {"EXPEDITOR_HISTORY_RESTORED": "3"}
 
@@ -18,6 +19,7 @@ def _history(server: RealComfyUI) -> dict[str, Any]:
 def _ran(server: RealComfyUI, prompt: dict[str, Any], **fields: Any) -> str:
     job_id = submit(server, prompt, **fields)["id"]
     assert until_ended(server, job_id)["status"] in ("succeeded", "failed")
+    wait_until(lambda: job_id in _history(server), what=f"{job_id} in the history")  # written once its end is committed
     return job_id
 
 
@@ -42,9 +44,7 @@ def test_history_survives_a_kill_and_deletions_do_too():
 
         assert server.post("/history", json={"delete": [failed]}).status_code == 200
         server.restart()
-        assert list(_history(server)) == [strange, newest], (
-            "the one that was deleted is not, though it is among the newest"
-        )
+        assert list(_history(server)) == [picture, strange, newest], "the newest three but for the one that was deleted"
 
         assert server.post("/history", json={"clear": True}).status_code == 200
         last = _ran(server, quick(3))
