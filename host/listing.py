@@ -49,20 +49,22 @@ class Listing:
             return
         gone = {event.job.id for event in events if _is_end(event)}
         taken = self._take_off(queue, gone) if gone else {}
+        changed = bool(taken)
         for event in events:
             if event.type == QUEUED:
                 self._waits(queue, event.job)
             elif event.type == STARTED:
                 self._starts(queue, event.job.id)
             elif _is_end(event):
-                self._ended(queue, event.job, taken.pop(event.job.id, None))
-        if gone:
+                changed |= self._ended(queue, event.job, taken.pop(event.job.id, None))
+        if changed:  # the end of a run is no change of ours: core tells it
             queue.server.queue_updated()
 
     def _take_off(self, queue: ExpeditorQueue, job_ids: set[str]) -> dict[str, NativeItem]:
         """Take those that ended without a run off the list, in one pass: a store commits hundreds of ends at once."""
         with queue.mutex:
-            return queue.remove(job_ids - queue.expeditor.on_machine)
+            unran = job_ids - queue.expeditor.on_machine
+            return queue.remove(unran) if unran else {}
 
     def _starts(self, queue: ExpeditorQueue, job_id: str) -> None:
         with queue.mutex:
@@ -88,7 +90,8 @@ class Listing:
             queue.expeditor.to_list.discard(job.id)
             queue.list_again(_item(job, payload))
 
-    def _ended(self, queue: ExpeditorQueue, job: Job, item: NativeItem | None) -> None:
+    def _ended(self, queue: ExpeditorQueue, job: Job, item: NativeItem | None) -> bool:
+        """Whether the history got an entry by it now."""
         wiring = queue.expeditor
         with queue.mutex:
             ran, deleted = job.id in wiring.on_machine, job.id in wiring.deleted
@@ -98,7 +101,7 @@ class Listing:
             if ran:
                 if job.status is JobStatus.CANCELED:
                     wiring.canceled[job.id] = job
-                return
+                return False
             wiring.from_store.discard(job.id)
             item = item or queue.running_item(job.id)
             if queue.running_item(job.id) is not None or job.id in wiring.arriving:
@@ -108,8 +111,10 @@ class Listing:
         elif item is not None:
             queue.write_history(job.id, untold_entry(item, last_word(job, self._clock())))
             self._farewells.tell(job)
+            return True
         else:
             wiring.line.payload(job.id).add_done_callback(partial(self._remember, queue, job))
+        return False
 
     def _remember(self, queue: ExpeditorQueue, job: Job, payload: Future[Payload | None]) -> None:
         item = _item(job, payload)
