@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from typing import Any, cast
 
 from ..jobs.estimate import signature
@@ -77,6 +78,17 @@ def item_of(job: Job, payload: Payload | None) -> NativeItem:
 def item_id(item: NativeItem) -> str:
     """The job's id; in-process code may have put something that is no text."""
     return str(item[1])
+
+
+def from_both_ends(count: int) -> Iterator[int]:
+    """The places of a list: first, last, second, last but one, and so on.
+
+    What leaves a long queue has mostly come first or last, so it is found at once.
+    """
+    for step in range((count + 1) // 2):
+        yield step
+        if step != count - 1 - step:
+            yield count - 1 - step
 
 
 def item_client(item: NativeItem) -> str | None:

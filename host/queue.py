@@ -27,7 +27,7 @@ import nodes
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject, NewJob
 from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
-from .native import NativeItem, item_client, item_id, item_of, new_job, with_client_id
+from .native import NativeItem, from_both_ends, item_client, item_id, item_of, new_job, with_client_id
 from .run_ends import CoreCall, RunEnds
 from .sanitise import json_safe
 from .wiring import QueueWiring
@@ -299,8 +299,10 @@ class ExpeditorQueue(execution.PromptQueue):
         return None
 
     def _listed(self, claim: Claim) -> NativeItem:
-        item = next((item for item in self.queue if item_id(item) == claim.job.id), None)
-        return item or item_of(claim.job, claim.payload)
+        items = (self.queue[place] for place in from_both_ends(len(self.queue)))
+        # Not one of the same id that is just being refused.
+        found = (item for item in items if item_id(item) == claim.job.id and not self._is_uncommitted(item))
+        return next(found, None) or item_of(claim.job, claim.payload)
 
     def _disproved(self, claim: Claim) -> JobError | None:
         wiring = self.expeditor
@@ -381,7 +383,6 @@ class ExpeditorQueue(execution.PromptQueue):
     @staticmethod
     def _forget(items: list[NativeItem], item: NativeItem) -> None:
         # By identity: two items may be equal, and comparing prompts is slow.
-        for index, other in enumerate(items):
-            if other is item:
-                del items[index]
-                return
+        place = next((place for place in from_both_ends(len(items)) if items[place] is item), None)
+        if place is not None:
+            del items[place]

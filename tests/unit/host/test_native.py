@@ -7,7 +7,15 @@ import json
 import pytest
 
 from expeditor.host.context import Submission
-from expeditor.host.native import SYNTHETIC_PREFIX, is_synthetic, native_item, new_job, to_json, with_client_id
+from expeditor.host.native import (
+    SYNTHETIC_PREFIX,
+    from_both_ends,
+    is_synthetic,
+    native_item,
+    new_job,
+    to_json,
+    with_client_id,
+)
 from expeditor.jobs.model import Job, JobStatus, Payload, Principal, Source
 
 PROMPT = {"1": {"class_type": "A", "inputs": {"steps": 4}}, "2": {"class_type": "B", "inputs": {}}}
@@ -152,3 +160,10 @@ def test_a_client_of_an_old_pack_keeps_its_id():
 @pytest.mark.parametrize("client_id", [None, "", "ada", 5, ["expeditor.no-client.a"], "expeditor-cli"])
 def test_other_client_ids_are_not_synthetic(client_id):
     assert not is_synthetic(client_id)
+
+
+@pytest.mark.parametrize("count", range(7))
+def test_every_place_comes_once_the_ends_first(count: int):
+    places = list(from_both_ends(count))
+    assert sorted(places) == list(range(count))
+    assert all(min(place, count - 1 - place) == step // 2 for step, place in enumerate(places))
