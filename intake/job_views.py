@@ -51,13 +51,14 @@ class JobViews:
         """The job in full."""
         if job.status is not JobStatus.QUEUED:
             return self._standing_still(job)
+        basis_asked = self._store.basis(job.signature)  # together with who is ahead: one trip to the store's thread
         ahead = await self._wait(self._store.ahead(job.id))
         if ahead is None and not self._aside(job):
             # It waited when it was read and was claimed before its place was: an idle machine does that with every job.
             job = await self._wait(self._store.get(job.id)) or job
             if job.status is not JobStatus.QUEUED:
                 return self._standing_still(job)
-        basis = await self._wait(self._store.basis(job.signature))
+        basis = await self._wait(basis_asked)
         place = None if ahead is None else Place(sum(ahead.waiting.values()) + 1, ahead.work_s)
         standing = self._standing(job, place)
         return JobView(
