@@ -208,10 +208,10 @@ def _priority_aims(title: str, sides: Sides, at_most: float | None) -> tuple[Aim
         ),
         Aim(f"{title}: throughput against FIFO", "unchanged", f"{speed:.4f}×", abs(speed - 1) < 0.0005),
         Aim(
-            f"{title}: worst wait of priority 1 against FIFO's, mean of the traces",
+            f"{title}: worst wait of priority 1 against FIFO's, in every trace",
             f"≤ {WORST_WAIT:.0f}×",
-            f"{wait.value:.1f}× ± {wait.margin:.1f} (single traces: {min(waits):.1f}× to {max(waits):.1f}×)",
-            wait.value <= WORST_WAIT,
+            f"{min(waits):.1f}× to {max(waits):.1f}× (mean {wait.value:.1f}× ± {wait.margin:.1f})",
+            max(waits) <= WORST_WAIT,
         ),
     )
 

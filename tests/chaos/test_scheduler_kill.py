@@ -8,7 +8,6 @@ these. What SIGKILL cannot show is a loss of power: for that the store syncs eve
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -20,6 +19,7 @@ import pytest
 from expeditor.jobs.model import Cause, Job, JobStatus
 from expeditor.jobs.transitions import TERMINAL
 from expeditor.store.base import MAX_DEATHS, JobQuery
+from tests.chaos.dying import die_at_work, die_early
 from tests.conformance.harness import SqliteStorage, done
 
 CHILD = Path(__file__).with_name("scheduler_child.py")
@@ -60,7 +60,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder, told, rng = tmp_path_factory.mktemp("queue"), Story(), random.Random(50)
     for boot in range(KILLS):
         with _child(folder, f"b{boot}", "work", told) as child:
-            lines = _die_early(child, rng) if boot % 5 == 4 else _die_at_work(child, rng)
+            lines = die_early(child, rng, EARLY_S) if boot % 5 == 4 else die_at_work(child, rng, LINES)
         told.killed_while.update(_under_way(lines))
         for line in lines:
             told.hear(line)
@@ -84,21 +84,6 @@ def _child(folder: Path, boot_id: str, what: str, told: Story) -> subprocess.Pop
     return child
 
 
-def _die_early(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
-    try:
-        child.wait(timeout=rng.uniform(0.0, EARLY_S))
-    except subprocess.TimeoutExpired:
-        child.kill()
-    return _last_words(child)
-
-
-def _die_at_work(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
-    assert child.stdout is not None
-    heard = [child.stdout.readline() for _ in range(rng.randint(1, LINES))]
-    child.kill()
-    return [line for line in heard if line.endswith("\n")] + _last_words(child)
-
-
 def _under_way(lines: list[str]) -> set[str]:
     """What a process had begun and not ended when it was killed."""
     said: dict[str, list[str]] = defaultdict(list)
@@ -115,14 +100,6 @@ def _under_way(lines: list[str]) -> set[str]:
     if len(said["pruning"]) > len(said["pruned"]):
         under_way.add("pruning")
     return under_way
-
-
-def _last_words(child: subprocess.Popen[str]) -> list[str]:
-    assert child.stdout is not None
-    assert child.stderr is not None
-    said = child.stdout.read().splitlines()
-    assert child.wait(30) == -signal.SIGKILL, child.stderr.read()
-    return said
 
 
 def _waiting(folder: Path) -> list[Job]:

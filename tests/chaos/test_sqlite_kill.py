@@ -6,7 +6,6 @@ What SIGKILL cannot show is a loss of power: for that the store syncs every comm
 from __future__ import annotations
 
 import random
-import signal
 import subprocess
 import sys
 from collections import Counter, defaultdict
@@ -16,6 +15,7 @@ import pytest
 
 from expeditor.jobs.model import Cause, Job, JobStatus
 from expeditor.store.base import MAX_DEATHS, JobQuery
+from tests.chaos.dying import die_at_work, die_early
 from tests.conformance.harness import SqliteStorage, claim_all, done
 
 CHILD = Path(__file__).with_name("queue_child.py")
@@ -38,33 +38,10 @@ def promises(folder: Path) -> Promises:
     for boot in range(KILLS):
         command = [sys.executable, str(CHILD), str(folder), f"b{boot}"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-            lines = _die_early(child, rng) if boot % 5 == 4 else _die_at_work(child, rng)
+            lines = die_early(child, rng, EARLY_S) if boot % 5 == 4 else die_at_work(child, rng, LINES)
         for line in lines:
             kind, *words = line.split()
             said[kind].append(tuple(words))
-    return said
-
-
-def _die_early(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
-    try:
-        child.wait(timeout=rng.uniform(0.0, EARLY_S))
-    except subprocess.TimeoutExpired:
-        child.kill()
-    return _last_words(child)
-
-
-def _die_at_work(child: subprocess.Popen[str], rng: random.Random) -> list[str]:
-    assert child.stdout is not None
-    heard = [child.stdout.readline() for _ in range(rng.randint(1, LINES))]
-    child.kill()
-    return heard + _last_words(child)
-
-
-def _last_words(child: subprocess.Popen[str]) -> list[str]:
-    assert child.stdout is not None
-    assert child.stderr is not None
-    said = child.stdout.read().splitlines()
-    assert child.wait(30) == -signal.SIGKILL, child.stderr.read()
     return said
 
 
