@@ -19,7 +19,7 @@ from benchmarks import prompts
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Ending, JobStatus, NewJob, Output, Payload, Principal, Source
 from expeditor.jobs.ordering import OrderPolicy
-from expeditor.runtime.services import DATABASE_NAME
+from expeditor.runtime.storage import DATABASE_NAME
 from expeditor.store.sqlite import SqliteStore
 
 AT_ONCE = 500

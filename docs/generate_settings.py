@@ -82,7 +82,7 @@ def main() -> None:
     package = ModuleType("expeditor")
     package.__path__ = [str(ROOT)]
     sys.modules["expeditor"] = package
-    from expeditor.runtime.settings import describe  # noqa: PLC0415 - importable only from here on
+    from expeditor.runtime.settings_table import describe  # noqa: PLC0415 - importable only from here on
 
     PAGE.write_text(page(describe()), encoding="utf-8")
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..jobs.errors import ExpeditorError
-from ..jobs.model import PRIORITY_DEFAULT, JsonObject, Principal, RequestKey, Source
+from ..jobs.model import PRIORITY_DEFAULT, BatchSlot, JsonObject, Principal, RequestKey, Source, WebhookTarget
 
 
 @dataclass(slots=True)
@@ -27,6 +27,8 @@ class Submission:
     not_before_s: float | None = None
     expires_in_s: float | None = None
     max_attempts: int | None = None
+    slot: BatchSlot | None = None
+    webhook: WebhookTarget | None = None
     answered: bool = False
     """The request is over; what still carries this (a task that it started) speaks for itself."""
     request_key: RequestKey | None = None

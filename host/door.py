@@ -53,6 +53,8 @@ class Door:
             not_before_s=entry.not_before_s,
             expires_in_s=entry.expires_in_s,
             max_attempts=entry.max_attempts,
+            slot=entry.slot,
+            webhook=entry.webhook,
         )
         item = (self._number(entry), entry.prompt_id, entry.prompt, extra, list(entry.outputs_to_execute), sensitive)
         commits: list[Future[Job]] = []

@@ -55,6 +55,8 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> Ne
         not_before_s=submission.not_before_s if submission else None,
         expires_at_s=None if expires_in_s is None else now_s + expires_in_s,
         max_attempts=submission.max_attempts if submission else None,
+        slot=submission.slot if submission else None,
+        webhook=submission.webhook if submission else None,
     )
 
 

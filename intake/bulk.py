@@ -13,7 +13,8 @@ from ..jobs.awaiting import Awaiter
 from ..jobs.errors import ExpeditorError, Gone, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Job, JobStatus
 from ..jobs.transitions import TERMINAL, is_terminal
-from ..store.base import JobQuery, JobStore
+from ..store.base import JobStore
+from ..store.records import JobQuery
 from .cancelling import Canceller
 from .job_views import JobViews
 from .redriving import Redriver

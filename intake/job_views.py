@@ -13,7 +13,8 @@ from ..jobs.awaiting import Awaiter
 from ..jobs.errors import Gone, NotFound, Refused
 from ..jobs.model import Job, JobStatus
 from ..jobs.transitions import is_terminal
-from ..store.base import JobStore, Place
+from ..store.base import JobStore
+from ..store.records import Place
 from .flow import Flow
 from .ports import Runs
 from .views import JobView

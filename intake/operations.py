@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.model import JobStatus
-from ..store.base import JobStore, QueueSummary
+from ..store.base import JobStore
+from ..store.records import QueueSummary
 from .bulk import BulkService, Selection
 from .depth import QueueDepth
 from .flow import Flow

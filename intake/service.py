@@ -17,7 +17,8 @@ from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavai
 from ..jobs.estimate import signature
 from ..jobs.model import PRIORITY_MIN, Job, JsonObject, Principal, RequestKey, Source
 from ..jobs.principals import PrincipalRules, principal_of
-from ..store.base import JobQuery, JobStore, Reprioritise
+from ..store.base import JobStore, Reprioritise
+from ..store.records import JobQuery
 from .cancelling import Canceller
 from .ceilings import Ceilings, Wish
 from .core_faults import faults_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..jobs.model import Job, Progress
-from ..store.base import PAGE_LIMIT_MAX, Ahead, JobQuery, Reprioritise
+from ..store.base import Reprioritise
+from ..store.records import PAGE_LIMIT_MAX, Ahead, JobQuery
 from .waiting import Waiting
 
 __all__ = [

@@ -11,7 +11,7 @@ from enum import Enum
 
 from ..jobs.model import Job
 from ..jobs.times import rfc3339
-from ..store.base import Ahead, EstimateBasis
+from ..store.records import Ahead, EstimateBasis
 
 
 class WaitReason(str, Enum):

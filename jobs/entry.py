@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .model import JsonObject, Principal, RequestKey, Source
+from .model import BatchSlot, JsonObject, Principal, RequestKey, Source, WebhookTarget
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Entry:
     not_before_s: float | None = None
     expires_in_s: float | None = None
     max_attempts: int | None = None
+    slot: BatchSlot | None = None
+    webhook: WebhookTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)

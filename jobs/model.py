@@ -58,6 +58,8 @@ class Source(str, Enum):
 
     PROMPT = "prompt"
     SUBMIT = "submit"
+    BATCH = "batch"
+    V2 = "v2"
     IN_PROCESS = "in_process"
 
 
@@ -77,7 +79,8 @@ class Output:
     """One file a job made, as ComfyUI names it.
 
     ``folder`` is ComfyUI's ``output``, ``temp`` or ``input``; ``kind`` is the v2 contract's
-    ``image | video | audio | text | file | latent``; ``size_bytes`` is None when the file was not found.
+    ``image | video | audio | text | file | latent``; ``size_bytes`` is None when the file was not found. ``cached``: the node
+    that made it did not run in this job, its result came from ComfyUI's cache.
     """
 
     node_id: str
@@ -87,6 +90,7 @@ class Output:
     kind: str
     content_type: str
     size_bytes: int | None = None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,22 @@ class RequestKey:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchSlot:
+    """A job's place in the batch that it was submitted with; ``index`` counts from 0."""
+
+    batch_id: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTarget:
+    """Whom to tell of a job over HTTP. ``events``: only these types; empty: its end."""
+
+    url: str
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class NewJob:
     """A job that asks to enter the store. ``number`` is ComfyUI's and only breaks ties of the score.
 
@@ -171,6 +191,8 @@ class NewJob:
     max_attempts: int | None = None
     models: tuple[str, ...] = ()
     request_key: RequestKey | None = None
+    slot: BatchSlot | None = None
+    webhook: WebhookTarget | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +234,8 @@ class Job:
     max_attempts: int | None = None
     models: tuple[str, ...] = ()
     forgiven: int = 0
+    slot: BatchSlot | None = None
+    webhook: WebhookTarget | None = None
 
     @property
     def attempt(self) -> int:

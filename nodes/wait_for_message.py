@@ -68,11 +68,11 @@ class WaitForMessage(io.ComfyNode):
         facts = wait.pending.describe()
         try:
             # To every page, not only the submitter's: whoever watches may answer, also for a job that came over HTTP.
-            services.notifier.send({"type": "message.waiting", **facts}, None)
+            services.audience.notifier.send({"type": "message.waiting", **facts}, None)
             await _until_over(wait)
         finally:
             services.mailbox.close(wait.token)
-            services.notifier.send({"type": "message.closed", **facts}, None)
+            services.audience.notifier.send({"type": "message.closed", **facts}, None)
         message = wait.poll(0)  # after the close: an answer accepted in the last instant counts
         if message is None and on_timeout == "fail":
             raise NoAnswer(f"Nobody answered '{label}' within {timeout_s:g} s.")

@@ -24,7 +24,8 @@ from ..telemetry.logs import configure
 from .hooks import install_hooks, stand_down
 from .lifespan import Lifespan
 from .services import Services, build, set_current
-from .settings import Settings, SettingsError, load
+from .settings import Settings
+from .settings_source import SettingsError, load
 
 log = logging.getLogger("expeditor.runtime")
 

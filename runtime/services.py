@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..events.bus import Bus
 from ..events.mailbox import Mailbox
 from ..host.board import HookBoard
 from ..host.comfy import folder_of, version
@@ -30,15 +29,11 @@ from ..host.wiring import Told
 from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
-from ..jobs.affinity import AffinityPolicy
 from ..jobs.awaiting import Awaiter
-from ..jobs.events import Publisher
-from ..jobs.ordering import OrderPolicy
-from ..store.base import Clock, JobStore, QueueSummary
-from ..store.memory import MemoryStore
-from ..store.sqlite import SqliteStore
-from ..telemetry.listener import TelemetryListener
+from ..store.base import Clock, JobStore
+from ..store.records import QueueSummary
 from ..telemetry.metrics import Metrics
+from .audience import Audience, AudienceParts, build_audience
 from .clock import SteadyClock
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
@@ -49,8 +44,8 @@ from .observers import RequestMetrics
 from .retention import retention
 from .settings import Settings
 from .stopping import Leaving
+from .storage import build_store
 
-DATABASE_NAME = "expeditor.sqlite3"
 TEMP_COPIES = "temp_outputs"
 
 
@@ -65,7 +60,7 @@ class Services:
     requests: RequestMetrics
     mailbox: Mailbox
     awaiter: Awaiter
-    notifier: Notifier
+    audience: Audience
     store: JobStore
     depth: QueueDepth
     residents: Residents
@@ -105,8 +100,8 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     residents, flow, awaiter = Residents(metrics), Flow(), Awaiter(settings.store_deadline_s)
     _describe(server, metrics, residents)
     depth, told = _depth(settings, metrics, flow), _told(settings, server, clock)
-    bus = Bus((depth, TelemetryListener(metrics), notifier, Listing(server, told.farewells, clock)))
-    store = _store(settings, data_dir, bus, metrics, clock)
+    audience = build_audience(AudienceParts(server, metrics, notifier, (depth, Listing(server, told.farewells, clock))))
+    store = build_store(settings, data_dir, audience.bus, metrics, clock)
     evidence, leaving, mailbox = Evidence(data_dir), Leaving(live, store, os._exit), Mailbox(clock, _token)
     copies = TempCopies(folder_of, data_dir / TEMP_COPIES) if settings.keep_temp_outputs else None
     machine = build_machine(
@@ -136,7 +131,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         requests=RequestMetrics(metrics, access_log=settings.access_log),
         awaiter=awaiter,
         mailbox=mailbox,
-        notifier=notifier,
+        audience=audience,
         store=store,
         depth=depth,
         residents=residents,
@@ -200,24 +195,3 @@ def _keeper(settings: Settings, store: JobStore, copies: TempCopies | None, live
 
 def _token() -> str:
     return uuid.uuid4().hex
-
-
-def _store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock) -> JobStore:
-    policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
-    boot_id = uuid.uuid4().hex
-    affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
-    if settings.store == "memory":
-        return MemoryStore(
-            policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics, affinity=affinity
-        )
-    return SqliteStore(
-        path=data_dir / DATABASE_NAME,
-        policy=policy,
-        clock=clock,
-        boot_id=boot_id,
-        publisher=publisher,
-        observer=metrics,
-        affinity=affinity,
-        commit_delay_s=settings.store_commit_delay_s,
-        check_s=settings.store_check_s,
-    )

@@ -1,51 +1,24 @@
 """Every setting: its name, meaning, default and bounds.
 
-Sources, weakest first: defaults, the TOML file ``expeditor.toml`` in the data directory, ``EXPEDITOR_*`` environment
-variables. Validated once at start; an unknown key is an error that names the nearest one. ``docs/settings.md`` is
-generated from this file. Owns no behaviour: services are given the values they need.
+Owns no behaviour: services are given the values they need. Where values come from is ``settings_source``' own, the table
+in ``docs/settings.md`` is made by ``settings_table``.
 """
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import json
-import os
-import sys
 from collections.abc import Iterable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ..jobs.causes import OF_RUNS, SWITCHABLE, RetryLevel
 from ..jobs.model import Cause
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _T = TypeVar("_T")
 ENV_PREFIX = "EXPEDITOR_"
-FILE_NAME = "expeditor.toml"
-FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON"})
-"""``EXPEDITOR_*`` variables that are dev.py's, not the server's."""
 DAY_S = 86_400.0
-_KINDS = {
-    "boolean": "`true`, `false`",
-    "integer": "whole number",
-    "number": "number",
-    "string": "text",
-    "array": "list of texts",
-    "object": "table",
-}
-
-
-class SettingsError(Exception):
-    """The settings cannot be used; the message says which and what to do."""
 
 
 class Settings(BaseSettings):
@@ -293,100 +266,3 @@ def _only(known: frozenset[Cause], given: Iterable[Cause], value: _T) -> _T:
         names = ", ".join(sorted(cause.value for cause in known))
         raise ValueError(f"{wrong[0]} cannot stand here, only {names}")
     return value
-
-
-def load(data_dir: Path) -> Settings:
-    """Read and check the settings. Raises ``SettingsError`` whose message names every fault."""
-    values = _read_file(data_dir / FILE_NAME)
-    for key in values:
-        _require_known(key, FILE_NAME)
-    if "data_dir" in values:
-        raise SettingsError(
-            f"data_dir cannot stand in {FILE_NAME}, which lies in that folder; set {ENV_PREFIX}DATA_DIR."
-        )
-    for name in _given(os.environ):
-        _require_known(name, "the environment")
-        if os.environ.get(ENV_PREFIX + name.upper()) != "":
-            values.pop(name, None)
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingsError(" ".join(_sentence(dict(fault)) for fault in error.errors())) from error
-    except ValueError as error:
-        raise SettingsError(f"Settings: {error}.") from error
-
-
-def _given(variables: Iterable[str]) -> list[str]:
-    """The names of our settings among the environment's variables, unknown ones too."""
-    ours = [name[len(ENV_PREFIX) :] for name in variables if name.startswith(ENV_PREFIX)]
-    return [name.lower() for name in ours if name not in FOREIGN_VARIABLES]
-
-
-def _sentence(fault: dict[str, Any]) -> str:
-    name = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "settings"
-    return f"Setting {name}: {fault['msg']} (got {fault.get('input')!r})."
-
-
-def _read_file(file: Path) -> dict[str, Any]:
-    try:
-        if not file.is_file():
-            return {}
-        # utf-8-sig: some editors put a byte order mark in front, which TOML does not know.
-        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{FILE_NAME} cannot be read: {error}") from error
-
-
-def _require_known(key: str, where: str) -> None:
-    known = sorted(Settings.model_fields)
-    if key in known:
-        return
-    near = difflib.get_close_matches(key.lower(), known, n=1)
-    hint = f" Did you mean {near[0]}?" if near else " docs/settings.md lists them all."
-    raise SettingsError(f"Unknown setting {key} in {where}.{hint}")
-
-
-@dataclass(frozen=True, slots=True)
-class SettingRow:
-    """One row of the settings table; ``values`` says what it takes, ``default`` as TOML would write it."""
-
-    name: str
-    values: str
-    default: str
-    description: str
-
-
-def describe() -> list[SettingRow]:
-    """Rows of the settings table, in the order of this file."""
-    schema = Settings.model_json_schema()["properties"]
-    return [
-        SettingRow(
-            name, _values(schema[name]), _default(info.get_default(call_default_factory=True)), info.description or ""
-        )
-        for name, info in Settings.model_fields.items()
-    ]
-
-
-def _values(schema: dict[str, Any]) -> str:
-    if "anyOf" in schema:
-        return _values(schema["anyOf"][0])
-    if "enum" in schema:
-        return ", ".join(f"`{word}`" for word in schema["enum"])
-    kind = _KINDS[schema["type"]]
-    if schema.get("additionalProperties"):
-        kind += " of numbers" if "type" in schema["additionalProperties"] else " of names"
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above = schema.get("exclusiveMinimum")
-    if low is not None and high is not None:
-        return f"{kind} from {low:g} to {high:,.10g}"
-    if above is not None and high is not None:
-        return f"{kind} above {above:g}, at most {high:,.10g}"
-    if low is None and above is None:
-        return kind
-    return f"{kind} above {above:g}" if low is None else f"{kind} from {low:g}"
-
-
-def _default(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.10g}"
-    return "" if value is None else json.dumps(value)

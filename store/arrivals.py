@@ -159,6 +159,8 @@ def _queued(new: NewJob, seq: int, now_s: float, spot: Spot, estimated_s_: float
         expires_at_s=new.expires_at_s,
         max_attempts=new.max_attempts,
         models=tuple(new.models),
+        slot=new.slot,
+        webhook=new.webhook,
     )
 
 

@@ -30,12 +30,10 @@ from typing import Protocol
 from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
+from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
-
-PAGE_LIMIT_MAX = 1000
-"""The most jobs of one page."""
 
 MAX_DEATHS = 3
 """A job whose process died this often while it ran fails as POISON (DESIGN 8)."""
@@ -45,84 +43,6 @@ NAMING_STEP = 2000
 
 KEY_LIFE_S = 86_400.0
 """How long a request key is remembered."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobQuery:
-    """What ``page`` selects. ``cursor`` is a ``JobPage.next_cursor``; ``limit`` is 1 to ``PAGE_LIMIT_MAX``, newest jobs first.
-
-    ``causes``: only jobs that ended with one of these. ``held``: only (True) or no (False) held jobs.
-    """
-
-    statuses: tuple[JobStatus, ...] = ()
-    principal: str | None = None
-    cursor: str | None = None
-    limit: int = 50
-    causes: tuple[Cause, ...] = ()
-    held: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobPage:
-    """One page of jobs, newest first; ``next_cursor`` is None on the last page."""
-
-    jobs: tuple[Job, ...]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a waiting job stands: ``position`` from 1 (next), and the estimated seconds of work before it.
-
-    ``work_ahead_s`` counts waiting jobs before it and the whole estimate of running ones.
-    """
-
-    position: int
-    work_ahead_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """Who stands before a waiting job: how many waiting jobs per priority, how many of its own principal among them, how
-    many run now, and the estimated seconds of all of them."""
-
-    waiting: Mapping[int, int]
-    own: int
-    running: int
-    work_s: float
-
-
-class EstimateBasis(str, Enum):
-    """What an estimate was learned from."""
-
-    SAME_WORKFLOW = "same_workflow"
-    ALL_WORKFLOWS = "all_workflows"
-    DEFAULT = "default"
-
-
-@dataclass(frozen=True, slots=True)
-class DepthRow:
-    """How many unfinished jobs one principal has at one priority in one status, and their estimated seconds."""
-
-    principal: str
-    priority: int
-    status: JobStatus
-    jobs: int
-    work_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class QueueSummary:
-    """The queue at a glance; rows only for unfinished jobs. ``oldest_queued_at_s`` is None when nothing waits.
-
-    ``held`` and ``delayed`` count queued jobs that cannot be claimed now: held ones, and those before their ``not_before_s``.
-    """
-
-    rows: tuple[DepthRow, ...]
-    oldest_queued_at_s: float | None
-    paused: bool = False
-    held: int = 0
-    delayed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

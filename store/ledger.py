@@ -17,7 +17,8 @@ from typing import NamedTuple, Protocol
 from ..jobs.estimate import DEFAULT_ESTIMATE_S
 from ..jobs.leftovers import FileName
 from ..jobs.model import Job, JobStatus, Payload
-from .base import Ahead, DepthRow, EstimateBasis, Finished, JobQuery, Place
+from .base import Finished
+from .records import Ahead, DepthRow, EstimateBasis, JobQuery, Place
 
 ALL_SIGNATURES = ""
 """The signature under which the mean of all runs is kept."""

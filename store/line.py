@@ -14,9 +14,9 @@ from collections.abc import Sequence
 
 from ..jobs.model import Job, JobStatus
 from ..jobs.transitions import is_terminal
-from .base import Ahead, DepthRow, Place
 from .blocks import SortedBlocks, key_of
 from .ledger import Aside
+from .records import Ahead, DepthRow, Place
 
 _WORKING = frozenset({JobStatus.RUNNING, JobStatus.CANCELING})
 _Group = tuple[str, int, JobStatus]

@@ -22,10 +22,11 @@ from ..jobs.leftovers import FileName, texts_of
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.ordering import OrderPolicy, sort_key
 from ..jobs.transitions import is_terminal
-from .base import Ahead, Clock, DepthRow, Finished, JobQuery, Place, StoreObserver, StoreState
+from .base import Clock, Finished, StoreObserver, StoreState
 from .done import Done
 from .ledger import ALL_SIGNATURES, Aside, StoredKey
 from .reading import Reading
+from .records import Ahead, DepthRow, JobQuery, Place
 from .threaded import ThreadedStore
 from .verbs import NO_AFFINITY, Verbs
 from .worker import AskedKey, BatchWorker, Call, Outcome, outcome_of, tell

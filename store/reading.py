@@ -13,24 +13,10 @@ from collections.abc import Set as AbstractSet
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.leftovers import FileName
 from ..jobs.model import Job, JobStatus, Payload
-from .base import (
-    KEY_LIFE_S,
-    NAMING_STEP,
-    PAGE_LIMIT_MAX,
-    Ahead,
-    Clock,
-    EstimateBasis,
-    Finished,
-    JobPage,
-    JobQuery,
-    KeptFor,
-    KeyedJob,
-    Naming,
-    Place,
-    QueueSummary,
-)
+from .base import KEY_LIFE_S, NAMING_STEP, Clock, Finished, KeptFor, KeyedJob, Naming
 from .done import Done
 from .ledger import ReadLedger, basis, estimate_s
+from .records import PAGE_LIMIT_MAX, Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 _CURSOR_PREFIX = b"jobs:"
 _SEQ_MAX = 2**63 - 1

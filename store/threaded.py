@@ -14,24 +14,10 @@ from typing import TypeVar
 
 from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
-from .base import (
-    Ahead,
-    EstimateBasis,
-    Finished,
-    JobPage,
-    JobQuery,
-    KeptFor,
-    KeyedJob,
-    Naming,
-    Place,
-    QueueSummary,
-    Recovered,
-    RecoveryRule,
-    Reprioritise,
-    Ticked,
-)
+from .base import Finished, KeptFor, KeyedJob, Naming, Recovered, RecoveryRule, Reprioritise, Ticked
 from .done import Done
 from .reading import Reading
+from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 from .verbs import Verbs
 from .worker import AskedKey
 

@@ -22,11 +22,12 @@ from ...jobs.affinity import AffinityPolicy
 from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.ordering import OrderPolicy
-from ..base import Clock, Place, StoreObserver, StoreState
+from ..base import Clock, StoreObserver, StoreState
 from ..done import Done
 from ..line import Line
 from ..lockfile import LockFile
 from ..reading import Reading
+from ..records import Place
 from ..threaded import ThreadedStore
 from ..verbs import NO_AFFINITY, Verbs
 from ..worker import AskedKey, BatchWorker, Call, Outcome, outcome_of

@@ -9,6 +9,7 @@ CREATE TEMP VIEW changes (
   seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
   estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
   finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
+  batch_id, batch_index, webhook,
   prompt_json, extra_json, outputs_json,
   attempt_seq, attempt_number, attempt_started_at_s, attempt_boot_id, attempt_finished_at_s, attempt_outcome,
   attempt_cause, attempt_last_node_id, attempt_message,
@@ -25,20 +26,24 @@ CREATE TEMP VIEW changes (
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL;
+  NULL, NULL, NULL, NULL, NULL, NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
   INSERT INTO jobs (
     seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
     estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
-    finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven
+    finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
+    batch_id, batch_index, webhook
   ) VALUES (
     NEW.seq, NEW.id, NEW.principal, NEW.trusted, NEW.priority, NEW.source, NEW.status, NEW.created_at_s,
     NEW.queued_at_s, NEW.number, NEW.start_tag, NEW.score, NEW.estimated_s, NEW.signature, NEW.client_id, NEW.metadata,
     NEW.node_count, NEW.prompt_length, NEW.needs_secret, NEW.held, NEW.cached, NEW.started_at_s, NEW.finished_at_s,
-    NEW.outputs, NEW.cause, NEW.error, NEW.not_before_s, NEW.expires_at_s, NEW.max_attempts, NEW.models, NEW.forgiven
+    NEW.outputs, NEW.cause, NEW.error, NEW.not_before_s, NEW.expires_at_s, NEW.max_attempts, NEW.models, NEW.forgiven,
+    NEW.batch_id, NEW.batch_index, NEW.webhook
   );
+  INSERT INTO labels (key, value, job_seq)
+  SELECT key, value, NEW.seq FROM json_each(NEW.metadata) WHERE type = 'text';
   INSERT INTO payloads (job_seq, prompt_json, extra_json, outputs_json)
   VALUES (NEW.seq, NEW.prompt_json, NEW.extra_json, NEW.outputs_json);
 END;
@@ -102,6 +107,8 @@ END;
 
 CREATE TEMP TRIGGER job_pruned INSTEAD OF INSERT ON changes WHEN NEW.pruned_seq IS NOT NULL
 BEGIN
+  DELETE FROM labels WHERE job_seq = NEW.pruned_seq
+    AND (key, value) IN (SELECT key, value FROM json_each((SELECT metadata FROM jobs WHERE seq = NEW.pruned_seq)));
   DELETE FROM histories WHERE job_seq = NEW.pruned_seq;
   DELETE FROM attempts WHERE job_seq = NEW.pruned_seq;
   DELETE FROM payloads WHERE job_seq = NEW.pruned_seq;

@@ -17,9 +17,10 @@ from typing import Any
 from ...jobs.leftovers import FileName
 from ...jobs.model import Job, JobStatus, Payload
 from ...jobs.transitions import TERMINAL
-from ..base import Ahead, DepthRow, Finished, JobQuery, Place
+from ..base import Finished
 from ..ledger import Aside, StoredKey
 from ..line import Line
+from ..records import Ahead, DepthRow, JobQuery, Place
 from .rows import job_of, mark_of
 
 _BEFORE_ALL = 2**63 - 1

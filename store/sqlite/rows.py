@@ -13,7 +13,19 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
-from ...jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Payload, Principal, Source
+from ...jobs.model import (
+    Attempt,
+    BatchSlot,
+    Cause,
+    Job,
+    JobError,
+    JobStatus,
+    Output,
+    Payload,
+    Principal,
+    Source,
+    WebhookTarget,
+)
 
 Values = tuple[Any, ...]
 
@@ -55,6 +67,9 @@ def job_values(job: Job) -> Values:
         job.max_attempts,
         json.dumps(job.models) if job.models else "[]",
         job.forgiven,
+        None if job.slot is None else job.slot.batch_id,
+        None if job.slot is None else job.slot.index,
+        None if job.webhook is None else json.dumps([job.webhook.url, *job.webhook.events]),
     )
 
 
@@ -92,6 +107,8 @@ def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
         max_attempts=row["max_attempts"],
         models=tuple(json.loads(row["models"])),
         forgiven=row["forgiven"],
+        slot=None if row["batch_id"] is None else BatchSlot(row["batch_id"], row["batch_index"]),
+        webhook=None if row["webhook"] is None else _webhook_of(json.loads(row["webhook"])),
     )
 
 
@@ -124,6 +141,10 @@ def mark_of(job_id: str) -> int:
     """What is remembered of a pruned job's id: 64 bits of a digest, a number as SQLite's."""
     digest = hashlib.blake2b(job_id.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big", signed=True)
+
+
+def _webhook_of(texts: list[str]) -> WebhookTarget:
+    return WebhookTarget(texts[0], tuple(texts[1:]))
 
 
 def _attempt_of(row: sqlite3.Row) -> Attempt:

@@ -34,7 +34,8 @@ from expeditor.jobs.errors import Conflict
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Claim, JobStatus, Payload, RequestKey
 from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.base import PAGE_LIMIT_MAX, JobQuery, KeptFor
+from expeditor.store.base import KeptFor
+from expeditor.store.records import PAGE_LIMIT_MAX, JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import done, new_job
 

@@ -11,7 +11,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite.migrations import SCHEMA_VERSION
 from tests.conformance.harness import SqliteStorage, done
 from tests.unit.store.test_sqlite_migrations import make_version_1

@@ -18,7 +18,8 @@ import pytest
 
 from expeditor.jobs.model import Cause, Job, JobStatus
 from expeditor.jobs.transitions import TERMINAL
-from expeditor.store.base import MAX_DEATHS, JobQuery
+from expeditor.store.base import MAX_DEATHS
+from expeditor.store.records import JobQuery
 from tests.chaos.dying import die_at_work, die_early
 from tests.conformance.harness import SqliteStorage, done
 

@@ -18,17 +18,8 @@ from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import ExpeditorError
 from expeditor.jobs.model import Cause, Ending, JobError, JobStatus, RequestKey
 from expeditor.jobs.transitions import LastSeen
-from expeditor.store.base import (
-    Ahead,
-    JobQuery,
-    JobStore,
-    KeptFor,
-    Place,
-    QueueSummary,
-    RecoveryMode,
-    RecoveryRule,
-    Reprioritise,
-)
+from expeditor.store.base import JobStore, KeptFor, RecoveryMode, RecoveryRule, Reprioritise
+from expeditor.store.records import Ahead, JobQuery, Place, QueueSummary
 from tests.conformance.harness import IMAGE, MemoryStorage, SqliteStorage, ending, new_job
 
 IDS = st.sampled_from([f"j{n}" for n in range(12)])

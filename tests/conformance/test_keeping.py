@@ -6,7 +6,8 @@ import pytest
 
 from expeditor.jobs.errors import Conflict, InputInvalid
 from expeditor.jobs.model import Cause, JobStatus, RequestKey
-from expeditor.store.base import KEY_LIFE_S, EstimateBasis, JobQuery, KeptFor, KeyedJob
+from expeditor.store.base import KEY_LIFE_S, KeptFor, KeyedJob
+from expeditor.store.records import EstimateBasis, JobQuery
 from tests.conformance.harness import claim, done, ending, enqueue, new_job
 
 KEY = RequestKey("k", "digest")

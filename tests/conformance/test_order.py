@@ -8,7 +8,8 @@ from expeditor.jobs.errors import Conflict, NotFound
 from expeditor.jobs.estimate import DEFAULT_ESTIMATE_S
 from expeditor.jobs.model import JobStatus
 from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.base import Place, Reprioritise
+from expeditor.store.base import Reprioritise
+from expeditor.store.records import Place
 from tests.conformance.harness import claim, claim_all, done, ending, enqueue
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from expeditor.jobs.errors import Conflict, StoreUnavailable
 from expeditor.jobs.model import Job, JobStatus
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from tests.conformance.harness import claim, done, ending, enqueue, new_job
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from expeditor.jobs.errors import InputInvalid
 from expeditor.jobs.model import JobStatus
-from expeditor.store.base import DepthRow, JobQuery, QueueSummary
+from expeditor.store.records import DepthRow, JobQuery, QueueSummary
 from tests.conformance.harness import claim, done, ending, enqueue
 
 

@@ -8,7 +8,8 @@ from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import Conflict, NotFound
 from expeditor.jobs.estimate import DEFAULT_ESTIMATE_S
 from expeditor.jobs.model import Cause, JobStatus
-from expeditor.store.base import Ahead, JobQuery, Place, Reprioritise
+from expeditor.store.base import Reprioritise
+from expeditor.store.records import Ahead, JobQuery, Place
 from tests.conformance.harness import claim, claim_all, done, ending, enqueue
 
 

@@ -18,7 +18,8 @@ from expeditor.jobs.model import JobStatus, Output, Payload, RequestKey
 from expeditor.runtime.keeper import BATCH_JOBS, KEY_LIFE_S, Keeper
 from expeditor.runtime.retention import Retention, retention
 from expeditor.runtime.settings import Settings
-from expeditor.store.base import JobQuery, KeptFor
+from expeditor.store.base import KeptFor
+from expeditor.store.records import JobQuery
 from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job
 from tests.support.waiting import wait_until_async
 

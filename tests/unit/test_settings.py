@@ -8,7 +8,9 @@ import pytest
 
 from expeditor.jobs.causes import RetryLevel
 from expeditor.jobs.model import Cause
-from expeditor.runtime.settings import FILE_NAME, FOREIGN_VARIABLES, Settings, SettingsError, describe, load
+from expeditor.runtime.settings import Settings
+from expeditor.runtime.settings_source import FILE_NAME, FOREIGN_VARIABLES, SettingsError, load
+from expeditor.runtime.settings_table import describe
 from tests.conftest import ROOT
 
 

@@ -10,7 +10,7 @@ import sqlite3
 
 from ..statements import load_script
 
-SCRIPTS = ("0001_queue", "0002_scheduler")
+SCRIPTS = ("0001_queue", "0002_scheduler", "0003_contract")
 
 SCHEMA_VERSION = len(SCRIPTS)
 """What this version of Expeditor writes."""

@@ -15,7 +15,7 @@ from expeditor.intake.depth import QueueDepth
 from expeditor.intake.flow import Flow
 from expeditor.jobs.errors import ExpeditorError, LimitExceeded, QueueFull
 from expeditor.jobs.model import JobStatus, Payload, Principal
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from tests.conformance.harness import MemoryStorage, claim, done, ending, enqueue, new_job
 from tests.support.depth import depth, fill
 

@@ -8,7 +8,7 @@ import pytest
 
 from expeditor.intake.waiting import Standing, WaitReason, explain
 from expeditor.jobs.model import Attempt, Cause, Job, JobStatus, Principal, Source
-from expeditor.store.base import Ahead, EstimateBasis
+from expeditor.store.records import Ahead, EstimateBasis
 
 NOW_S = 1_700_000_000.0
 JOB = Job(

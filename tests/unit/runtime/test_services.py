@@ -9,7 +9,7 @@ import pytest
 
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.runtime.services import build
-from expeditor.runtime.settings import load
+from expeditor.runtime.settings_source import load
 
 
 @pytest.fixture

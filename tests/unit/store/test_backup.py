@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from expeditor.jobs.model import Payload
-from expeditor.runtime.services import DATABASE_NAME
-from expeditor.store.base import JobQuery
+from expeditor.runtime.storage import DATABASE_NAME
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite import backup
 from expeditor.store.sqlite.backup import BackupFailed, back_up
 from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job

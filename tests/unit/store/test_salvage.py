@@ -10,7 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from expeditor.jobs.model import JobStatus, RequestKey
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "operations.md"

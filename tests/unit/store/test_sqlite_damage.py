@@ -14,7 +14,7 @@ import pytest
 
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import Payload
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite import SqliteStore
 from expeditor.store.sqlite.database import SCHEMA_VERSION
 from expeditor.store.sqlite.soundness import inspect, reunite, set_aside

@@ -15,7 +15,7 @@ import pytest
 
 from expeditor.jobs.errors import Internal, StoreUnavailable
 from expeditor.jobs.model import Payload
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import SqliteStorage, done, enqueue, new_job
 

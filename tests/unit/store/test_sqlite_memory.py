@@ -17,7 +17,8 @@ import pytest
 from expeditor.jobs.errors import Internal, StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus, Payload
 from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.base import JobQuery, JobStore, Reprioritise
+from expeditor.store.base import JobStore, Reprioritise
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import MemoryStorage, SqliteStorage, claim, done, ending, enqueue, new_job
 

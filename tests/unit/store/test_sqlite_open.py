@@ -13,7 +13,7 @@ import pytest
 
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite.database import SCHEMA_VERSION
 from tests.conformance.harness import SqliteStorage, done, enqueue
 

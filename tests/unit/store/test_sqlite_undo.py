@@ -16,7 +16,8 @@ import pytest
 from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus, RequestKey
-from expeditor.store.base import JobQuery, JobStore, RecoveryMode, RecoveryRule
+from expeditor.store.base import JobStore, RecoveryMode, RecoveryRule
+from expeditor.store.records import JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import MemoryStorage, SqliteStorage, Storage, claim, done, ending, enqueue, new_job
 

@@ -7,7 +7,7 @@ import threading
 from contextlib import closing
 
 from expeditor.jobs.model import Payload
-from expeditor.store.base import JobQuery
+from expeditor.store.records import JobQuery
 from tests.conformance.harness import SqliteStorage, done, new_job
 
 MIB = 1 << 20

@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import JobStatus
 from expeditor.routes.metrics import MetricsRoutes
-from expeditor.store.base import DepthRow, QueueSummary
+from expeditor.store.records import DepthRow, QueueSummary
 from expeditor.telemetry.metrics import Metrics
 from tests.support.waiting import wait_until_async
 from tests.unit.telemetry.made import value

@@ -1,0 +1,39 @@
+"""The part of ``services`` that makes everybody who hears committed events. No I/O, no threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..events.bus import Bus
+from ..events.changes import JobChanges
+from ..host.notifier import Notifier
+from ..jobs.events import Publisher
+from ..telemetry.listener import TelemetryListener
+from ..telemetry.metrics import Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Who hears what happened; the store publishes to ``bus``."""
+
+    bus: Bus
+    notifier: Notifier
+    changes: JobChanges
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceParts:
+    """What it is made of. ``first``: who keeps the queue in step, and hears before all others."""
+
+    server: Any
+    metrics: Metrics
+    notifier: Notifier
+    first: tuple[Publisher, ...]
+
+
+def build_audience(parts: AudienceParts) -> Audience:
+    """Make and join it."""
+    changes = JobChanges()
+    bus = Bus((*parts.first, TelemetryListener(parts.metrics), parts.notifier, changes))
+    return Audience(bus, parts.notifier, changes)

@@ -1,0 +1,64 @@
+"""The table of all settings for ``docs/settings.md``. Owns how a setting is told, no setting (``settings``)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .settings import Settings
+
+_KINDS = {
+    "boolean": "`true`, `false`",
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "array": "list of texts",
+    "object": "table",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SettingRow:
+    """One row of the settings table; ``values`` says what it takes, ``default`` as TOML would write it."""
+
+    name: str
+    values: str
+    default: str
+    description: str
+
+
+def describe() -> list[SettingRow]:
+    """Rows of the settings table, in the order of this file."""
+    schema = Settings.model_json_schema()["properties"]
+    return [
+        SettingRow(
+            name, _values(schema[name]), _default(info.get_default(call_default_factory=True)), info.description or ""
+        )
+        for name, info in Settings.model_fields.items()
+    ]
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "anyOf" in schema:
+        return _values(schema["anyOf"][0])
+    if "enum" in schema:
+        return ", ".join(f"`{word}`" for word in schema["enum"])
+    kind = _KINDS[schema["type"]]
+    if schema.get("additionalProperties"):
+        kind += " of numbers" if "type" in schema["additionalProperties"] else " of names"
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above = schema.get("exclusiveMinimum")
+    if low is not None and high is not None:
+        return f"{kind} from {low:g} to {high:,.10g}"
+    if above is not None and high is not None:
+        return f"{kind} above {above:g}, at most {high:,.10g}"
+    if low is None and above is None:
+        return kind
+    return f"{kind} above {above:g}" if low is None else f"{kind} from {low:g}"
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    return "" if value is None else json.dumps(value)

@@ -1,0 +1,39 @@
+"""The part of ``services`` that makes what keeps things on disk. Opens nothing yet."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from ..jobs.affinity import AffinityPolicy
+from ..jobs.events import Publisher
+from ..jobs.ordering import OrderPolicy
+from ..store.base import Clock, JobStore
+from ..store.memory import MemoryStore
+from ..store.sqlite import SqliteStore
+from ..telemetry.metrics import Metrics
+from .settings import Settings
+
+DATABASE_NAME = "expeditor.sqlite3"
+
+
+def build_store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock) -> JobStore:
+    """The queue that the settings ask for."""
+    policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
+    boot_id = uuid.uuid4().hex
+    affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
+    if settings.store == "memory":
+        return MemoryStore(
+            policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics, affinity=affinity
+        )
+    return SqliteStore(
+        path=data_dir / DATABASE_NAME,
+        policy=policy,
+        clock=clock,
+        boot_id=boot_id,
+        publisher=publisher,
+        observer=metrics,
+        affinity=affinity,
+        commit_delay_s=settings.store_commit_delay_s,
+        check_s=settings.store_check_s,
+    )

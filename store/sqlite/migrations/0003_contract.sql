@@ -1,0 +1,47 @@
+-- Version 3: the event log, labels, batches, webhooks.
+BEGIN IMMEDIATE;
+
+PRAGMA user_version = 3;
+
+ALTER TABLE jobs ADD COLUMN batch_id TEXT;
+ALTER TABLE jobs ADD COLUMN batch_index INTEGER;
+ALTER TABLE jobs ADD COLUMN webhook TEXT; -- JSON: the address, then the types of events
+
+-- The jobs of a batch.
+CREATE INDEX jobs_by_batch ON jobs (batch_id, batch_index, status, cause) WHERE batch_id IS NOT NULL;
+
+-- Metadata whose value is a text, to find jobs by.
+CREATE TABLE labels (
+  key     TEXT    NOT NULL,
+  value   TEXT    NOT NULL,
+  job_seq INTEGER NOT NULL REFERENCES jobs (seq),
+  PRIMARY KEY (key, value, job_seq)
+) WITHOUT ROWID;
+INSERT INTO labels (key, value, job_seq)
+SELECT json_each.key, json_each.value, jobs.seq FROM jobs, json_each(jobs.metadata)
+WHERE jobs.metadata <> '{}' AND json_each.type = 'text';
+
+-- What was submitted together. `counted` is how many jobs it began with; `about` is what else is told of it, as JSON.
+CREATE TABLE batches (
+  id           TEXT PRIMARY KEY,
+  principal    TEXT    NOT NULL,
+  created_at_s REAL    NOT NULL,
+  counted      INTEGER NOT NULL,
+  about        TEXT    NOT NULL
+) WITHOUT ROWID;
+
+-- The event log. `position` is the place in the stream of all events, never used twice; `number` counts a job's own events
+-- from 1; `facts` is JSON.
+CREATE TABLE events (
+  position INTEGER PRIMARY KEY AUTOINCREMENT,
+  job_seq  INTEGER NOT NULL REFERENCES jobs (seq),
+  number   INTEGER NOT NULL,
+  type     TEXT    NOT NULL,
+  at_s     REAL    NOT NULL,
+  facts    TEXT    NOT NULL
+);
+CREATE INDEX events_by_job ON events (job_seq, number);
+-- The largest position of an event that was forgotten: who has read less far has missed something.
+ALTER TABLE ordering ADD COLUMN forgotten_position INTEGER NOT NULL DEFAULT 0;
+
+COMMIT;
