@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 from urllib.parse import urlencode
 
 from ..intake.views import BulkReport, DepthView, JobListing, JobView, QueueView, Verdict, Waiting
+from ..jobs.asset_ids import output_asset_id
 from ..jobs.causes import CAUSES
 from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Progress
 from ..jobs.times import rfc3339
@@ -40,7 +40,7 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "max_attempts": job.max_attempts,
         "models": list(job.models),
         "progress": None if view.progress is None else progress_json(view.progress),
-        "outputs": [_output(job, output, number, origin) for number, output in enumerate(job.outputs)],
+        "outputs": [_output(job, output, origin) for output in job.outputs],
         "cause": job.cause.value if job.cause else None,
         "error": None if job.error is None else _error(job.error),
         "metadata": job.metadata,
@@ -159,11 +159,11 @@ def _duration_s(attempt: Attempt) -> float | None:
     return round(attempt.finished_at_s - attempt.started_at_s, 3)
 
 
-def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
+def _output(job: Job, output: Output, origin: str) -> dict[str, Any]:
     parts = {"filename": output.name, "subfolder": output.subfolder, "type": output.folder}
     query = urlencode(parts, errors="surrogatepass")  # nodes may name files by text that no UTF-8 can hold
     return {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"expeditor:{job.id}:{number}")),
+        "id": output_asset_id(job.id, output),
         "job_id": job.id,
         "node_id": output.node_id,
         "name": output.name,
