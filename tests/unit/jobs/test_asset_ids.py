@@ -15,7 +15,7 @@ OUTPUT = Output("9", "a_00001_.png", "sub", "output", "image", "image/png", 123)
 
 def test_the_id_of_a_file_never_changes() -> None:
     # Written down: clients keep these ids, so a new version of this code must give the same.
-    assert output_asset_id("job-1", OUTPUT) == ""
+    assert output_asset_id("job-1", OUTPUT) == "7934d3ed-f811-5b20-9e32-8c2c3bf40870"
     assert str(uuid.UUID(output_asset_id("job-1", OUTPUT))) == output_asset_id("job-1", OUTPUT)
 
 
