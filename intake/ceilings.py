@@ -1,4 +1,4 @@
-"""How urgent may whose jobs be: the ceilings of the settings. Pure.
+"""How urgent may whose jobs be, and how urgent are they by default: the settings. Pure.
 
 Own routes refuse what lies above (``check``); stock ``/prompt`` refuses nothing that core takes, so it lowers (``lowered``).
 A name that is only claimed can lower its ceiling, never raise it: anybody may write any ``client_id``.
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..jobs.errors import Fault, PriorityNotAllowed
-from ..jobs.model import PRIORITY_MAX, Principal
+from ..jobs.model import PRIORITY_DEFAULT, PRIORITY_MAX, Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,15 +24,21 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Ceilings:
-    """The highest priority for everybody, and for single principals in its place."""
+    """The highest priority for everybody, and for single principals in its place. ``defaults``: the priority of a job that
+    names none, by the name of a principal that somebody vouches for."""
 
     everybody: int = PRIORITY_MAX
     by_principal: Mapping[str, int] = field(default_factory=lambda: {})
+    defaults: Mapping[str, int] = field(default_factory=lambda: {})
 
     def of(self, principal: Principal) -> int:
         """The highest priority of this principal."""
         own = self.by_principal.get(principal.name, self.everybody)
         return own if principal.trusted else min(own, self.everybody)
+
+    def default_of(self, principal: Principal) -> int:
+        """The priority of this principal's jobs that name none; its ceiling is another matter."""
+        return self.defaults.get(principal.name, PRIORITY_DEFAULT) if principal.trusted else PRIORITY_DEFAULT
 
     def check(self, principal: Principal, wish: Wish) -> int:
         """The priority to use. Raises ``PriorityNotAllowed``; the front needs a ceiling of 10, as it overtakes everybody."""

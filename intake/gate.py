@@ -22,6 +22,7 @@ from .lift import lift, take
 from .limits import parse_body
 from .request_keys import header_key, request_key
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
+from .tokens import Tokens
 
 log = logging.getLogger("expeditor.intake")
 
@@ -46,10 +47,12 @@ class StockGate:
         depth: QueueDepth,
         max_bytes: int,
         max_depth: int,
+        tokens: Tokens | None = None,
     ) -> None:
         """``max_bytes`` and ``max_depth`` bound a body before it is looked at; ``depth`` is how full the queue is.
 
-        Core knows no priorities, so what is above one of the ``ceilings`` is lowered here and not refused.
+        Core knows no priorities, so what is above one of the ``ceilings`` is lowered here and not refused; it knows no
+        ``tokens`` either, so a wrong one is as good as none.
         """
         self._validation = validation
         self._principals = principals
@@ -57,6 +60,7 @@ class StockGate:
         self._depth = depth
         self._max_bytes = max_bytes
         self._max_depth = max_depth
+        self._tokens = tokens or Tokens()
 
     def read(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
         """Read a body of ``POST /prompt`` and whose it is; its graph is not judged yet. Raises ``ExpeditorError``."""
@@ -70,10 +74,12 @@ class StockGate:
             # Core would make the text "None" of it, one id for all such clients.
             prompt.pop("prompt_id")
         user = headers.get(self._principals.user_header) if self._principals.user_header else None
-        principal = principal_of(self._principals, remote, user, prompt.get("client_id"))
+        token = self._tokens.name_of(headers.get("Authorization"))
+        principal = principal_of(self._principals, remote, user, prompt.get("client_id"), token)
         chosen = prompt.get("prompt_id")
         key = request_key(principal, header_key(headers), chosen if is_prompt_id(chosen) else None, sent)
-        return PreparedPrompt(body=prompt, priority=lifted.effective, principal=principal, request_key=key)
+        priority = self._ceilings.default_of(principal) if lifted.priority is None else lifted.priority
+        return PreparedPrompt(body=prompt, priority=priority, principal=principal, request_key=key)
 
     def admit(self, prepared: PreparedPrompt) -> PreparedPrompt:
         """Judge what was read: may it go on to core. Raises ``ExpeditorError``."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..jobs.awaiting import Awaiter
@@ -31,6 +31,7 @@ from .ports import CoreValidator, QueueDoor
 from .redriving import Redriver
 from .request_keys import request_key
 from .submission import SubmitRequest, check_times, parse_submission
+from .tokens import Tokens
 from .validation import Checked
 from .views import JobListing, JobView, Submitted, Verdict
 
@@ -47,12 +48,13 @@ class Validation(Protocol):
 class Caller:
     """Who asks, as the edge saw it: the peer's address and what it wrote into the trusted user header.
 
-    ``key``: its ``Idempotency-Key``, if it sent one.
+    ``key``: its ``Idempotency-Key``, if it sent one; ``authorization``: its header of that name.
     """
 
     remote: str | None
     user: str | None = None
     key: str | None = None
+    authorization: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class Judges:
     depth: QueueDepth
     principals: PrincipalRules
     ceilings: Ceilings
+    tokens: Tokens = field(default_factory=Tokens)
 
 
 class JobService:
@@ -198,7 +201,8 @@ class JobService:
 
     def _allowed(self, request: SubmitRequest, principal: Principal) -> int:
         check_times(request, self._clock())
-        wish = Wish(request.priority, given=request.priority_given, front=request.front)
+        priority = request.priority if request.priority_given else self._judges.ceilings.default_of(principal)
+        wish = Wish(priority, given=request.priority_given, front=request.front)
         return self._judges.ceilings.check(principal, wish)
 
     async def _judge(self, prompt_id: str, request: SubmitRequest) -> tuple[JsonObject, tuple[str, ...]]:
@@ -210,7 +214,8 @@ class JobService:
         return checked.prompt, verdict.outputs_to_execute
 
     def _principal(self, caller: Caller, client_id: str | None) -> Principal:
-        return principal_of(self._judges.principals, caller.remote, caller.user, client_id)
+        token = self._judges.tokens.name_of(caller.authorization)
+        return principal_of(self._judges.principals, caller.remote, caller.user, client_id, token)
 
 
 def _extra_data(request: SubmitRequest) -> JsonObject:

@@ -21,8 +21,15 @@ class PrincipalRules:
     proxies: Sequence[str] = ()
 
 
-def principal_of(rules: PrincipalRules, remote: str | None, user: str | None, client_id: object) -> Principal:
-    """The principal: a trusted proxy's user, else the client id, else ``anonymous``. ``user`` is the header's value."""
+def principal_of(
+    rules: PrincipalRules, remote: str | None, user: str | None, client_id: object, token: str | None = None
+) -> Principal:
+    """The principal: the token's name, else a trusted proxy's user, else the client id, else ``anonymous``.
+
+    ``user`` is the header's value; ``token`` the name of the token that was shown and found right.
+    """
+    if token is not None:
+        return Principal(token, trusted=True)
     if rules.user_header and user and remote and _is_trusted(remote, rules.proxies):
         return Principal(user[:MAX_NAME_LENGTH], trusted=True)
     if rules.from_client_id and isinstance(client_id, str) and client_id:

@@ -17,11 +17,13 @@ from typing import Any
 from aiohttp import web
 
 from ..intake.core_shape import core_error
-from ..jobs.errors import Busy, ExpeditorError, Fault, InputInvalid, Internal, LimitExceeded
+from ..jobs.errors import Busy, ExpeditorError, Fault, InputInvalid, Internal, LimitExceeded, Unauthenticated
 
 log = logging.getLogger("expeditor.routes")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CODE_HEADER = "X-Expeditor-Code"
+CHALLENGE = 'Bearer realm="expeditor"'
+"""What ``WWW-Authenticate`` says with every 401."""
 
 STATUS_BY_CODE: dict[str, int] = {
     "INVALID_JSON": 400,
@@ -112,6 +114,8 @@ def _response(error: ExpeditorError, status: int, body: dict[str, Any]) -> web.R
     headers = {CODE_HEADER: error.code}
     if isinstance(error, Busy):
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = CHALLENGE
     # Lone surrogates and the like come from the client: ASCII escapes keep the answer encodable.
     text = json.dumps(body, ensure_ascii=True, default=str)
     return web.Response(text=text, status=status, reason=error.code, headers=headers, content_type="application/json")

@@ -13,6 +13,7 @@ from ..intake.submission import JSON_FIELDS
 from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject
 from .fields import read_fields
+from .guard import AUTHORIZATION
 from .queries import list_query, no_query, priority_change
 from .render import job_json, listing_json, verdict_json
 
@@ -120,7 +121,8 @@ class JobRoutes:
 
     def _caller(self, request: web.Request) -> Caller:
         user = request.headers.get(self._user_header) if self._user_header else None
-        return Caller(remote=request.remote, user=user, key=header_key(request.headers))
+        shown = request.headers.get(AUTHORIZATION)
+        return Caller(remote=request.remote, user=user, key=header_key(request.headers), authorization=shown)
 
 
 def _origin(request: web.Request) -> str:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from aiohttp import web
 
 from .errors import Handler, boundary
+from .guard import OPEN_PATHS, Guard, no_guard
 from .jobs import JobRoutes
 from .messages import MessageRoutes
 from .metrics import MetricsRoutes
 from .operations import OperationRoutes
 from .status import StatusRoutes
+from .tokens import TokenRoutes
 
 
 def route_table(
@@ -18,8 +20,11 @@ def route_table(
     status: StatusRoutes,
     messages: MessageRoutes,
     metrics: MetricsRoutes,
+    tokens: TokenRoutes,
+    *,
+    guard: Guard = no_guard,
 ) -> tuple[web.RouteDef, ...]:
-    """Method, path and handler of every route, each behind the error boundary."""
+    """Method, path and handler of every route, each behind the error boundary and, but for those of monitoring, ``guard``."""
     rows: tuple[tuple[str, str, Handler], ...] = (
         ("POST", "/expeditor/submit", jobs.submit),
         ("POST", "/expeditor/validate", jobs.validate),
@@ -44,5 +49,9 @@ def route_table(
         ("POST", "/expeditor/messages", messages.post),
         ("GET", "/expeditor/messages/pending", messages.pending),
         ("GET", "/expeditor/metrics", metrics.exposition),
+        ("GET", "/expeditor/tokens", tokens.list),
     )
-    return tuple(web.route(method, path, boundary(handler)) for method, path, handler in rows)
+    return tuple(
+        web.route(method, path, boundary(handler if path in OPEN_PATHS else guard(handler)))
+        for method, path, handler in rows
+    )

@@ -20,11 +20,13 @@ from ..intake.job_views import JobViews
 from ..intake.operations import QueueOperations
 from ..intake.redriving import Redriver
 from ..intake.service import JobService, Judges
+from ..intake.tokens import Token, Tokens
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
 from ..jobs.principals import PrincipalRules
 from ..store.base import Clock, JobStore
 from .settings import Settings
+from .settings_api import TokenSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Entrance:
     validation: PromptValidation
     gate: StockGate
     repeats: Repeats
+    tokens: Tokens
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class IntakeParts:
 
 def build_entrance(parts: IntakeParts) -> Entrance:
     """Make and join it."""
-    validation = _validation(parts.settings)
+    validation, tokens = _validation(parts.settings), _tokens(parts.settings)
     repeats = Repeats(parts.store, parts.awaiter, Reservations(parts.settings.store_deadline_s))
     store, door, runs, awaiter = parts.store, parts.door, parts.runs, parts.awaiter
     views = JobViews(store=store, runs=runs, flow=parts.flow, clock=parts.clock, awaiter=awaiter)
@@ -71,6 +74,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
                 depth=parts.depth,
                 principals=_principals(parts.settings),
                 ceilings=_ceilings(parts.settings),
+                tokens=tokens,
             ),
             door=door,
             views=views,
@@ -93,13 +97,28 @@ def build_entrance(parts: IntakeParts) -> Entrance:
             awaiter=awaiter,
         ),
         validation=validation,
-        gate=_gate(parts.settings, validation, parts.depth),
+        gate=_gate(parts.settings, validation, parts.depth, tokens),
         repeats=repeats,
+        tokens=tokens,
     )
 
 
 def _ceilings(settings: Settings) -> Ceilings:
-    return Ceilings(settings.max_priority, settings.priority_ceilings)
+    tokens = settings.tokens.items()
+    own = {name: token.max_priority for name, token in tokens if token.max_priority is not None}
+    defaults = {name: token.priority for name, token in tokens if token.priority is not None}
+    return Ceilings(settings.max_priority, {**settings.priority_ceilings, **own}, defaults)
+
+
+def _tokens(settings: Settings) -> Tokens:
+    return Tokens(
+        [_token(name, token) for name, token in settings.tokens.items()],
+        required=settings.require_token,
+    )
+
+
+def _token(name: str, token: TokenSettings) -> Token:
+    return Token(name, token.digest, token.priority, token.max_priority, admin=token.admin)
 
 
 def _principals(settings: Settings) -> PrincipalRules:
@@ -128,7 +147,7 @@ def _rules(settings: Settings) -> ValidationRules:
     )
 
 
-def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -> StockGate:
+def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth, tokens: Tokens) -> StockGate:
     return StockGate(
         validation=validation,
         principals=_principals(settings),
@@ -136,4 +155,5 @@ def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth) -
         depth=depth,
         max_bytes=settings.max_body_bytes,
         max_depth=settings.max_depth,
+        tokens=tokens,
     )

@@ -14,12 +14,14 @@ from typing import Any
 
 from ..host.comfy import private_folder, prompt_server
 from ..host.context import note_client_id
+from ..routes.guard import token_guard
 from ..routes.jobs import JobRoutes
 from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
 from ..routes.operations import OperationRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import route_table
+from ..routes.tokens import TokenRoutes
 from ..telemetry.logs import configure
 from .hooks import install_hooks, stand_down
 from .lifespan import Lifespan
@@ -84,7 +86,9 @@ def _register(services: Services, server: Any) -> None:
         services.entrance.queue, services.entrance.bulk, max_bytes=services.settings.max_body_bytes
     )
     status = StatusRoutes(services.health.facts, services.health.not_ready)
-    for route in route_table(jobs, operations, status, MessageRoutes(services.mailbox), metrics):
+    messages, tokens = MessageRoutes(services.mailbox), services.entrance.tokens
+    rows = route_table(jobs, operations, status, messages, metrics, TokenRoutes(tokens), guard=token_guard(tokens))
+    for route in rows:
         server.routes.route(route.method, route.path)(route.handler)
     server.app.on_startup.append(Lifespan(services, metrics).start)
 

@@ -1,27 +1,28 @@
 """Every setting: its name, meaning, default and bounds.
 
-Owns no behaviour: services are given the values they need. Where values come from is ``settings_source``' own, the table
-in ``docs/settings.md`` is made by ``settings_table``.
+Owns no behaviour: services are given the values they need. Those for clients of the API stand in ``settings_api``. Where values
+come from is ``settings_source``' own, the table in ``docs/settings.md`` is made by ``settings_table``.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from ..jobs.causes import OF_RUNS, SWITCHABLE, RetryLevel
 from ..jobs.model import Cause
+from .settings_api import ApiSettings
 
 _T = TypeVar("_T")
 ENV_PREFIX = "EXPEDITOR_"
 DAY_S = 86_400.0
 
 
-class Settings(BaseSettings):
+class Settings(ApiSettings):
     """All settings; frozen. Times in seconds, sizes in bytes, as the names say."""
 
     model_config = SettingsConfigDict(
@@ -254,10 +255,6 @@ class Settings(BaseSettings):
     @classmethod
     def _are_causes_of_runs(cls, rules: dict[str, Cause]) -> dict[str, Cause]:
         return _only(OF_RUNS, rules.values(), rules)
-
-    def redacted(self) -> dict[str, Any]:
-        """Values that differ from their defaults, for the log at start; nothing secret is among the settings yet."""
-        return self.model_dump(exclude_defaults=True, mode="json")
 
 
 def _only(known: frozenset[Cause], given: Iterable[Cause], value: _T) -> _T:

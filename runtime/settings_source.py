@@ -23,6 +23,8 @@ else:
     import tomli as tomllib
 
 FILE_NAME = "expeditor.toml"
+SECRET_SETTINGS = frozenset({"tokens"})
+"""Settings whose values are never repeated in a message."""
 FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON"})
 """``EXPEDITOR_*`` variables that are dev.py's, not the server's."""
 
@@ -60,6 +62,8 @@ def _given(variables: Iterable[str]) -> list[str]:
 
 def _sentence(fault: dict[str, Any]) -> str:
     name = ".".join(str(part) for part in fault["loc"] if part != "[key]") or "settings"
+    if SECRET_SETTINGS.intersection(map(str, fault["loc"])) or not fault["loc"]:
+        return f"Setting {name}: {fault['msg']}."
     return f"Setting {name}: {fault['msg']} (got {fault.get('input')!r})."
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .settings import Settings
+from .settings_api import ApiSettings
 
 _KINDS = {
     "boolean": "`true`, `false`",
@@ -29,24 +30,30 @@ class SettingRow:
 
 
 def describe() -> list[SettingRow]:
-    """Rows of the settings table, in the order of this file."""
-    schema = Settings.model_json_schema()["properties"]
+    """Rows of the settings table, in the order of ``settings``; those for clients of the API come last."""
+    whole = Settings.model_json_schema()
+    schema = whole["properties"]
+    tables = {f"#/$defs/{name}" for name, part in whole.get("$defs", {}).items() if part.get("type") == "object"}
     return [
         SettingRow(
-            name, _values(schema[name]), _default(info.get_default(call_default_factory=True)), info.description or ""
+            name,
+            _values(schema[name], tables),
+            _default(info.get_default(call_default_factory=True)),
+            info.description or "",
         )
-        for name, info in Settings.model_fields.items()
+        for name, info in sorted(Settings.model_fields.items(), key=lambda field: field[0] in ApiSettings.model_fields)
     ]
 
 
-def _values(schema: dict[str, Any]) -> str:
+def _values(schema: dict[str, Any], tables: set[str]) -> str:
     if "anyOf" in schema:
-        return _values(schema["anyOf"][0])
+        return _values(schema["anyOf"][0], tables)
     if "enum" in schema:
         return ", ".join(f"`{word}`" for word in schema["enum"])
     kind = _KINDS[schema["type"]]
     if schema.get("additionalProperties"):
-        kind += " of numbers" if "type" in schema["additionalProperties"] else " of names"
+        inner = schema["additionalProperties"]
+        kind += " of tables" if inner.get("$ref") in tables else " of numbers" if "type" in inner else " of names"
     low, high = schema.get("minimum"), schema.get("maximum")
     above = schema.get("exclusiveMinimum")
     if low is not None and high is not None:

@@ -24,6 +24,7 @@ from expeditor.intake.job_views import JobViews
 from expeditor.intake.operations import QueueOperations
 from expeditor.intake.redriving import Redriver
 from expeditor.intake.service import JobService, Judges
+from expeditor.intake.tokens import Tokens
 from expeditor.intake.validation import Checked
 from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.entry import CoreVerdict
@@ -31,12 +32,14 @@ from expeditor.jobs.errors import Fault, InvalidPrompt
 from expeditor.jobs.estimate import signature
 from expeditor.jobs.model import NewJob, Payload
 from expeditor.jobs.principals import PrincipalRules
+from expeditor.routes.guard import token_guard
 from expeditor.routes.jobs import JobRoutes
 from expeditor.routes.messages import MessageRoutes
 from expeditor.routes.metrics import MetricsRoutes
 from expeditor.routes.operations import OperationRoutes
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import route_table
+from expeditor.routes.tokens import TokenRoutes
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
 from tests.support.depth import depth
@@ -131,7 +134,8 @@ class FakeDoor:
 class App:
     """The app's parts in reach of a test. `health` and `not_ready` are what the status routes are told."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: Tokens | None = None) -> None:
+        self.tokens = tokens or Tokens()
         self.storage = MemoryStorage()
         self.store = self.storage.start()
         self.clock = self.storage.clock
@@ -167,9 +171,17 @@ class App:
             deadline_s=5.0,
         )
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
-        self.web.router.add_routes(
-            route_table(jobs, self._operations(), status, MessageRoutes(Mailbox(self.clock, lambda: "token")), metrics)
+        messages = MessageRoutes(Mailbox(self.clock, lambda: "token"))
+        self.rows = route_table(
+            jobs,
+            self._operations(),
+            status,
+            messages,
+            metrics,
+            TokenRoutes(self.tokens),
+            guard=token_guard(self.tokens),
         )
+        self.web.router.add_routes(self.rows)
 
     def _service(self, validation):
         numbers = itertools.count(1)
@@ -180,7 +192,8 @@ class App:
                 core=self.core,
                 depth=self.depth,
                 principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
-                ceilings=Ceilings(10, {"junior": 5, "grace": 2}),
+                ceilings=Ceilings(10, {"junior": 5, "grace": 2, "shop": 7}, {"shop": 6}),
+                tokens=self.tokens,
             ),
             door=self.door,
             views=self.views,

@@ -62,7 +62,17 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["clients.md", "api.md", "settings.md", "metrics.md", "page.md", "development.md", "retries.md", "causes.md"],
+    [
+        "clients.md",
+        "api.md",
+        "settings.md",
+        "metrics.md",
+        "page.md",
+        "development.md",
+        "retries.md",
+        "causes.md",
+        "tokens.md",
+    ],
 )
 def test_the_index_names_every_page(name: str) -> None:
     assert f"]({name})" in text_of(ROOT / "docs/index.md")
@@ -99,7 +109,7 @@ class AnyHandler:
 
 def test_the_routes_are_those_of_the_route_table() -> None:
     anything: Any = AnyHandler()
-    served = {f"{route.method} {route.path}" for route in route_table(anything, anything, anything, anything, anything)}
+    served = {f"{route.method} {route.path}" for route in route_table(*[anything] * 6)}
     told = re.findall(r"^\| \[`((?:GET|POST) /expeditor/\S+)`\]", api(), re.MULTILINE)
     assert set(told) == served
     assert len(told) == len(served)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
 
 from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.gate import StockGate
+from expeditor.intake.tokens import Token, Tokens
 from expeditor.jobs.errors import ExpeditorError, InputInvalid, InvalidJson, InvalidPrompt, LimitExceeded, QueueFull
 from expeditor.jobs.principals import PrincipalRules
 from tests.support.depth import depth, fill
@@ -202,3 +204,22 @@ def test_a_trusted_name_may_do_what_its_ceiling_says(strict_gate):
     assert (ready.priority, ready.body) == (10, {"prompt": {}, "front": True})
     claimed = prepared(strict_gate, {**fields, "client_id": "boss"})
     assert (claimed.priority, claimed.body) == (6, {"prompt": {}, "client_id": "boss"})
+
+
+def test_a_token_names_the_principal_and_a_wrong_one_counts_as_none(protection, queue):
+    tokens = Tokens([Token("shop", hashlib.sha256(b"the-secret").hexdigest())])
+    gate = StockGate(
+        validation=protection,
+        principals=PrincipalRules(),
+        ceilings=Ceilings(defaults={"shop": 6}),
+        depth=queue,
+        max_bytes=1_000,
+        max_depth=10,
+        tokens=tokens,
+    )
+    body = {"prompt": {}, "client_id": "ada"}
+    right = prepared(gate, body, Authorization="Bearer the-secret")
+    wrong = prepared(gate, body, Authorization="Bearer another")
+    assert (right.principal.name, right.priority) == ("shop", 6)
+    assert (wrong.principal.name, wrong.priority) == ("ada", 3)
+    assert prepared(gate, {**body, "_priority": 2}, Authorization="Bearer the-secret").priority == 2

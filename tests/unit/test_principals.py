@@ -48,3 +48,7 @@ def test_names_are_cut():
 def test_a_proxy_that_is_no_address_trusts_nobody():
     rules = PrincipalRules(user_header="X-User", proxies=("proxy.example",))
     assert principal_of(rules, "10.0.0.1", "grace", None) == ANONYMOUS
+
+
+def test_a_token_wins_over_everything():
+    assert principal_of(PROXIED, "10.0.0.1", "grace", "ada", "shop") == Principal("shop", trusted=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
+import json
 
 import pytest
 
@@ -171,7 +173,7 @@ def test_the_data_folder_can_be_named_by_the_environment(given):
 
 def test_every_setting_says_what_it_means():
     rows = describe()
-    assert [row.name for row in rows] == list(Settings.model_fields)
+    assert sorted(row.name for row in rows) == sorted(Settings.model_fields)
     for row in rows:
         assert row.description.endswith("."), row.name
         assert "|" not in row.values + row.default + row.description, row.name
@@ -185,3 +187,50 @@ def test_the_page_says_what_the_code_does():
     spec.loader.exec_module(generator)
     written = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     assert written == generator.page(describe()), "run: python docs/generate_settings.py"
+
+
+# -- tokens --------------------------------------------------------------------------------------------------------------
+
+SECRET = "a-secret-that-nobody-may-see"
+DIGEST = "2bd806c97f0e00af1a1fc3328fa763a9269723c8db8fac4f93af71db186d6e90"
+
+
+def test_a_token_is_known_by_its_digest_and_never_shown(given):
+    settings = given(f'[tokens.shop]\nsecret = "{SECRET}"\n[tokens.ops]\nsha256 = "{DIGEST.upper()}"\nadmin = true')
+    assert settings.tokens["shop"].digest == hashlib.sha256(SECRET.encode()).hexdigest()
+    assert settings.tokens["ops"].digest == DIGEST
+    assert settings.redacted() == {"tokens": ["ops", "shop"]}
+    assert SECRET not in repr(settings)
+
+
+def test_tokens_come_from_the_environment_as_json(given):
+    settings = given(TOKENS=json.dumps({"shop": {"sha256": DIGEST, "priority": 6}}), REQUIRE_TOKEN="true")
+    assert (settings.tokens["shop"].priority, settings.require_token) == (6, True)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f'[tokens.shop]\nsecret = "{SECRET}"\nsha256 = "{DIGEST}"',
+        f'[tokens.shop]\nsha256 = "{SECRET}"',
+        f'[tokens.shop]\nsecret = "{SECRET[:15]}"',
+        f'[tokens.shop]\nsecret = "{SECRET}"\npriority = 11',
+        f'[tokens.shop]\nsecret = "{SECRET}"\nadmim = true',
+        f'[tokens."a b"]\nsecret = "{SECRET}"',
+        f'[tokens.a]\nsecret = "{SECRET}"\n[tokens.b]\nsecret = "{SECRET}"',
+        f'tokens = "{SECRET}"',
+        "[tokens.shop]\nadmin = true",
+    ],
+)
+def test_a_wrong_token_is_refused_without_its_secret(given, table):
+    message = refused(given, table)
+    assert message.startswith("Setting tokens")
+    assert SECRET[:15] not in message
+
+
+def test_a_token_cannot_be_required_where_there_is_none(given):
+    assert "require_token needs tokens" in refused(given, "require_token = true")
+
+
+def test_a_variable_that_is_no_json_does_not_tell_the_secret(given):
+    assert SECRET not in refused(given, TOKENS="{" + SECRET)

@@ -1,0 +1,79 @@
+"""The settings for clients of the API: tokens, streams, webhooks. A part of ``settings``, which has the rest and the rules of all."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings
+
+TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+SHORTEST_SECRET = 16
+
+PriorityBound = Annotated[int, Field(ge=1, le=10)]
+
+
+class TokenSettings(BaseModel):
+    """One token. Exactly one of ``sha256`` and ``secret``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    secret: SecretStr | None = None
+    priority: PriorityBound | None = None
+    max_priority: PriorityBound | None = None
+    admin: bool = False
+
+    @model_validator(mode="after")
+    def _has_one_secret(self) -> TokenSettings:
+        if (self.sha256 is None) == (self.secret is None):
+            raise ValueError("a token has either sha256 or secret")
+        if self.secret is not None and len(self.secret.get_secret_value()) < SHORTEST_SECRET:
+            raise ValueError(f"a secret has at least {SHORTEST_SECRET} characters")
+        return self
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 of the token, hexadecimal and small."""
+        if self.secret is None:
+            return (self.sha256 or "").lower()
+        return hashlib.sha256(self.secret.get_secret_value().encode("utf-8")).hexdigest()
+
+
+class ApiSettings(BaseSettings):
+    """See the module's docstring. Frozen and read as ``Settings``."""
+
+    tokens: dict[str, TokenSettings] = Field(
+        default_factory=dict,
+        description="[Tokens](tokens.md) by name: who shows one is that principal. Each has `sha256` (or `secret`), and may have "
+        "`priority` (of jobs that name none), `max_priority` and `admin`. Environment: as JSON.",
+    )
+    require_token: bool = Field(
+        False, description="Our own routes answer 401 to a request without a token; ComfyUI's routes stay open."
+    )
+
+    @field_validator("tokens")
+    @classmethod
+    def _have_names(cls, tokens: dict[str, TokenSettings]) -> dict[str, TokenSettings]:
+        for name in tokens:
+            if not TOKEN_NAME.fullmatch(name):
+                raise ValueError("a token's name is 1 to 64 letters, digits, dots, dashes, @ or underscores")
+        digests = [token.digest for token in tokens.values()]
+        if len(set(digests)) < len(digests):
+            raise ValueError("two tokens have the same secret")
+        return tokens
+
+    @model_validator(mode="after")
+    def _can_be_entered(self) -> ApiSettings:
+        if self.require_token and not self.tokens:
+            raise ValueError("require_token needs tokens, or nobody could enter")
+        return self
+
+    def redacted(self) -> dict[str, Any]:
+        """Values that differ from their defaults, for the log at start, without what is secret."""
+        values = self.model_dump(exclude_defaults=True, mode="json")
+        if "tokens" in values:
+            values["tokens"] = sorted(values["tokens"])
+        return values
