@@ -1,4 +1,4 @@
-"""The verbs on jobs that wait: enqueue, redrive, reprioritise, hold, cancel, fail.
+"""The verbs on jobs that wait: enqueue (one or many), redrive, reprioritise, hold, cancel, fail.
 
 Owns what each does to a ledger and which events it yields. A verb raises before its first change, so that a ledger
 without transactions is left as it was.
@@ -6,6 +6,7 @@ without transactions is left as it was.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..jobs import transitions
@@ -13,6 +14,7 @@ from ..jobs.errors import Conflict, InputInvalid, NotFound
 from ..jobs.events import JobEvent
 from ..jobs.model import Cause, Ending, Job, JobStatus, NewJob
 from .base import KEY_LIFE_S, Reprioritise
+from .batches import NewBatch
 from .done import Done
 from .due import DueTimes
 from .ledger import Ledger, StoredKey, estimate_s
@@ -31,18 +33,25 @@ class Arrivals:
     def enqueue(self, new: NewJob) -> Done[Job]:
         """See ``JobStore.enqueue``; ``InputInvalid`` for text that no UTF-8 can hold. An id that was pruned is known too."""
         _refuse_broken_text(new)
-        ledger, name = self._ledger, new.principal.name
+        ledger = self._ledger
         if ledger.job(new.id) is not None or ledger.was_pruned(new.id):
             raise Conflict(f"The id {new.id} is known already.", details={"job_id": new.id})
         now_s = self._times.now_s()
-        key = self._fresh_key(new, now_s)
-        estimated_s = estimate_s(ledger, new.signature)
-        spot = self._standing.arrive(new.id, name, new.priority, estimated_s, front=new.front)
-        job = _queued(new, ledger.next_seq(), now_s, spot, estimated_s)
-        ledger.add(job, new.payload)
-        if key is not None:
-            ledger.set_key(key)
+        job = self._add(new, now_s, self._fresh_key(new, now_s))
         return Done(job, (JobEvent.of(job, now_s),))
+
+    def enqueue_all(self, batch: NewBatch | None, new_jobs: Sequence[NewJob]) -> Done[tuple[Job, ...]]:
+        """See ``BatchStore.enqueue_all``. Each job gets the place that it would get if they came one after the other."""
+        self._refuse_batch(batch, new_jobs)
+        now_s = self._times.now_s()
+        keys = [self._fresh_key(new, now_s) for new in new_jobs]
+        asked = [(key.principal, key.key) for key in keys if key is not None]
+        if len(set(asked)) < len(asked):
+            raise Conflict("Two jobs of one call have the same request key.")
+        jobs = tuple(self._add(new, now_s, key) for new, key in zip(new_jobs, keys, strict=True))
+        if batch is not None:
+            self._ledger.add_batch(batch)
+        return Done(jobs, tuple(JobEvent.of(job, now_s) for job in jobs))
 
     def redrive(self, job_id: str) -> Done[Job]:
         """See ``JobStore.redrive``."""
@@ -96,6 +105,35 @@ class Arrivals:
         job = replace(job, held=held)
         self._ledger.save(job)
         return Done(job, (JobEvent.hold(job, self._times.now_s()),))
+
+    def _refuse_batch(self, batch: NewBatch | None, new_jobs: Sequence[NewJob]) -> None:
+        """Every reason for which a job of the call, or the batch, cannot enter, before anything is changed."""
+        if not new_jobs:
+            raise InputInvalid("There is no job to store.")
+        for new in new_jobs:
+            _refuse_broken_text(new)
+        ids = [new.id for new in new_jobs]
+        known_ids = self._ledger.known_ids(frozenset(ids))
+        twice = (job_id for at, job_id in enumerate(ids) if job_id in known_ids or job_id in ids[:at])
+        clash = next(twice, None) if known_ids or len(set(ids)) < len(ids) else None
+        if clash is not None:
+            raise Conflict(f"The id {clash} is known already.", details={"job_id": clash})
+        if batch is None:
+            return
+        if any(new.slot is None or new.slot.batch_id != batch.id for new in new_jobs):
+            raise InputInvalid(f"A job of the call does not name batch {batch.id} in its slot.")
+        if self._ledger.has_batch(batch.id) or self._ledger.was_pruned(batch.id):
+            raise Conflict(f"The batch {batch.id} is known already.", details={"batch_id": batch.id})
+
+    def _add(self, new: NewJob, now_s: float, key: StoredKey | None) -> Job:
+        ledger = self._ledger
+        estimated_s = estimate_s(ledger, new.signature)
+        spot = self._standing.arrive(new.id, new.principal.name, new.priority, estimated_s, front=new.front)
+        job = _queued(new, ledger.next_seq(), now_s, spot, estimated_s)
+        ledger.add(job, new.payload)
+        if key is not None:
+            ledger.set_key(key)
+        return job
 
     def _fresh_key(self, new: NewJob, now_s: float) -> StoredKey | None:
         """The request key to store with the job; ``Conflict`` if it stands for another."""

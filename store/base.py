@@ -30,6 +30,7 @@ from typing import Protocol
 from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
+from .batches import BatchStore
 from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 Clock = Callable[[], float]
@@ -149,8 +150,8 @@ class StoreObserver(Protocol):
         ...
 
 
-class JobStore(Protocol):
-    """See the module's docstring for what holds for all verbs."""
+class JobStore(BatchStore, Protocol):
+    """See the module's docstring for what holds for all verbs, also for those that are inherited."""
 
     def open(self) -> None:
         """Make the store usable; blocks. Raises ``StoreUnavailable`` when it cannot be opened; may be tried again."""
@@ -288,7 +289,7 @@ class JobStore(Protocol):
         ...
 
     def was_pruned(self, job_id: str) -> Future[bool]:
-        """Whether there was a job of this id that was pruned."""
+        """Whether there was a job, or a batch, of this id that was pruned."""
         ...
 
     def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:

@@ -18,6 +18,7 @@ from ..jobs.estimate import DEFAULT_ESTIMATE_S
 from ..jobs.leftovers import FileName
 from ..jobs.model import Job, JobStatus, Payload
 from .base import Finished
+from .batches import Batch, NewBatch
 from .records import Ahead, DepthRow, EstimateBasis, JobQuery, Place
 
 ALL_SIGNATURES = ""
@@ -62,7 +63,7 @@ class KnownRows(Protocol):
         ...
 
     def was_pruned(self, job_id: str) -> bool:
-        """Whether a job of this id was pruned and is remembered."""
+        """Whether a job, or a batch, of this id was pruned and is remembered."""
         ...
 
     def paused(self) -> bool:
@@ -105,6 +106,10 @@ class ReadLedger(KnownRows, Protocol):
         """The same of those that are not the ``count`` that ended last."""
         ...
 
+    def batch(self, batch_id: str) -> Batch | None:
+        """A batch with its jobs by status, or None."""
+        ...
+
     def last_seq(self) -> int:
         """The ``seq`` of the newest job there ever was; 0 before the first."""
         ...
@@ -132,8 +137,20 @@ class Ledger(KnownRows, Protocol):
         """The ``seq`` of the next new job: larger than that of any job before it."""
         ...
 
+    def known_ids(self, job_ids: AbstractSet[str]) -> AbstractSet[str]:
+        """Which of these ids a job has or had, one that was pruned included."""
+        ...
+
+    def has_batch(self, batch_id: str) -> bool:
+        """Whether there is a batch of this id."""
+        ...
+
     def add(self, job: Job, payload: Payload) -> None:
         """Store a new job, which has ``next_seq`` as its ``seq``."""
+        ...
+
+    def add_batch(self, batch: NewBatch) -> None:
+        """Store a new batch; its jobs are added in the same verb."""
         ...
 
     def save(self, job: Job) -> None:
@@ -189,7 +206,10 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def prune(self, job: Job, at_s: float) -> None:
-        """Remove a job that has ended and all that belongs to it, but for its request key and the fact that it was pruned."""
+        """Remove a job that has ended and all that belongs to it, but for its request key and the fact that it was pruned.
+
+        A batch goes with the last of its jobs, and is remembered as pruned too.
+        """
         ...
 
     def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:

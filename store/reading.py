@@ -14,6 +14,7 @@ from ..jobs.errors import Fault, InputInvalid
 from ..jobs.leftovers import FileName
 from ..jobs.model import Job, JobStatus, Payload
 from .base import KEY_LIFE_S, NAMING_STEP, Clock, Finished, KeptFor, KeyedJob, Naming
+from .batches import Batch
 from .done import Done
 from .ledger import ReadLedger, basis, estimate_s
 from .records import PAGE_LIMIT_MAX, Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
@@ -46,6 +47,10 @@ class Reading:
         found = self._ledger.newest(query, before_seq, query.limit + 1)
         jobs = tuple(found[: query.limit])
         return Done(JobPage(jobs, cursor_after(jobs[-1]) if len(found) > len(jobs) else None))
+
+    def batch(self, batch_id: str) -> Done[Batch | None]:
+        """See ``BatchStore.batch``."""
+        return Done(self._ledger.batch(batch_id))
 
     def place(self, job_id: str) -> Done[Place | None]:
         """See ``JobStore.place``."""

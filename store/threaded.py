@@ -15,6 +15,7 @@ from typing import TypeVar
 from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from .base import Finished, KeptFor, KeyedJob, Naming, Recovered, RecoveryRule, Reprioritise, Ticked
+from .batches import Batch, NewBatch
 from .done import Done
 from .reading import Reading
 from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
@@ -41,6 +42,11 @@ class ThreadedStore(ABC):
         """See ``JobStore.enqueue``."""
         key = None if job.request_key is None else (job.principal.name, job.request_key.key)
         return self._write(lambda verbs: verbs.enqueue(job), job.id, key)
+
+    def enqueue_all(self, batch: NewBatch | None, jobs: Sequence[NewJob]) -> Future[tuple[Job, ...]]:
+        """See ``BatchStore.enqueue_all``."""
+        new_jobs = tuple(jobs)
+        return self._write(lambda verbs: verbs.enqueue_all(batch, new_jobs))
 
     def claim(self, resident: AbstractSet[str] = frozenset()) -> Future[Claim | None]:
         """See ``JobStore.claim``."""
@@ -121,6 +127,10 @@ class ThreadedStore(ABC):
     def page(self, query: JobQuery) -> Future[JobPage]:
         """See ``JobStore.page``."""
         return self._read(lambda reading: reading.page(query))
+
+    def batch(self, batch_id: str) -> Future[Batch | None]:
+        """See ``BatchStore.batch``."""
+        return self._read(lambda reading: reading.batch(batch_id))
 
     def place(self, job_id: str) -> Future[Place | None]:
         """See ``JobStore.place``."""

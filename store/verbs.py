@@ -42,6 +42,7 @@ class Verbs:
         running = Running(ledger, standing, times, choosing, learning, boot_id)
         upkeep = Upkeep(ledger, standing, times, boot_id)
         self.enqueue = arrivals.enqueue
+        self.enqueue_all = arrivals.enqueue_all
         self.redrive = arrivals.redrive
         self.cancel = arrivals.cancel
         self.reprioritise = arrivals.reprioritise

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ...jobs.model import Attempt, Job, Payload
+from ..batches import NewBatch
 from ..ledger import StoredKey
 from .rows import Values, attempt_values, job_values, mark_of, payload_values, storable
 
@@ -27,7 +28,8 @@ _NO_MEAN: Values = (None, 0, 0)
 _NO_HISTORY: Values = (None, 0)
 _NO_KEY: Values = (None, 0, 0)
 _NO_PAUSE: Values = (None,)
-_NO_PRUNED: Values = (None, 0, 0)
+_NO_BATCH: Values = (None, 0, 0, 0, 0)
+_NO_PRUNED: Values = (None, 0, 0, 0)
 _NO_FORGETTING: Values = (None, 0, 0)
 _NOTHING_UNWANTED: Values = (None,)
 
@@ -44,10 +46,11 @@ class Forgetting(NamedTuple):
 
 
 class Pruned(NamedTuple):
-    """A job to prune."""
+    """A job to prune, and the batch that it belongs to."""
 
     seq: int
     at_s: float
+    batch_id: str | None = None
 
 
 class Changes:
@@ -64,6 +67,7 @@ class Changes:
         self.histories: dict[int, str | None] = {}
         self.keys: dict[tuple[str, str], StoredKey] = {}
         self.paused: bool | None = None
+        self.batches: dict[str, NewBatch] = {}
         self.pruned: dict[str, Pruned] = {}
         self.forgetting: Forgetting | None = None
         self.unwanted: list[Sequence[str] | None] = []  # histories to forget, by job id; None: all
@@ -77,6 +81,7 @@ class Changes:
         self.means.clear()
         self.histories.clear()
         self.keys.clear()
+        self.batches.clear()
         self.pruned.clear()
         self.unwanted.clear()
         self.virtual_time = self.paused = self.forgetting = None
@@ -110,7 +115,8 @@ class Changes:
         rows += [_row(attempt=attempt_values(seq, attempt)) for (seq, _), attempt in self.attempts.items()]
         rows += [_row(tag=(*level, finish)) for level, finish in self.tags.items()]
         rows += [_row(mean=(signature, *mean)) for signature, mean in self.means.items()]
-        rows += [_row(pruned=(job.seq, mark_of(job_id), job.at_s)) for job_id, job in self.pruned.items()]
+        rows += [_row(batch=_batch_values(batch)) for batch in self.batches.values()]
+        rows += [_row(pruned=_pruned_values(job_id, job)) for job_id, job in self.pruned.items()]
         if self.forgetting is not None:
             rows.append(_row(forgetting=self.forgetting))
         self.clear()
@@ -159,8 +165,18 @@ def _row(  # noqa: PLR0913, PLR0917 - a row has so many groups
     history: Values = _NO_HISTORY,
     key: Values = _NO_KEY,
     pause: Values = _NO_PAUSE,
+    batch: Values = _NO_BATCH,
     pruned: Values = _NO_PRUNED,
     forgetting: Values = _NO_FORGETTING,
     unwanted: Values = _NOTHING_UNWANTED,
 ) -> Values:
-    return job + payload + attempt + time + tag + mean + history + key + pause + pruned + tuple(forgetting) + unwanted
+    ended = batch + pruned + tuple(forgetting) + unwanted
+    return job + payload + attempt + time + tag + mean + history + key + pause + ended
+
+
+def _batch_values(batch: NewBatch) -> Values:
+    return (batch.id, batch.principal, batch.created_at_s, batch.count, json.dumps(batch.about))
+
+
+def _pruned_values(job_id: str, job: Pruned) -> Values:
+    return (job.seq, mark_of(job_id), job.at_s, None if job.batch_id is None else mark_of(job.batch_id))

@@ -2,7 +2,7 @@
 -- the triggers put each where it belongs. Why: every statement gives the interpreter away, and beside a busy event loop
 -- it takes milliseconds to get it back. The view holds nothing; it and the triggers live in the connection alone.
 -- A row speaks of a job (with a payload: a new one, and perhaps its request key), an attempt, the virtual time, a finish
--- tag, a learned mean, a history, whether the queue is paused, a job to prune and what to forget (also of histories), or of some of these: of
+-- tag, a learned mean, a history, whether the queue is paused, a batch, a job to prune and what to forget (also of histories), or of some of these: of
 -- the others the first column is NULL and the rest means nothing.
 
 CREATE TEMP VIEW changes (
@@ -19,14 +19,15 @@ CREATE TEMP VIEW changes (
   history_seq, history_json,
   request_key, fingerprint, key_created_at_s,
   paused,
-  pruned_seq, pruned_mark, pruned_at_s,
+  batch_added, batch_principal, batch_created_at_s, batch_counted, batch_about,
+  pruned_seq, pruned_mark, pruned_at_s, pruned_batch_mark,
   forget_keys_before_s, forget_pruned_before_s, means_max,
   unwanted
 ) AS SELECT
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL;
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
@@ -42,7 +43,8 @@ BEGIN
     NEW.outputs, NEW.cause, NEW.error, NEW.not_before_s, NEW.expires_at_s, NEW.max_attempts, NEW.models, NEW.forgiven,
     NEW.batch_id, NEW.batch_index, NEW.webhook
   );
-  INSERT INTO labels (key, value, job_seq)
+  -- OR IGNORE: two keys may be one text to SQLite, which ends it at a NUL.
+  INSERT OR IGNORE INTO labels (key, value, job_seq)
   SELECT key, value, NEW.seq FROM json_each(NEW.metadata) WHERE type = 'text';
   INSERT INTO payloads (job_seq, prompt_json, extra_json, outputs_json)
   VALUES (NEW.seq, NEW.prompt_json, NEW.extra_json, NEW.outputs_json);
@@ -105,6 +107,12 @@ BEGIN
   UPDATE ordering SET paused = NEW.paused;
 END;
 
+CREATE TEMP TRIGGER batch_added INSTEAD OF INSERT ON changes WHEN NEW.batch_added IS NOT NULL
+BEGIN
+  INSERT INTO batches (id, principal, created_at_s, counted, about)
+  VALUES (NEW.batch_added, NEW.batch_principal, NEW.batch_created_at_s, NEW.batch_counted, NEW.batch_about);
+END;
+
 CREATE TEMP TRIGGER job_pruned INSTEAD OF INSERT ON changes WHEN NEW.pruned_seq IS NOT NULL
 BEGIN
   DELETE FROM labels WHERE job_seq = NEW.pruned_seq
@@ -112,6 +120,13 @@ BEGIN
   DELETE FROM histories WHERE job_seq = NEW.pruned_seq;
   DELETE FROM attempts WHERE job_seq = NEW.pruned_seq;
   DELETE FROM payloads WHERE job_seq = NEW.pruned_seq;
+  INSERT OR REPLACE INTO pruned (mark, pruned_at_s)
+  SELECT NEW.pruned_batch_mark, NEW.pruned_at_s FROM batches
+  WHERE id = (SELECT batch_id FROM jobs WHERE seq = NEW.pruned_seq)
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch_id = batches.id AND seq <> NEW.pruned_seq);
+  DELETE FROM batches
+  WHERE id = (SELECT batch_id FROM jobs WHERE seq = NEW.pruned_seq)
+    AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch_id = batches.id AND seq <> NEW.pruned_seq);
   DELETE FROM jobs WHERE seq = NEW.pruned_seq;
   INSERT OR REPLACE INTO pruned (mark, pruned_at_s) VALUES (NEW.pruned_mark, NEW.pruned_at_s);
 END;

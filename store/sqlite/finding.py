@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import json
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice, product
@@ -18,6 +18,7 @@ from ...jobs.leftovers import FileName
 from ...jobs.model import Job, JobStatus, Payload
 from ...jobs.transitions import TERMINAL
 from ..base import Finished
+from ..batches import Batch
 from ..ledger import Aside, StoredKey
 from ..line import Line
 from ..records import Ahead, DepthRow, JobQuery, Place
@@ -67,6 +68,19 @@ class SqliteRows:
         found = [self._rows(name, **bounds, **values) for name, values in _walks(query)]
         merged = heapq.merge(*found, key=lambda row: -row["seq"])
         return self._jobs(list(islice(merged, limit)))
+
+    def batch(self, batch_id: str) -> Batch | None:
+        """See ``ReadLedger``."""
+        row = self._one("batch", id=batch_id)
+        if row is None:
+            return None
+        statuses = Counter(JobStatus(found["status"]) for found in self._rows("batch_statuses", id=batch_id))
+        about = json.loads(row["about"])
+        return Batch(row["id"], row["principal"], row["created_at_s"], row["counted"], about, dict(statuses))
+
+    def has_batch(self, batch_id: str) -> bool:
+        """Whether there is a batch of this id."""
+        return self._one("batch", id=batch_id) is not None
 
     def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
         """See ``ReadLedger``."""
@@ -193,6 +207,8 @@ def _walks(query: JobQuery) -> list[tuple[str, dict[str, Any]]]:
     name, held = query.principal, query.held
     wanted = {"held": held}
     statuses = [status.value for status in dict.fromkeys(query.statuses)]
+    if query.batch_id is not None or query.labels:
+        return [_walk_of_some(query)]
     if query.causes:
         causes = [cause.value for cause in dict.fromkeys(query.causes)]
         ended = [status.value for status in TERMINAL if not statuses or status.value in statuses]
@@ -209,6 +225,25 @@ def _walks(query: JobQuery) -> list[tuple[str, dict[str, Any]]]:
     if not statuses:
         return [("newest", wanted)]
     return [("newest_of_status", {**wanted, "status": status}) for status in statuses]
+
+
+def _walk_of_some(query: JobQuery) -> tuple[str, dict[str, Any]]:
+    """The walk over the jobs of a batch, or over those with the first label."""
+    if query.batch_id is not None:
+        return "newest_of_batch", {**_residue(query, query.labels), "batch_id": query.batch_id}
+    (key, value), *others = query.labels
+    return "newest_of_label", {**_residue(query, others), "key": key, "value": value}
+
+
+def _residue(query: JobQuery, labels: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """What is asked of each job of a walk besides the index that is walked."""
+    return {
+        "held": query.held,
+        "principal": query.principal,
+        "statuses": json.dumps([status.value for status in query.statuses]) if query.statuses else None,
+        "causes": json.dumps([cause.value for cause in query.causes]) if query.causes else None,
+        "labels": json.dumps(labels),
+    }
 
 
 def _payload_of(row: sqlite3.Row) -> Payload:

@@ -7,10 +7,12 @@ the next ``seq``, whether it is paused, learned means; and how to take changes b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 
 from ...jobs.model import Attempt, Job, JobStatus, Payload
 from ...jobs.transitions import is_terminal
+from ..batches import NewBatch
 from ..ledger import StoredKey
 from ..line import Line
 from .changes import Changes, Forgetting, Pruned
@@ -94,7 +96,7 @@ class SqliteLedger:
 
     def was_pruned(self, job_id: str) -> bool:
         """See ``KnownRows``. What a batch forgets is forgotten once it is written."""
-        if job_id in self._changes.pruned:
+        if any(job_id in (pruned, job.batch_id) for pruned, job in self._changes.pruned.items()):
             return True
         return job_id not in self._absent and self.line.get(job_id) is None and self._rows.was_pruned(job_id)
 
@@ -114,6 +116,21 @@ class SqliteLedger:
     def next_seq(self) -> int:
         """See ``Ledger``."""
         return self._seq + 1
+
+    def known_ids(self, job_ids: AbstractSet[str]) -> AbstractSet[str]:
+        """See ``Ledger``."""
+        held = self._changes.jobs.keys() | self._changes.pruned.keys()
+        here = {job_id for job_id in job_ids if job_id in held or self.line.get(job_id) is not None}
+        asked = job_ids - here - self._absent
+        return here | (self._rows.known_ids(asked) if asked else set())
+
+    def has_batch(self, batch_id: str) -> bool:
+        """See ``Ledger``."""
+        return batch_id in self._changes.batches or self._rows.has_batch(batch_id)
+
+    def add_batch(self, batch: NewBatch) -> None:
+        """See ``Ledger``."""
+        self._changes.batches[batch.id] = batch
 
     def add(self, job: Job, payload: Payload) -> None:
         """See ``Ledger``."""
@@ -186,7 +203,8 @@ class SqliteLedger:
 
     def prune(self, job: Job, at_s: float) -> None:
         """See ``Ledger``."""
-        self._changes.pruned[job.id] = Pruned(job.seq, at_s)
+        batch_id = None if job.slot is None else job.slot.batch_id
+        self._changes.pruned[job.id] = Pruned(job.seq, at_s, batch_id)
 
     def forget(self, keys_before_s: float, pruned_before_s: float, means_max: int) -> None:
         """See ``Ledger``."""

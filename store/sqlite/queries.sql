@@ -66,6 +66,38 @@ ORDER BY seq DESC LIMIT :limit
 SELECT * FROM jobs INDEXED BY jobs_held
 WHERE held = 1 AND seq < :before_seq AND (:principal IS NULL OR principal = :principal) ORDER BY seq DESC LIMIT :limit
 
+-- name: newest_of_batch
+SELECT * FROM jobs INDEXED BY jobs_by_batch
+WHERE batch_id = :batch_id AND seq < :before_seq
+  AND (:held IS NULL OR held = :held) AND (:principal IS NULL OR principal = :principal)
+  AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+  AND (:causes IS NULL OR cause IN (SELECT value FROM json_each(:causes)))
+  AND NOT EXISTS (
+    SELECT 1 FROM json_each(:labels) AS asked WHERE NOT EXISTS (
+      SELECT 1 FROM labels
+      WHERE key = json_extract(asked.value, '$[0]') AND value = json_extract(asked.value, '$[1]') AND job_seq = jobs.seq
+    )
+  )
+ORDER BY seq DESC LIMIT :limit
+-- name: newest_of_label
+-- CROSS JOIN: from the jobs with the label, not from all jobs. :labels are the others that are wanted.
+SELECT jobs.* FROM labels AS first CROSS JOIN jobs ON jobs.seq = first.job_seq
+WHERE first.key = :key AND first.value = :value AND first.job_seq < :before_seq
+  AND (:held IS NULL OR held = :held) AND (:principal IS NULL OR principal = :principal)
+  AND (:statuses IS NULL OR status IN (SELECT value FROM json_each(:statuses)))
+  AND (:causes IS NULL OR cause IN (SELECT value FROM json_each(:causes)))
+  AND NOT EXISTS (
+    SELECT 1 FROM json_each(:labels) AS asked WHERE NOT EXISTS (
+      SELECT 1 FROM labels
+      WHERE key = json_extract(asked.value, '$[0]') AND value = json_extract(asked.value, '$[1]') AND job_seq = jobs.seq
+    )
+  )
+ORDER BY first.job_seq DESC LIMIT :limit
+-- name: batch
+SELECT * FROM batches WHERE id = :id
+-- name: batch_statuses
+SELECT status FROM jobs INDEXED BY jobs_by_batch WHERE batch_id = :id
+
 -- name: ended_before
 SELECT * FROM jobs INDEXED BY jobs_by_end
 WHERE status = :status AND finished_at_s IS NOT NULL AND finished_at_s < :before_s
@@ -121,4 +153,4 @@ UPDATE ordering SET policy = :policy
 INSERT INTO changes VALUES
 (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
- ?, ?, ?)
+ ?, ?, ?, ?, ?, ?, ?, ?, ?)

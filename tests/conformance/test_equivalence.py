@@ -16,9 +16,10 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import ExpeditorError
-from expeditor.jobs.model import Cause, Ending, JobError, JobStatus, RequestKey
+from expeditor.jobs.model import BatchSlot, Cause, Ending, JobError, JobStatus, RequestKey
 from expeditor.jobs.transitions import LastSeen
 from expeditor.store.base import JobStore, KeptFor, RecoveryMode, RecoveryRule, Reprioritise
+from expeditor.store.batches import NewBatch
 from expeditor.store.records import Ahead, JobQuery, Place, QueueSummary
 from tests.conformance.harness import IMAGE, MemoryStorage, SqliteStorage, ending, new_job
 
@@ -103,6 +104,25 @@ class SideBySide(RuleBasedStateMachine):
         job = new_job(job_id, priority, name, signature=f"s{priority % 3}", request_key=request, **limits, **fields)
         self.ask(lambda store: store.enqueue(job))
 
+    @rule(
+        batch_id=st.sampled_from(["b1", "b2"]),
+        job_ids=st.lists(IDS, max_size=3),
+        name=NAMES,
+        key=st.none() | KEYS,
+        word=st.sampled_from(["x", "y"]),
+    )
+    def enqueue_all(self, batch_id: str, job_ids: list[str], name: str, key: str | None, word: str) -> None:
+        self.tick()
+        slots = [BatchSlot(batch_id, n) for n in range(len(job_ids))]
+        jobs = [
+            new_job(job_id, 3, name, slot=slot, metadata={"w": word})
+            for job_id, slot in zip(job_ids, slots, strict=True)
+        ]
+        if key is not None and jobs:
+            jobs[0] = replace(jobs[0], request_key=RequestKey(key, word))
+        batch = NewBatch(batch_id, name, self.now_s, len(jobs), {"word": word})
+        self.ask(lambda store: store.enqueue_all(batch, jobs))
+
     @rule(resident=MODELS)
     def claim(self, resident: tuple[str, ...]) -> None:
         self.tick()
@@ -184,10 +204,19 @@ class SideBySide(RuleBasedStateMachine):
         self.ask(lambda store: store.places([job_id, "j1", "j2", "x"]))
         self.ask(lambda store: store.was_pruned(job_id))
         self.ask(lambda store: store.keyed(name, key))
+        self.ask(lambda store: store.batch("b1"))
+        self.ask(lambda store: store.was_pruned("b1"))
         self.ask(lambda store: store.estimate("s1"))
         self.ask(lambda store: store.basis("s1"))
 
-    @rule(name=st.none() | NAMES, statuses=EVERY_STATUS, causes=EVERY_CAUSE, held=st.none() | st.booleans())
+    @rule(
+        name=st.none() | NAMES,
+        statuses=EVERY_STATUS,
+        causes=EVERY_CAUSE,
+        held=st.none() | st.booleans(),
+        batch_id=st.none() | st.sampled_from(["b1", "b2"]),
+        labels=st.lists(st.tuples(st.just("w"), st.sampled_from(["x", "y"])), max_size=2).map(tuple),
+    )
     def pages(self, **fields: Any) -> None:
         query = JobQuery(principal=fields.pop("name"), **fields, limit=2)
         first = self.ask(lambda store: store.page(query))

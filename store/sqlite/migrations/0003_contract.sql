@@ -8,7 +8,7 @@ ALTER TABLE jobs ADD COLUMN batch_index INTEGER;
 ALTER TABLE jobs ADD COLUMN webhook TEXT; -- JSON: the address, then the types of events
 
 -- The jobs of a batch.
-CREATE INDEX jobs_by_batch ON jobs (batch_id, batch_index, status, cause) WHERE batch_id IS NOT NULL;
+CREATE INDEX jobs_by_batch ON jobs (batch_id, seq, status) WHERE batch_id IS NOT NULL;
 
 -- Metadata whose value is a text, to find jobs by.
 CREATE TABLE labels (
@@ -17,7 +17,7 @@ CREATE TABLE labels (
   job_seq INTEGER NOT NULL REFERENCES jobs (seq),
   PRIMARY KEY (key, value, job_seq)
 ) WITHOUT ROWID;
-INSERT INTO labels (key, value, job_seq)
+INSERT OR IGNORE INTO labels (key, value, job_seq)
 SELECT json_each.key, json_each.value, jobs.seq FROM jobs, json_each(jobs.metadata)
 WHERE jobs.metadata <> '{}' AND json_each.type = 'text';
 

@@ -120,6 +120,31 @@ def test_a_new_database_and_a_migrated_one_are_the_same(storage, tmp_path):
     assert schema(storage.path) == schema(fresh.path)
 
 
+LABELLED = """
+UPDATE jobs SET metadata = '{"set": "x", "n": 7, "of": {"set": "no"}, "none": null}' WHERE id = 'done';
+UPDATE jobs SET metadata = '{"set": "x", "kind": "päivää"}' WHERE id = 'waits';
+"""
+
+
+def test_the_metadata_of_version_2_becomes_labels(tmp_path):
+    storage = SqliteStorage(tmp_path)
+    make_version_1(storage.path)
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as connection:
+        connection.executescript(load_script(f"migrations/{SCRIPTS[1]}") + LABELLED)
+    assert _version(storage.path) == 2
+    store = storage.start()
+
+    def found(*labels: tuple[str, str]) -> list[str]:
+        return [job.id for job in done(store.page(JobQuery(labels=labels))).jobs]
+
+    assert found(("set", "x")) == ["waits", "done"]
+    assert found(("set", "x"), ("kind", "päivää")) == ["waits"]
+    assert found(("n", "7")) == found(("set", "no")) == found(("x", "1")) == []
+    assert done(store.prune(["done"])) == 1
+    assert found(("set", "x")) == ["waits"]
+    storage.stop()
+
+
 MIGRATOR = """
 import os, signal, sqlite3, sys
 sys.path.insert(0, sys.argv[1])

@@ -12,6 +12,14 @@ from expeditor.store.sqlite.statements import load_statements
 
 PAGE = {"before_seq": 9, "limit": 5, "held": None, "principal": None, "status": "failed", "cause": "POISON"}
 ENDED = {"status": "failed", "limit": 5, "before_s": 1.0, "count": 100, "finished_at_s": 1.0, "seq": 1}
+SOME = PAGE | {
+    "batch_id": "b",
+    "key": "k",
+    "value": "v",
+    "labels": '[["a", "b"]]',
+    "statuses": '["failed"]',
+    "causes": None,
+}
 ASKED_ALL_THE_TIME = [
     ("unfinished", {}, "USING INDEX jobs_unfinished"),
     ("known_ids", {"ids": '["a"]', "marks": "[1]"}, "USING COVERING INDEX sqlite_autoindex_jobs_1 (id=?)"),
@@ -23,6 +31,13 @@ ASKED_ALL_THE_TIME = [
     ("newest_of_principal_and_status", PAGE, "USING INDEX jobs_by_principal (principal=? AND status=? AND seq<?)"),
     ("newest_of_cause_and_status", PAGE, "USING INDEX jobs_by_cause (cause=? AND status=? AND seq<?)"),
     ("newest_held", PAGE, "USING INDEX jobs_held (seq<?)"),
+    ("newest_of_batch", SOME, "USING INDEX jobs_by_batch (batch_id=? AND seq<?)"),
+    ("newest_of_batch", SOME, "SEARCH labels USING PRIMARY KEY (key=? AND value=? AND job_seq=?)"),
+    ("newest_of_label", SOME, "SEARCH first USING PRIMARY KEY (key=? AND value=? AND job_seq<?)"),
+    ("newest_of_label", SOME, "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("newest_of_label", SOME, "SEARCH labels USING PRIMARY KEY (key=? AND value=? AND job_seq=?)"),
+    ("batch", {"id": "b"}, "SEARCH batches USING PRIMARY KEY (id=?)"),
+    ("batch_statuses", {"id": "b"}, "USING COVERING INDEX jobs_by_batch (batch_id=?)"),
     ("ended_before", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>? AND finished_at_s<?)"),
     ("newest_beyond", ENDED, "USING COVERING INDEX jobs_by_end (status=? AND finished_at_s>?)"),
     ("ended_up_to", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>? AND finished_at_s<?)"),
