@@ -14,7 +14,10 @@ from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import Cause, JobStatus
 from .selection import words
 
-LIST_PARAMETERS = ("status", "principal", "cause", "held", "limit", "cursor")
+LIST_PARAMETERS = ("status", "principal", "cause", "held", "batch", "limit", "cursor")
+LABEL = "metadata."
+"""Before a key of the metadata, in the name of a query parameter."""
+MOST_LABELS = 16
 
 
 def no_query(query: Mapping[str, str]) -> None:
@@ -27,15 +30,20 @@ def no_query(query: Mapping[str, str]) -> None:
 
 
 def list_query(query: Mapping[str, str]) -> JobQuery:
-    """``status`` and ``cause`` may name several, separated by commas; ``limit`` 1..1000, default 50."""
+    """``status`` and ``cause`` may name several, separated by commas; ``metadata.KEY`` asks for a text in the metadata;
+    ``limit`` 1..1000, default 50."""
     faults: list[Fault] = []
     for name, times in Counter(name for name, _ in query.items()).items():
-        if name not in LIST_PARAMETERS:
+        if name not in LIST_PARAMETERS and not name.startswith(LABEL):
             near = difflib.get_close_matches(short(name), LIST_PARAMETERS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(LIST_PARAMETERS)}."
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(LIST_PARAMETERS)}, {LABEL}KEY."
             faults.append(_fault(name, f"Unknown query parameter {short(name)}.", hint))
         elif times > 1:
-            faults.append(_fault(name, f"{name} is given {times} times.", "Give it once; several statuses: a,b."))
+            text = f"{short(name)} is given {times} times."
+            faults.append(_fault(name, text, "Give it once; several statuses: a,b."))
+    labels = tuple((name[len(LABEL) :], value) for name, value in query.items() if name.startswith(LABEL))
+    if len(labels) > MOST_LABELS:
+        faults.append(_fault("metadata", f"At most {MOST_LABELS} pairs of metadata can be asked for at once."))
     statuses = words("status", query.get("status"), JobStatus, faults)
     causes = words("cause", query.get("cause"), Cause, faults)
     held = query.get("held")
@@ -53,6 +61,8 @@ def list_query(query: Mapping[str, str]) -> JobQuery:
         held=None if held is None else held == "true",
         cursor=query.get("cursor"),
         limit=int(limit),
+        batch_id=query.get("batch"),
+        labels=labels,
     )
 
 

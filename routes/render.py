@@ -44,6 +44,7 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "cause": job.cause.value if job.cause else None,
         "error": None if job.error is None else _error(job.error),
         "metadata": job.metadata,
+        "batch": None if job.slot is None else {"id": job.slot.batch_id, "index": job.slot.index},
         "held": job.held,
         "cached": job.cached,
         "links": _links(job),

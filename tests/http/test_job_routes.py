@@ -19,7 +19,7 @@ SUBMIT = "/expeditor/submit"
 UUID = "0b8f9c1e-0000-4000-8000-00000000abcd"
 JOB_FIELDS = (
     "id status priority principal position eta_s waiting attempt attempts created_at queued_at started_at finished_at "
-    "not_before expires_at max_attempts models progress outputs cause error metadata held cached links"
+    "not_before expires_at max_attempts models progress outputs cause error metadata batch held cached links"
 ).split()
 
 
@@ -278,36 +278,6 @@ async def test_an_unknown_job_is_404(http, path):
     url = f"/expeditor/jobs/nobody{path}"
     response = await (http.post(url, json={"priority": 5}) if path else http.get(url))
     assert await refusal(response) == (404, "NOT_FOUND", [])
-
-
-async def test_jobs_are_listed_newest_first_in_pages(http):
-    ids = [(await submitted(http, client_id=name))["id"] for name in ("ada", "grace", "ada")]
-    page = await got(http, "/expeditor/jobs?limit=2")
-    assert [job["id"] for job in page["jobs"]] == [ids[2], ids[1]]
-    rest = await got(http, f"/expeditor/jobs?limit=2&cursor={page['next_cursor']}")
-    assert ([job["id"] for job in rest["jobs"]], rest["next_cursor"]) == ([ids[0]], None)
-    mine = await got(http, "/expeditor/jobs?principal=ada&status=queued,running")
-    assert [job["id"] for job in mine["jobs"]] == [ids[2], ids[0]]
-    assert (await got(http, "/expeditor/jobs?status=failed"))["jobs"] == []
-
-
-@pytest.mark.parametrize(
-    ("query", "pointers"),
-    [
-        ("limit=0", ["/limit"]),
-        ("limit=1001", ["/limit"]),
-        ("limit=x", ["/limit"]),
-        ("limit=", ["/limit"]),
-        ("limit=%D9%A3", ["/limit"]),
-        ("limit=1&limit=2", ["/limit"]),
-        ("status=done", ["/status"]),
-        ("status=queued,done,gone", ["/status", "/status"]),
-        ("state=queued&offset=5", ["/state", "/offset"]),
-        ("cursor=nonsense", ["/cursor"]),
-    ],
-)
-async def test_a_wrong_query_is_refused_where_it_stands(http, query, pointers):
-    assert await refusal(await http.get(f"/expeditor/jobs?{query}")) == (422, "INPUT_INVALID", pointers)
 
 
 async def test_cancel_of_a_queued_job_is_idempotent(http, edge):
