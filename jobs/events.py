@@ -72,6 +72,10 @@ class JobEvent:
         """The event of a waiting job that was held or released."""
         return cls(type=HELD if job.held else RELEASED, job=job, at_s=at_s)
 
+    def numbered(self, position: int, number: int) -> JobEvent:
+        """The same event in its place in the log."""
+        return JobEvent(self.type, self.job, self.at_s, self.cause, self.produced, position, number)
+
     def logged(self) -> LoggedEvent:
         """The event as the log keeps it: what is told live and what is replayed are the same."""
         job = self.job

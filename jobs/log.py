@@ -31,7 +31,8 @@ class LogQuery:
 class LogPage:
     """What was found. ``end``: the position up to which all was looked at: go on from there; ``more``: there is more now.
 
-    ``forgotten``: the largest position that was forgotten with pruned jobs; who asks for less may have missed events.
+    ``forgotten``: the largest position that was forgotten, with a pruned job or because its job had too many events; who asks
+    for less may have missed events.
     """
 
     events: tuple[LoggedEvent, ...]

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ..jobs.estimate import DEFAULT_ESTIMATE_S
+from ..jobs.events import JobEvent, LoggedEvent
 from ..jobs.leftovers import FileName
+from ..jobs.log import LogQuery
 from ..jobs.model import Job, JobStatus, Payload
 from .base import Finished
 from .batches import Batch, NewBatch
@@ -129,6 +131,18 @@ class ReadLedger(KnownRows, Protocol):
         """The ``limit`` jobs that ended last and have a history, by their end and ``seq``."""
         ...
 
+    def events(self, query: LogQuery, limit: int) -> list[LoggedEvent]:
+        """The first ``limit`` events after the query's position, by the most telling of its filters."""
+        ...
+
+    def last_position(self) -> int:
+        """The position of the newest event there ever was; 0 before the first."""
+        ...
+
+    def forgotten_position(self) -> int:
+        """The largest position that was forgotten; 0 when none was."""
+        ...
+
 
 class Ledger(KnownRows, Protocol):
     """Finding and changing rows; all changes of one verb are kept or none."""
@@ -155,6 +169,11 @@ class Ledger(KnownRows, Protocol):
 
     def save(self, job: Job) -> None:
         """Replace a stored job; of its attempts only the last two may differ from what is stored."""
+        ...
+
+    def log(self, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:
+        """Keep the events of one verb, whose jobs are saved, each at the next position and with its job's next number. Of a
+        job the newest ``jobs.log.EVENTS_PER_JOB`` stay."""
         ...
 
     def set_history(self, job: Job, history_json: str | None) -> None:

@@ -19,6 +19,7 @@ from ..jobs.transitions import is_terminal
 from .base import Finished
 from .batches import Batch, NewBatch
 from .ledger import ALL_SIGNATURES, Aside, StoredKey
+from .memory_log import MemoryLog
 from .records import Ahead, DepthRow, JobQuery, Place
 
 _WORKING = frozenset({JobStatus.RUNNING, JobStatus.CANCELING})
@@ -44,6 +45,11 @@ class MemoryLedger:
         self._histories: dict[str, str] = {}
         self._keys: dict[tuple[str, str], StoredKey] = {}
         self._pruned: dict[str, float] = {}
+        self._log = MemoryLog()
+        self.log = self._log.log
+        self.events = self._log.events
+        self.last_position = self._log.last_position
+        self.forgotten_position = self._log.forgotten_position
         self._batches: dict[str, tuple[NewBatch, set[str]]] = {}  # with the ids of its jobs that are there
 
     def job(self, job_id: str) -> Job | None:
@@ -258,6 +264,7 @@ class MemoryLedger:
         """See ``Ledger``."""
         for rows in (self._jobs, self._payloads, self._histories):
             rows.pop(job.id, None)
+        self._log.forget(job.id)
         self._pruned[job.id] = at_s
         if job.slot is not None and job.slot.batch_id in self._batches:
             _, left = self._batches[job.slot.batch_id]

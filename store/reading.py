@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.leftovers import FileName
+from ..jobs.log import LOG_LIMIT_MAX, LogPage, LogQuery
 from ..jobs.model import Job, JobStatus, Payload
 from .base import KEY_LIFE_S, NAMING_STEP, Clock, Finished, KeptFor, KeyedJob, Naming
 from .batches import Batch
@@ -99,6 +100,19 @@ class Reading:
     def finished(self, limit: int) -> Done[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""
         return Done(tuple(self._ledger.finished(limit)))
+
+    def events(self, query: LogQuery) -> Done[LogPage]:
+        """See ``EventLog.events``."""
+        if not 1 <= query.limit <= LOG_LIMIT_MAX:
+            raise InputInvalid(f"limit is {query.limit}; it must be from 1 to {LOG_LIMIT_MAX}.")
+        found = self._ledger.events(query, query.limit + 1)
+        events, more = tuple(found[: query.limit]), len(found) > query.limit
+        end = events[-1].position if more else max(query.after, self._ledger.last_position())
+        return Done(LogPage(events, end, more, self._ledger.forgotten_position()))
+
+    def last_position(self) -> Done[int]:
+        """See ``EventLog.last_position``."""
+        return Done(self._ledger.last_position())
 
     def summary(self) -> Done[QueueSummary]:
         """See ``JobStore.summary``."""

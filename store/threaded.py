@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 from ..jobs.leftovers import FileName
+from ..jobs.log import LogPage, LogQuery
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from .base import Finished, KeptFor, KeyedJob, Naming, Recovered, RecoveryRule, Reprioritise, Ticked
 from .batches import Batch, NewBatch
@@ -165,6 +166,14 @@ class ThreadedStore(ABC):
     def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""
         return self._read(lambda reading: reading.finished(limit))
+
+    def events(self, query: LogQuery) -> Future[LogPage]:
+        """See ``EventLog.events``."""
+        return self._read(lambda reading: reading.events(query), query.job_id)
+
+    def last_position(self) -> Future[int]:
+        """See ``EventLog.last_position``."""
+        return self._read(lambda reading: reading.last_position())
 
     def summary(self) -> Future[QueueSummary]:
         """See ``JobStore.summary``."""

@@ -7,16 +7,23 @@ the order (``jobs.ordering``).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.ordering import OrderPolicy
 from .arrivals import Arrivals
 from .base import Clock
+from .done import Done
 from .due import DueTimes
 from .learning import Learning
 from .ledger import Ledger
 from .running import Choosing, Running
 from .standing import Standing
 from .upkeep import Upkeep
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 NO_AFFINITY = AffinityPolicy(slack_s=0.0)
 """Order never gives way to models in memory."""
@@ -41,24 +48,34 @@ class Verbs:
         choosing = Choosing(ledger, affinity, policy, learning)
         running = Running(ledger, standing, times, choosing, learning, boot_id)
         upkeep = Upkeep(ledger, standing, times, boot_id)
-        self.enqueue = arrivals.enqueue
-        self.enqueue_all = arrivals.enqueue_all
-        self.redrive = arrivals.redrive
-        self.cancel = arrivals.cancel
-        self.reprioritise = arrivals.reprioritise
-        self.fail_queued = arrivals.fail_queued
-        self.hold = arrivals.hold
-        self.claim = running.claim
-        self.finish = running.finish
-        self.retry = running.retry
-        self.rerun = running.rerun
+
+        def logged(verb: Callable[P, Done[T]]) -> Callable[P, Done[T]]:
+            """The verb, whose events are kept with what it does."""
+
+            def run(*args: P.args, **kwargs: P.kwargs) -> Done[T]:
+                done = verb(*args, **kwargs)
+                return Done(done.value, ledger.log(done.events)) if done.events else done
+
+            return run
+
+        self.enqueue = logged(arrivals.enqueue)
+        self.enqueue_all = logged(arrivals.enqueue_all)
+        self.redrive = logged(arrivals.redrive)
+        self.cancel = logged(arrivals.cancel)
+        self.reprioritise = logged(arrivals.reprioritise)
+        self.fail_queued = logged(arrivals.fail_queued)
+        self.hold = logged(arrivals.hold)
+        self.claim = logged(running.claim)
+        self.finish = logged(running.finish)
+        self.retry = logged(running.retry)
+        self.rerun = logged(running.rerun)
         self.stopping = running.stopping
         self.pause = upkeep.pause
-        self.tick = upkeep.tick
+        self.tick = logged(upkeep.tick)
         self.probe = upkeep.probe
         self.prune = upkeep.prune
         self.forget = upkeep.forget
         self.forget_history = upkeep.forget_history
-        self.recover = upkeep.recover
+        self.recover = logged(upkeep.recover)
         self.rescore = standing.rescore
         self.promote = times.now_s

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ...jobs.events import JobEvent
+from ...jobs.log import EVENTS_PER_JOB
 from ...jobs.model import Attempt, Job, Payload
 from ..batches import NewBatch
 from ..ledger import StoredKey
-from .rows import Values, attempt_values, job_values, mark_of, payload_values, storable
+from .rows import Values, attempt_values, event_values, job_values, mark_of, payload_values, storable
 
 ROWS_MAX = 64
 """The most rows of one statement, for SQLite's limit of bound values."""
@@ -32,6 +35,7 @@ _NO_BATCH: Values = (None, 0, 0, 0, 0)
 _NO_PRUNED: Values = (None, 0, 0, 0)
 _NO_FORGETTING: Values = (None, 0, 0)
 _NOTHING_UNWANTED: Values = (None,)
+_NO_EVENT: Values = (None, *(0,) * 8)
 
 ALL = "*"
 """Stands for the histories of all jobs, in the place of a JSON list of ids."""
@@ -71,6 +75,7 @@ class Changes:
         self.pruned: dict[str, Pruned] = {}
         self.forgetting: Forgetting | None = None
         self.unwanted: list[Sequence[str] | None] = []  # histories to forget, by job id; None: all
+        self.events: defaultdict[int, list[JobEvent]] = defaultdict(list)  # by the job's seq, all of them
 
     def clear(self) -> None:
         """Forget all: it is written, or shall not be."""
@@ -84,6 +89,7 @@ class Changes:
         self.batches.clear()
         self.pruned.clear()
         self.unwanted.clear()
+        self.events.clear()
         self.virtual_time = self.paused = self.forgetting = None
 
     def forget_history(self, job_ids: Sequence[str] | None) -> None:
@@ -100,8 +106,8 @@ class Changes:
         """All changes as rows for ``write``, and clear.
 
         The virtual time comes first: it takes reached finish tags with it. What is pruned and forgotten comes last. A
-        job's row carries its last attempt, its history, its request key and the finish tag of its level if these were
-        changed too.
+        job's row carries its last attempt, its history, its first event, its request key and the finish tag of its level if
+        these were changed too.
         """
         rows: list[Values] = []
         if self.virtual_time is not None:
@@ -112,6 +118,7 @@ class Changes:
         # Before the jobs' own rows: what is kept later in the batch stays.
         rows += [_row(unwanted=(ALL if ids is None else json.dumps(list(ids)),)) for ids in self.unwanted]
         rows += [self._job_row(job, keys.get(job.id)) for job in self.jobs.values()]
+        rows += [_row(event=_event_values(event)) for told in self.events.values() for event in told]
         rows += [_row(attempt=attempt_values(seq, attempt)) for (seq, _), attempt in self.attempts.items()]
         rows += [_row(tag=(*level, finish)) for level, finish in self.tags.items()]
         rows += [_row(mean=(signature, *mean)) for signature, mean in self.means.items()]
@@ -127,14 +134,16 @@ class Changes:
         attempt = self.attempts.pop((job.seq, job.attempt), None)
         level = (job.principal.name, job.priority)
         finish = self.tags.pop(level, None)
-        told = job.seq in self.histories
+        ended = job.seq in self.histories
+        told = self.events.get(job.seq)
         return _row(
             job_values(job),
             _NO_PAYLOAD if payload is None else payload_values(payload),
             _NO_ATTEMPT if attempt is None else attempt_values(job.seq, attempt),
             tag=_NO_TAG if finish is None else (*level, finish),
-            history=(job.seq, storable(self.histories[job.seq])) if told else _NO_HISTORY,
+            history=(job.seq, storable(self.histories[job.seq])) if ended else _NO_HISTORY,
             key=_NO_KEY if key is None else (key.key, key.fingerprint, key.created_at_s),
+            event=_event_values(told.pop(0)) if told else _NO_EVENT,
         )
 
 
@@ -169,9 +178,10 @@ def _row(  # noqa: PLR0913, PLR0917 - a row has so many groups
     pruned: Values = _NO_PRUNED,
     forgetting: Values = _NO_FORGETTING,
     unwanted: Values = _NOTHING_UNWANTED,
+    event: Values = _NO_EVENT,
 ) -> Values:
     ended = batch + pruned + tuple(forgetting) + unwanted
-    return job + payload + attempt + time + tag + mean + history + key + pause + ended
+    return job + payload + attempt + time + tag + mean + history + key + pause + ended + event
 
 
 def _batch_values(batch: NewBatch) -> Values:
@@ -180,3 +190,7 @@ def _batch_values(batch: NewBatch) -> Values:
 
 def _pruned_values(job_id: str, job: Pruned) -> Values:
     return (job.seq, mark_of(job_id), job.at_s, None if job.batch_id is None else mark_of(job.batch_id))
+
+
+def _event_values(event: JobEvent) -> Values:
+    return (*event_values(event), max(0, event.number - EVENTS_PER_JOB))

@@ -2,7 +2,7 @@
 -- the triggers put each where it belongs. Why: every statement gives the interpreter away, and beside a busy event loop
 -- it takes milliseconds to get it back. The view holds nothing; it and the triggers live in the connection alone.
 -- A row speaks of a job (with a payload: a new one, and perhaps its request key), an attempt, the virtual time, a finish
--- tag, a learned mean, a history, whether the queue is paused, a batch, a job to prune and what to forget (also of histories), or of some of these: of
+-- tag, a learned mean, a history, an event, whether the queue is paused, a batch, a job to prune and what to forget (also of histories), or of some of these: of
 -- the others the first column is NULL and the rest means nothing.
 
 CREATE TEMP VIEW changes (
@@ -22,12 +22,14 @@ CREATE TEMP VIEW changes (
   batch_added, batch_principal, batch_created_at_s, batch_counted, batch_about,
   pruned_seq, pruned_mark, pruned_at_s, pruned_batch_mark,
   forget_keys_before_s, forget_pruned_before_s, means_max,
-  unwanted
+  unwanted,
+  event_position, event_seq, event_number, event_type, event_at_s, event_principal, event_batch_id, event_facts, event_drops
 ) AS SELECT
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL;
+  NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+  NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
@@ -113,8 +115,30 @@ BEGIN
   VALUES (NEW.batch_added, NEW.batch_principal, NEW.batch_created_at_s, NEW.batch_counted, NEW.batch_about);
 END;
 
+CREATE TEMP TRIGGER event_logged INSTEAD OF INSERT ON changes WHEN NEW.event_position IS NOT NULL
+BEGIN
+  INSERT INTO events (position, job_seq, number, type, at_s, principal, batch_id, facts)
+  VALUES (
+    NEW.event_position, NEW.event_seq, NEW.event_number, NEW.event_type, NEW.event_at_s, NEW.event_principal,
+    NEW.event_batch_id, NEW.event_facts
+  );
+END;
+
+-- A job that has had too many events loses its oldest one with each new one.
+CREATE TEMP TRIGGER event_dropped INSTEAD OF INSERT ON changes WHEN NEW.event_drops > 0
+BEGIN
+  UPDATE ordering SET forgotten_position = MAX(
+    forgotten_position, (SELECT MIN(position) FROM events WHERE job_seq = NEW.event_seq)
+  );
+  DELETE FROM events WHERE position = (SELECT MIN(position) FROM events WHERE job_seq = NEW.event_seq);
+END;
+
 CREATE TEMP TRIGGER job_pruned INSTEAD OF INSERT ON changes WHEN NEW.pruned_seq IS NOT NULL
 BEGIN
+  UPDATE ordering SET forgotten_position = MAX(
+    forgotten_position, COALESCE((SELECT MAX(position) FROM events WHERE job_seq = NEW.pruned_seq), 0)
+  );
+  DELETE FROM events WHERE job_seq = NEW.pruned_seq;
   DELETE FROM labels WHERE job_seq = NEW.pruned_seq
     AND (key, value) IN (SELECT key, value FROM json_each((SELECT metadata FROM jobs WHERE seq = NEW.pruned_seq)));
   DELETE FROM histories WHERE job_seq = NEW.pruned_seq;

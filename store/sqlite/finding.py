@@ -14,7 +14,9 @@ from collections.abc import Set as AbstractSet
 from itertools import islice, product
 from typing import Any
 
+from ...jobs.events import LoggedEvent
 from ...jobs.leftovers import FileName
+from ...jobs.log import LogQuery
 from ...jobs.model import Job, JobStatus, Payload
 from ...jobs.transitions import TERMINAL
 from ..base import Finished
@@ -22,7 +24,7 @@ from ..batches import Batch
 from ..ledger import Aside, StoredKey
 from ..line import Line
 from ..records import Ahead, DepthRow, JobQuery, Place
-from .rows import job_of, mark_of
+from .rows import event_of, job_of, mark_of
 
 _BEFORE_ALL = 2**63 - 1
 
@@ -137,6 +139,34 @@ class SqliteRows:
     def last_seq(self) -> int:
         """The ``seq`` of the newest job; 0 before the first."""
         return self._value("last_seq") or 0
+
+    def events(self, query: LogQuery, limit: int) -> list[LoggedEvent]:
+        """See ``ReadLedger``."""
+        names = ("job_id", "batch_id", "principal")
+        name = next((each for each in names if getattr(query, each) is not None), None)
+        bounds = {"after": query.after, "limit": limit}
+        if name is None:
+            rows = self._rows("events", **bounds)
+        else:
+            rows = self._rows(f"events_of_{name.removesuffix('_id')}", **bounds, **{name: getattr(query, name)})
+        return [event_of(row) for row in rows]
+
+    def last_position(self) -> int:
+        """See ``ReadLedger``."""
+        return self._value("last_position")
+
+    def forgotten_position(self) -> int:
+        """See ``ReadLedger``."""
+        row = self._one("last_position")
+        return 0 if row is None else row["forgotten_position"]
+
+    def last_number(self, seq: int) -> int:
+        """The number of a job's newest event; 0 before its first."""
+        return self._value("last_number", seq=seq) or 0
+
+    def last_numbers(self) -> dict[int, int]:
+        """The same of all unfinished jobs that have one, by ``seq``."""
+        return {row["seq"]: row["number"] for row in self._rows("last_numbers")}
 
     def virtual_time(self) -> float:
         """The virtual time; 0 at first."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 
+from ...jobs.events import JobEvent
 from ...jobs.model import Attempt, Job, JobStatus, Payload
 from ...jobs.transitions import is_terminal
 from ..batches import NewBatch
@@ -17,6 +18,7 @@ from ..ledger import StoredKey
 from ..line import Line
 from .changes import Changes, Forgetting, Pruned
 from .finding import SqliteRows
+from .logbook import Logbook
 from .rows import Values
 
 MEANS_MAX = 4096
@@ -39,6 +41,7 @@ class SqliteLedger:
         self._virtual_time = rows.virtual_time()
         self._tags = rows.finish_tags()
         self._paused = rows.paused()
+        self._logbook = Logbook(rows, self.on_undo)
         self.line.promote(now_s)
         for job in rows.unfinished():
             self.line.put(job)
@@ -70,6 +73,7 @@ class SqliteLedger:
     def commit(self) -> None:
         """What was taken is in the file for good."""
         self._undo.clear()
+        self._logbook.commit()
 
     def job(self, job_id: str) -> Job | None:
         """See ``KnownRows``."""
@@ -137,6 +141,7 @@ class SqliteLedger:
         self._undo.append(partial(setattr, self, "_seq", self._seq))
         self._seq = job.seq
         self._changes.payloads[job.id] = payload
+        self._logbook.begin(job.seq)
         self.save(job)
 
     def save(self, job: Job) -> None:
@@ -148,6 +153,13 @@ class SqliteLedger:
         self._changes.jobs[job.id] = job
         for attempt in _attempts_changed(before, job):
             self._changes.attempts[(job.seq, attempt.number)] = attempt
+
+    def log(self, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:
+        """See ``Ledger``."""
+        numbered = self._logbook.numbered(events)
+        for event in numbered:
+            self._changes.events[event.job.seq].append(event)
+        return numbered
 
     def set_history(self, job: Job, history_json: str | None) -> None:
         """See ``Ledger``."""

@@ -145,6 +145,27 @@ SELECT seq FROM sqlite_sequence WHERE name = 'jobs'
 SELECT principal, priority, finish FROM finish_tags
 -- name: ordering
 SELECT virtual_time, policy, paused FROM ordering
+-- name: last_position
+SELECT MAX(COALESCE((SELECT MAX(position) FROM events), 0), forgotten_position) AS last, forgotten_position FROM ordering
+-- name: last_number
+SELECT number FROM events INDEXED BY events_by_job WHERE job_seq = :seq ORDER BY position DESC LIMIT 1
+-- name: last_numbers
+SELECT jobs.seq, events.number
+FROM jobs INDEXED BY jobs_unfinished
+JOIN events ON position = (SELECT MAX(position) FROM events WHERE job_seq = jobs.seq)
+WHERE finished_at_s IS NULL
+-- name: events
+SELECT events.*, jobs.id AS job_id FROM events CROSS JOIN jobs ON jobs.seq = job_seq
+WHERE position > :after ORDER BY position LIMIT :limit
+-- name: events_of_job
+SELECT events.*, jobs.id AS job_id FROM jobs CROSS JOIN events INDEXED BY events_by_job ON job_seq = jobs.seq
+WHERE jobs.id = :job_id AND position > :after ORDER BY position LIMIT :limit
+-- name: events_of_principal
+SELECT events.*, jobs.id AS job_id FROM events INDEXED BY events_by_principal CROSS JOIN jobs ON jobs.seq = job_seq
+WHERE events.principal = :principal AND position > :after ORDER BY position LIMIT :limit
+-- name: events_of_batch
+SELECT events.*, jobs.id AS job_id FROM events INDEXED BY events_by_batch CROSS JOIN jobs ON jobs.seq = job_seq
+WHERE events.batch_id = :batch_id AND position > :after ORDER BY position LIMIT :limit
 -- name: set_policy
 UPDATE ordering SET policy = :policy
 
@@ -153,4 +174,5 @@ UPDATE ordering SET policy = :policy
 INSERT INTO changes VALUES
 (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
  ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
+ ?, ?, ?, ?, ?, ?, ?, ?, ?,
  ?, ?, ?, ?, ?, ?, ?, ?, ?)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any
 
+from ...jobs.events import JobEvent, LoggedEvent
 from ...jobs.model import (
     Attempt,
     BatchSlot,
@@ -129,6 +130,27 @@ def attempt_values(seq: int, attempt: Attempt) -> Values:
         _word(attempt.cause),
         storable(attempt.last_node_id),
         None if attempt.message is None else json.dumps(attempt.message),
+    )
+
+
+def event_values(event: JobEvent) -> Values:
+    """The columns of ``events``, in their order."""
+    told = event.logged()
+    facts = json.dumps(told.facts)
+    return (told.position, event.job.seq, told.number, told.type, told.at_s, told.principal, told.batch_id, facts)
+
+
+def event_of(row: sqlite3.Row) -> LoggedEvent:
+    """The event of a row of ``events`` with its job's id."""
+    return LoggedEvent(
+        position=row["position"],
+        number=row["number"],
+        type=row["type"],
+        at_s=row["at_s"],
+        job_id=row["job_id"],
+        principal=row["principal"],
+        batch_id=row["batch_id"],
+        facts=json.loads(row["facts"]),
     )
 
 

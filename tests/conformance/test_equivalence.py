@@ -16,6 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import ExpeditorError
+from expeditor.jobs.log import LogQuery
 from expeditor.jobs.model import BatchSlot, Cause, Ending, JobError, JobStatus, RequestKey
 from expeditor.jobs.transitions import LastSeen
 from expeditor.store.base import JobStore, KeptFor, RecoveryMode, RecoveryRule, Reprioritise
@@ -95,6 +96,7 @@ class SideBySide(RuleBasedStateMachine):
         in_s=SOON_S,
         until_s=SOON_S,
         models=MODELS,
+        slot=st.none() | st.just(BatchSlot("b1", 0)),
     )
     def enqueue(self, job_id: str, priority: int, name: str, key: str | None, **fields: Any) -> None:
         self.tick()
@@ -222,6 +224,12 @@ class SideBySide(RuleBasedStateMachine):
         first = self.ask(lambda store: store.page(query))
         if first.next_cursor is not None:
             self.ask(lambda store: store.page(replace(query, cursor=first.next_cursor)))
+
+    @rule(name=st.none() | NAMES, job_id=st.none() | IDS, batch=st.booleans(), after=st.integers(0, 60))
+    def events(self, name: str | None, job_id: str | None, batch: bool, after: int) -> None:
+        queries = (LogQuery(after, 3, job_id), LogQuery(after, 3, principal=name), LogQuery(after, 3, batch_id="b1"))
+        self.ask(lambda store: store.events(queries[2 if batch else job_id is None]))
+        self.ask(lambda store: store.last_position())
 
     @rule(
         limit=st.integers(0, 4),

@@ -30,17 +30,21 @@ CREATE TABLE batches (
   about        TEXT    NOT NULL
 ) WITHOUT ROWID;
 
--- The event log. `position` is the place in the stream of all events, never used twice; `number` counts a job's own events
--- from 1; `facts` is JSON.
+-- The event log. `position` is the place in the stream of all events, never used twice (the next is beyond all that is here
+-- and all that was forgotten); `number` counts a job's own events from 1; `facts` is JSON. Every index ends with the position.
 CREATE TABLE events (
-  position INTEGER PRIMARY KEY AUTOINCREMENT,
-  job_seq  INTEGER NOT NULL REFERENCES jobs (seq),
-  number   INTEGER NOT NULL,
-  type     TEXT    NOT NULL,
-  at_s     REAL    NOT NULL,
-  facts    TEXT    NOT NULL
+  position  INTEGER PRIMARY KEY,
+  job_seq   INTEGER NOT NULL REFERENCES jobs (seq),
+  number    INTEGER NOT NULL,
+  type      TEXT    NOT NULL,
+  at_s      REAL    NOT NULL,
+  principal TEXT    NOT NULL,
+  batch_id  TEXT,
+  facts     TEXT    NOT NULL
 );
-CREATE INDEX events_by_job ON events (job_seq, number);
+CREATE INDEX events_by_job ON events (job_seq);
+CREATE INDEX events_by_principal ON events (principal);
+CREATE INDEX events_by_batch ON events (batch_id) WHERE batch_id IS NOT NULL;
 -- The largest position of an event that was forgotten: who has read less far has missed something.
 ALTER TABLE ordering ADD COLUMN forgotten_position INTEGER NOT NULL DEFAULT 0;
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from expeditor.jobs.log import LogQuery
 from expeditor.jobs.model import Attempt, Cause, JobStatus
 from expeditor.store.records import JobQuery
 from expeditor.store.sqlite.migrations import SCHEMA_VERSION, SCRIPTS
@@ -100,6 +101,13 @@ def _all_is_there(storage: SqliteStorage) -> None:
     assert done(store.redrive("late")).start_tag == 14.0
     assert claim_all(store) == ["late", "runs", "died"]
     assert done(store.prune(["gone"])) == 1
+    events = done(store.events(LogQuery())).events  # those of jobs from before begin with what happened since
+    assert [(event.job_id, event.number, event.type) for event in events[:4]] == [
+        ("runs", 1, "job.retrying"),
+        ("runs", 2, "job.queued"),
+        ("stops", 1, "job.canceled"),
+        ("waits", 1, "job.started"),
+    ]
 
 
 def test_a_database_of_version_1_goes_on(storage):

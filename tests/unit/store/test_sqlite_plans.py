@@ -20,6 +20,7 @@ SOME = PAGE | {
     "statuses": '["failed"]',
     "causes": None,
 }
+LOG = {"after": 7, "limit": 5, "job_id": "a", "principal": "ada", "batch_id": "b", "seq": 1}
 ASKED_ALL_THE_TIME = [
     ("unfinished", {}, "USING INDEX jobs_unfinished"),
     ("known_ids", {"ids": '["a"]', "marks": "[1]"}, "USING COVERING INDEX sqlite_autoindex_jobs_1 (id=?)"),
@@ -44,6 +45,15 @@ ASKED_ALL_THE_TIME = [
     ("ended_last", ENDED, "USING INDEX jobs_by_end (status=? AND finished_at_s>?)"),
     ("ended_last", ENDED, "SEARCH histories USING INTEGER PRIMARY KEY (rowid=?)"),
     ("ended", {"ids": '["a"]'}, "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+    ("events", LOG, "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)"),
+    ("events", LOG, "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"),
+    ("events_of_job", LOG, "SEARCH events USING INDEX events_by_job (job_seq=? AND rowid>?)"),
+    ("events_of_principal", LOG, "SEARCH events USING INDEX events_by_principal (principal=? AND rowid>?)"),
+    ("events_of_batch", LOG, "SEARCH events USING INDEX events_by_batch (batch_id=? AND rowid>?)"),
+    ("last_position", LOG, "SEARCH events"),
+    ("last_number", LOG, "SEARCH events USING INDEX events_by_job (job_seq=?)"),
+    ("last_numbers", LOG, "SCAN jobs USING INDEX jobs_unfinished"),
+    ("last_numbers", LOG, "SEARCH events USING COVERING INDEX events_by_job (job_seq=?)"),
     ("finished", {"seqs": "[1]"}, "SEARCH payloads USING INTEGER PRIMARY KEY (rowid=?)"),
 ]
 

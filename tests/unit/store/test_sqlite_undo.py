@@ -15,6 +15,7 @@ import pytest
 
 from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import StoreUnavailable
+from expeditor.jobs.log import LogQuery
 from expeditor.jobs.model import Cause, JobStatus, RequestKey
 from expeditor.store.base import JobStore, RecoveryMode, RecoveryRule
 from expeditor.store.records import JobQuery
@@ -84,6 +85,8 @@ def _alike(stores: tuple[JobStore, JobStore]) -> None:
         lambda store: store.enqueue(new_job("after", 3, "ada")),
         *[lambda store: store.claim(frozenset("b"))] * 12,
         lambda store: store.recover(),
+        lambda store: store.events(LogQuery(limit=200)),
+        lambda store: store.last_position(),
     ]
     for number, verb in enumerate(verbs):
         answers = [_answer(verb(store)) for store in stores]
