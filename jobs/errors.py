@@ -13,6 +13,7 @@
     │   ├── LinkInvalid         LINK_INVALID
     │   ├── Cycle               CYCLE
     │   ├── NoOutput            NO_OUTPUT
+    │   ├── MissingAsset        MISSING_ASSET
     │   ├── LimitExceeded       LIMIT_EXCEEDED        (``too_large`` picks 413 over 422)
     │   ├── Unauthenticated     UNAUTHENTICATED
     │   ├── Forbidden           FORBIDDEN
@@ -145,6 +146,12 @@ class NoOutput(Refused):
     """The prompt has no output node, so there is nothing to run."""
 
     code = "NO_OUTPUT"
+
+
+class MissingAsset(Refused):
+    """The prompt refers to an asset that this server does not have."""
+
+    code = "MISSING_ASSET"
 
 
 class LimitExceeded(Refused):

@@ -35,6 +35,7 @@ STATUS_BY_CODE: dict[str, int] = {
     "LINK_INVALID": 422,
     "CYCLE": 422,
     "NO_OUTPUT": 422,
+    "MISSING_ASSET": 422,
     "LIMIT_EXCEEDED": 422,
     "UNAUTHENTICATED": 401,
     "FORBIDDEN": 403,

@@ -22,7 +22,9 @@ from ..routes.operations import OperationRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import route_table
 from ..routes.tokens import TokenRoutes
+from ..routes.v2.table import V2Handlers
 from ..telemetry.logs import configure
+from .contract import Mount, register_own
 from .hooks import install_hooks, stand_down
 from .lifespan import Lifespan
 from .services import Services, build, set_current
@@ -87,9 +89,13 @@ def _register(services: Services, server: Any) -> None:
     )
     status = StatusRoutes(services.health.facts, services.health.not_ready)
     messages, tokens = MessageRoutes(services.mailbox), services.entrance.tokens
-    rows = route_table(jobs, operations, status, messages, metrics, TokenRoutes(tokens), guard=token_guard(tokens))
+    guard = token_guard(tokens)
+    rows = route_table(jobs, operations, status, messages, metrics, TokenRoutes(tokens), guard=guard)
     for route in rows:
         server.routes.route(route.method, route.path)(route.handler)
+    v2 = V2Handlers(status)
+    register_own(server, v2, guard)
+    server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)
     server.app.on_startup.append(Lifespan(services, metrics).start)
 
 

@@ -58,6 +58,9 @@ class Settings(ApiSettings):
         True,
         description="Mark what runs when the server is asked to stop (SIGTERM, Ctrl-C), so that a planned stop is no death.",
     )
+    hooks_api_v2: bool = Field(
+        True, description="Serve the Comfy API v2 at `/api/v2`; off: at `/expeditor/api/v2` alone."
+    )
 
     stall_timeout_s: float = Field(
         1800.0,

@@ -19,7 +19,7 @@ from tests.host.stock_walk import TEST_NODES, ended, gate_prompt, image_prompt, 
 from tests.support.comfy_server import ROOT, RealComfyUI
 
 PACKS = TEST_NODES.parent
-HOOKS = ("queue", "prompt", "middleware", "send", "execute", "observer", "signals")
+HOOKS = ("queue", "prompt", "middleware", "send", "execute", "observer", "signals", "api_v2")
 
 
 @contextmanager
