@@ -40,7 +40,6 @@ from expeditor.routes.operations import OperationRoutes
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import route_table
 from expeditor.routes.tokens import TokenRoutes
-from expeditor.routes.v2.table import OWN_PREFIX, PREFIX, V2Handlers, v2_routes
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
 from tests.support.depth import depth
@@ -172,9 +171,6 @@ class App:
             deadline_s=5.0,
         )
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
-        self.v2 = V2Handlers(status)
-        for prefix in (PREFIX, OWN_PREFIX):
-            self.web.router.add_routes(v2_routes(prefix, self.v2, guard=token_guard(self.tokens)))
         messages = MessageRoutes(Mailbox(self.clock, lambda: "token"))
         self.rows = route_table(
             jobs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
@@ -14,7 +15,7 @@ from expeditor.jobs.errors import Busy, ExpeditorError, Fault, LimitExceeded, St
 from expeditor.routes.guard import no_guard
 from expeditor.routes.v2.errors import REQUEST_ID, STATUS_BY_WORD, WORD_BY_CODE, v2_boundary
 from expeditor.runtime.contract import Mount
-from tests.http.edge import App
+from tests.http.v2_edge import V2App, told
 
 EVERY = [
     kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, ExpeditorError)
@@ -23,18 +24,15 @@ PREFIXES = ("/api/v2", "/expeditor/api/v2")
 
 
 @pytest.fixture
-async def v2(edge: App, aiohttp_client):
+def edge() -> Iterator[V2App]:
+    made = V2App()
+    yield made
+    made.storage.stop()
+
+
+@pytest.fixture
+async def v2(edge, aiohttp_client):
     return await aiohttp_client(edge.web)
-
-
-async def told(response) -> tuple[int, str]:
-    """Status and the contract's word, of an answer that has the envelope."""
-    body = await response.json()
-    assert set(body) == {"error"}
-    assert {"code", "message"} <= set(body["error"]) <= {"code", "message", "details"}
-    assert body["error"]["message"]
-    assert response.headers[REQUEST_ID]
-    return response.status, body["error"]["code"]
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -127,7 +125,7 @@ async def test_a_bug_is_a_500_with_an_id_that_the_log_has(failing, caplog):
 
 class TestMount:
     @staticmethod
-    def mount(edge: App, *, wanted: bool = True) -> tuple[Mount, HookBoard]:
+    def mount(edge: V2App, *, wanted: bool = True) -> tuple[Mount, HookBoard]:
         board = HookBoard()
         return Mount(board, edge.v2, no_guard, wanted=wanted), board
 
