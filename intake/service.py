@@ -8,65 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
-from typing import Protocol
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.entry import Entry
-from ..jobs.errors import Conflict, InputInvalid, NotFound, Refused, StoreUnavailable
+from ..jobs.errors import Conflict, NotFound, StoreUnavailable
 from ..jobs.estimate import signature
 from ..jobs.model import PRIORITY_MIN, Job, JsonObject, Principal, RequestKey, Source
-from ..jobs.principals import PrincipalRules, principal_of
 from ..store.base import JobStore, Reprioritise
 from ..store.records import JobQuery
 from .cancelling import Canceller
-from .ceilings import Ceilings, Wish
-from .core_faults import faults_of
-from .depth import QueueDepth
-from .envelope import known_targets
-from .faults import refusal
+from .ceilings import Wish
 from .idempotency import Repeats
 from .job_views import JobViews
-from .ports import CoreValidator, QueueDoor
+from .judges import Caller, Judges
+from .ports import QueueDoor
 from .redriving import Redriver
 from .request_keys import request_key
 from .submission import SubmitRequest, check_times, parse_submission
-from .tokens import Tokens
-from .validation import Checked
 from .views import JobListing, JobView, Submitted, Verdict
-
-
-class Validation(Protocol):
-    """The stages of ``intake.validation`` that the service uses."""
-
-    def submit(self, prompt: object) -> Checked:
-        """All stages; raises a ``Refused`` with every fault."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who asks, as the edge saw it: the peer's address and what it wrote into the trusted user header.
-
-    ``key``: its ``Idempotency-Key``, if it sent one; ``authorization``: its header of that name.
-    """
-
-    remote: str | None
-    user: str | None = None
-    key: str | None = None
-    authorization: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Judges:
-    """Who is asked whether a job may enter, and as whose."""
-
-    validation: Validation
-    core: CoreValidator
-    depth: QueueDepth
-    principals: PrincipalRules
-    ceilings: Ceilings
-    tokens: Tokens = field(default_factory=Tokens)
 
 
 class JobService:
@@ -104,7 +63,7 @@ class JobService:
         Raises ``Refused`` or ``Busy``.
         """
         request = parse_submission(fields)
-        principal = self._principal(caller, request.client_id)
+        principal = self._judges.principal(caller, request.client_id)
         key = request_key(principal, caller.key, request.prompt_id, fields)
         if key is None:
             return Submitted(await self._seen(await self._enter(request, principal, None)))
@@ -121,7 +80,7 @@ class JobService:
             raise Conflict(f"Job {prompt_id} is known already.", details={"job_id": prompt_id})
         priority = self._allowed(request, principal)
         self._judges.depth.check(principal)  # what has no chance is not worth its validation
-        prompt, outputs = await self._judge(prompt_id, request)
+        prompt, outputs = await self._judges.prompt(prompt_id, request.prompt, request.targets)
         entry = Entry(
             prompt_id=prompt_id,
             prompt=prompt,
@@ -150,8 +109,10 @@ class JobService:
     async def validate(self, fields: JsonObject, caller: Caller) -> Verdict:
         """A dry run of submit that changes nothing. Raises what submit would raise for the job itself, room apart."""
         request = parse_submission(fields)
-        priority = self._allowed(request, self._principal(caller, request.client_id))
-        prompt, outputs = await self._judge(request.prompt_id or self._new_id(), request)
+        priority = self._allowed(request, self._judges.principal(caller, request.client_id))
+        prompt, outputs = await self._judges.prompt(
+            request.prompt_id or self._new_id(), request.prompt, request.targets
+        )
         estimated_s = await self._wait(self._store.estimate(signature(prompt)))
         return Verdict(priority=priority, nodes=len(prompt), outputs=outputs, estimated_s=estimated_s)
 
@@ -188,7 +149,7 @@ class JobService:
 
     def principal(self, caller: Caller, client_id: object) -> Principal:
         """Who asks."""
-        return self._principal(caller, client_id if isinstance(client_id, str) else None)
+        return self._judges.principal(caller, client_id if isinstance(client_id, str) else None)
 
     async def _changed(self, job_id: str, asked: Future[Job], *, wakes: bool = False) -> JobView:
         if wakes:
@@ -201,21 +162,9 @@ class JobService:
 
     def _allowed(self, request: SubmitRequest, principal: Principal) -> int:
         check_times(request, self._clock())
-        priority = request.priority if request.priority_given else self._judges.ceilings.default_of(principal)
-        wish = Wish(priority, given=request.priority_given, front=request.front)
-        return self._judges.ceilings.check(principal, wish)
-
-    async def _judge(self, prompt_id: str, request: SubmitRequest) -> tuple[JsonObject, tuple[str, ...]]:
-        checked = self._judges.validation.submit(request.prompt)
-        targets = None if request.targets is None else known_targets(request.targets, checked.prompt)
-        verdict = await self._judges.core.validate(prompt_id, checked.prompt, targets)
-        if not verdict.valid or verdict.node_errors:
-            raise _refusal(verdict.error, verdict.node_errors)
-        return checked.prompt, verdict.outputs_to_execute
-
-    def _principal(self, caller: Caller, client_id: str | None) -> Principal:
-        token = self._judges.tokens.name_of(caller.authorization)
-        return principal_of(self._judges.principals, caller.remote, caller.user, client_id, token)
+        return self._judges.priority(
+            principal, Wish(request.priority, given=request.priority_given, front=request.front)
+        )
 
 
 def _extra_data(request: SubmitRequest) -> JsonObject:
@@ -223,8 +172,3 @@ def _extra_data(request: SubmitRequest) -> JsonObject:
     if request.client_id is not None:
         extra["client_id"] = request.client_id
     return extra
-
-
-def _refusal(error: JsonObject | None, node_errors: JsonObject) -> Refused:
-    faults = faults_of(error, node_errors)
-    return refusal(faults, len(faults)) if faults else InputInvalid("ComfyUI does not accept this prompt.")

@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from ..intake.judges import Caller
 from ..intake.request_keys import header_key
-from ..intake.service import Caller, JobService
+from ..intake.service import JobService
 from ..intake.submission import JSON_FIELDS
 from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject

@@ -17,9 +17,10 @@ from ..intake.flow import Flow
 from ..intake.gate import StockGate
 from ..intake.idempotency import Repeats, Reservations
 from ..intake.job_views import JobViews
+from ..intake.judges import Judges
 from ..intake.operations import QueueOperations
 from ..intake.redriving import Redriver
-from ..intake.service import JobService, Judges
+from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter

@@ -21,9 +21,10 @@ from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.flow import Flow
 from expeditor.intake.idempotency import Repeats, Reservations
 from expeditor.intake.job_views import JobViews
+from expeditor.intake.judges import Judges
 from expeditor.intake.operations import QueueOperations
 from expeditor.intake.redriving import Redriver
-from expeditor.intake.service import JobService, Judges
+from expeditor.intake.service import JobService
 from expeditor.intake.tokens import Tokens
 from expeditor.intake.validation import Checked
 from expeditor.jobs.awaiting import Awaiter

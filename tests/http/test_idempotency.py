@@ -8,7 +8,7 @@ import json
 import aiohttp
 import pytest
 
-from expeditor.intake.service import Caller
+from expeditor.intake.judges import Caller
 from expeditor.jobs.errors import InputInvalid, StoreUnavailable
 from tests.conformance.harness import claim, done, ending
 from tests.http.edge import MAX_WAITING, PROMPT, refusal
