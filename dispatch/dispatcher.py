@@ -143,8 +143,8 @@ class Dispatcher:
             return False
         if is_terminal(job.status):
             return False
-        self._runs.end(job_id, ending.finished_at_s)
-        self._begin(job, here.classes)
+        ran = self._runs.end(job_id, ending.finished_at_s).ran
+        self._begin(job, here.classes, ran)
         return True
 
     def finish(
@@ -207,9 +207,9 @@ class Dispatcher:
         except ExpeditorError as refused:
             log.warning("Could not fail a job that cannot run: %s", refused.message, extra={"job_id": job_id})
 
-    def _begin(self, job: Job, classes: Mapping[str, str]) -> None:
+    def _begin(self, job: Job, classes: Mapping[str, str], ran_before: frozenset[str] = frozenset()) -> None:
         self._on_machine[job.id] = _OnMachine(job, classes)
-        self._runs.begin(job.id, classes, job.estimated_s, job.attempt)
+        self._runs.begin(job.id, classes, job.estimated_s, job.attempt, ran_before)
 
     def _tell_gap(self, claim: Claim) -> None:
         freed, self._freed = self._freed, None

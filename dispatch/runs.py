@@ -34,6 +34,7 @@ class _Run:
     cancel_wanted: bool = False
     heard: bool = False
     executed: set[str] = field(default_factory=set[str])
+    ran_before: frozenset[str] = frozenset()
     node_id: str | None = None
     node_started_s: float | None = None
     cached: frozenset[str] = frozenset()
@@ -55,13 +56,30 @@ class RunTable:
         self._runs: dict[str, _Run] = {}
         self._early: deque[tuple[str, int]] = deque(maxlen=EARLY_WISHES)
 
-    def begin(self, job_id: str, classes: Mapping[str, str], estimated_s: float, attempt: int) -> None:
-        """An attempt of a job was opened here; ``classes`` maps the job's node ids to class types."""
+    def begin(
+        self,
+        job_id: str,
+        classes: Mapping[str, str],
+        estimated_s: float,
+        attempt: int,
+        ran_before: frozenset[str] = frozenset(),
+    ) -> None:
+        """An attempt of a job was opened here; ``classes`` maps the job's node ids to class types.
+
+        ``ran_before``: the nodes that ran in the attempt that this one repeats at once.
+        """
         if self._recorder is not None:
             self._recorder.began(job_id, attempt, None, None)
         with self._lock:
             now_s = self._monotonic()
-            run = _Run(classes=classes, attempt=attempt, started_s=now_s, heard_s=now_s, estimated_s=estimated_s)
+            run = _Run(
+                classes=classes,
+                attempt=attempt,
+                started_s=now_s,
+                heard_s=now_s,
+                estimated_s=estimated_s,
+                ran_before=ran_before,
+            )
             if (job_id, attempt) in self._early:
                 self._early.remove((job_id, attempt))
                 run.cancel_wanted = True
@@ -92,6 +110,7 @@ class RunTable:
             last_node_id=run.node_id,
             stalled=run.stalled_s is not None,
             cancel_wanted=run.cancel_wanted,
+            ran=run.ran_before | run.executed,
         )
 
     def signal(self, event: str, fields: Mapping[str, Any]) -> None:

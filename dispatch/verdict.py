@@ -7,7 +7,7 @@ alone is not a failure (a node may block one branch and the prompt still succeed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..jobs.causes import CauseTable
@@ -51,6 +51,7 @@ class RunFacts:
     """What we saw of the run ourselves. ``nodes_executed`` is None when nothing of it was heard (the observer is off).
 
     ``stalled``: it was interrupted by the watchdog, for its silence. ``cancel_wanted``: somebody asked for its end through us.
+    ``ran``: the nodes that ran, in this attempt or in one before it that was run again at once.
     """
 
     finished_at_s: float
@@ -59,13 +60,14 @@ class RunFacts:
     last_node_id: str | None
     stalled: bool = False
     cancel_wanted: bool = False
+    ran: frozenset[str] = frozenset()
 
 
 def judge(report: RunReport, facts: RunFacts, causes: CauseTable) -> Ending:
     """The ending of the attempt; outputs have no sizes yet."""
     events = _by_name(report.messages)
     cached = facts.nodes_executed == 0 and "execution_cached" in events
-    outputs = collect_outputs(report.outputs)
+    outputs = tuple(_from_cache(output, facts) for output in collect_outputs(report.outputs))
 
     def ending(status: JobStatus, cause: Cause | None = None, error: JobError | None = None) -> Ending:
         last = error.node_id if error is not None and error.node_id is not None else facts.last_node_id
@@ -144,6 +146,11 @@ def collect_outputs(by_node: Mapping[str, Any]) -> tuple[Output, ...]:
                 if output is not None:
                     found.append(output)
     return tuple(found)
+
+
+def _from_cache(output: Output, facts: RunFacts) -> Output:
+    heard = facts.nodes_executed is not None
+    return replace(output, cached=True) if heard and output.node_id not in facts.ran else output
 
 
 def _output(node_id: str, group: str, entry: Any) -> Output | None:

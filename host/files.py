@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..jobs.leftovers import INPUT, FileName
+from ..jobs.model import Output
 
 log = logging.getLogger("expeditor.host")
 
@@ -98,6 +99,25 @@ class Leftovers:
     def inputs_there(self, names: Iterable[str]) -> frozenset[str]:
         """Those of these names that a file of the input folder has."""
         return frozenset(name for name in names if located(self._folders, FileName(INPUT, "", name)) is not None)
+
+
+class OutputFinder:
+    """Finds what jobs made, for those who fetch it. Fits ``intake.ports.OutputFiles``."""
+
+    def __init__(self, folders: Folders) -> None:
+        """See ``Leftovers``."""
+        self._folders = folders
+
+    def find(self, output: Output, finished_at_s: float) -> Path | None:
+        """The file, or None: it is not there, or it was written after the job's end with another length (by another job)."""
+        path = located(self._folders, FileName(output.folder, output.subfolder, output.name))
+        try:
+            facts = None if path is None else path.stat()
+        except OSError:
+            return None
+        if facts is None or output.size_bytes in (None, facts.st_size):
+            return path
+        return None if facts.st_mtime > finished_at_s + MTIME_SLACK_S else path
 
 
 def located(folders: Folders, file: FileName) -> Path | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Protocol
 
 from ..jobs.entry import CoreVerdict, Entry
-from ..jobs.model import Job, Progress
+from ..jobs.model import Job, Output, Progress
 
-__all__ = ["CoreValidator", "CoreVerdict", "Entry", "QueueDoor", "Runs"]
+__all__ = ["Changes", "CoreValidator", "CoreVerdict", "Entry", "OutputFiles", "QueueDoor", "Runs", "Watch"]
 
 
 class CoreValidator(Protocol):
@@ -50,4 +52,38 @@ class Runs(Protocol):
 
     def interrupt(self, job_id: str, attempt: int) -> None:
         """Stop an attempt of the job, now or at its first sign of life: the wish cannot be lost."""
+        ...
+
+
+class Watch(Protocol):
+    """One waiter for one job; enter it, look at the job, then wait."""
+
+    def __enter__(self) -> Watch:
+        """Listen from now on."""
+        ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Listen no more."""
+        ...
+
+    async def changed(self, timeout_s: float) -> bool:
+        """Whether something happened to the job since the last time, within ``timeout_s``."""
+        ...
+
+
+class Changes(Protocol):
+    """Who tells of jobs that change; ``events.changes`` fits."""
+
+    def watch(self, job_id: str) -> Watch:
+        """A waiter for one job."""
+        ...
+
+
+class OutputFiles(Protocol):
+    """ComfyUI's folders; ``host.files`` fits."""
+
+    def find(self, output: Output, finished_at_s: float) -> Path | None:
+        """The file of an output of a job that ended then; None if it is not there, or is another one by now. Blocks."""
         ...

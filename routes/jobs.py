@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from ..intake.holding import HeldRequests
 from ..intake.judges import Caller
 from ..intake.request_keys import header_key
 from ..intake.service import JobService
@@ -15,7 +16,8 @@ from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject
 from .fields import read_fields
 from .guard import AUTHORIZATION
-from .queries import list_query, no_query, priority_change
+from .held import held_answer
+from .queries import list_query, priority_change, wait_query
 from .render import job_json, listing_json, verdict_json
 
 REPEATED = "Idempotent-Replayed"
@@ -40,29 +42,36 @@ class JobRoutes:
         self,
         service: JobService,
         schemas: Schemas,
+        held: HeldRequests,
         *,
         max_bytes: int,
+        max_wait_s: float,
         user_header: str | None,
         note_client_id: Callable[[object], None],
     ) -> None:
-        """``max_bytes`` bounds a body; ``user_header`` is the header that a trusted proxy sets, if any.
+        """``max_bytes`` bounds a body and ``max_wait_s`` a wait; ``user_header`` is the header that a trusted proxy sets, if any.
 
         ``note_client_id`` is told the client id of each body, for the access log.
         """
         self._service = service
         self._schemas = schemas
+        self._held = held
         self._max_bytes = max_bytes
+        self._max_wait_s = max_wait_s
         self._user_header = user_header
         self._note_client_id = note_client_id
 
     async def submit(self, request: web.Request) -> web.Response:
-        """``POST /expeditor/submit`` → 201 job, committed before the answer; 200 for a repeated request."""
-        no_query(request.query)
+        """``POST /expeditor/submit?wait_s=`` → 201 job, committed before the answer; 200 for a repeated request, and for one
+        that waited for the job's end; 202 when that did not come in time."""
+        wait_s = wait_query(request.query, self._max_wait_s)
         fields = await self._fields(request)
         submitted = await self._service.submit(fields, self._caller(request))
-        headers = {"Location": f"/expeditor/jobs/{submitted.view.job.id}"}
-        if submitted.repeated:
-            headers[REPEATED] = "true"
+        headers = {REPEATED: "true"} if submitted.repeated else {}
+        if wait_s is not None:
+            view = await self._held.until_ended_from(submitted.view, wait_s, _gone(request))
+            return held_answer(view, _origin(request), headers)
+        headers["Location"] = f"/expeditor/jobs/{submitted.view.job.id}"
         body = job_json(submitted.view, _origin(request))
         return web.json_response(body, status=200 if submitted.repeated else 201, headers=headers)
 
@@ -88,8 +97,11 @@ class JobRoutes:
         return web.json_response(listing_json(await self._service.list(list_query(request.query)), _origin(request)))
 
     async def get(self, request: web.Request) -> web.Response:
-        """``GET /expeditor/jobs/{id}`` → the job."""
-        return web.json_response(job_json(await self._service.get(request.match_info["job_id"]), _origin(request)))
+        """``GET /expeditor/jobs/{id}?wait_s=`` → 200 job; 202 when it was waited for and has not ended."""
+        job_id, wait_s = request.match_info["job_id"], wait_query(request.query, self._max_wait_s)
+        if wait_s is not None:
+            return held_answer(await self._held.until_ended(job_id, wait_s, _gone(request)), _origin(request))
+        return web.json_response(job_json(await self._service.get(job_id), _origin(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/cancel`` → the job; idempotent."""
@@ -132,3 +144,8 @@ def _origin(request: web.Request) -> str:
         return str(request.url.origin())
     except ValueError:
         return ""
+
+
+def _gone(request: web.Request) -> Callable[[], bool]:
+    """Whether the client has closed its connection; aiohttp tells a waiting handler in no other way."""
+    return lambda: request.transport is None or request.transport.is_closing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -18,15 +19,27 @@ LIST_PARAMETERS = ("status", "principal", "cause", "held", "batch", "limit", "cu
 LABEL = "metadata."
 """Before a key of the metadata, in the name of a query parameter."""
 MOST_LABELS = 16
+WAIT = "wait_s"
+_DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 
-def no_query(query: Mapping[str, str]) -> None:
-    """Refuse query parameters where there are none: a client must not believe that they do something."""
-    faults = tuple(
-        _fault(name, f"Unknown query parameter {short(name)}.", "This route takes none yet.") for name in query
-    )
+def wait_query(query: Mapping[str, str], max_wait_s: float) -> float | None:
+    """``?wait_s=``: how long the client is willing to wait for the job's end; None without it."""
+    faults = [
+        _fault(name, f"Unknown query parameter {short(name)}.", "This route takes wait_s only.")
+        for name in query
+        if name != WAIT
+    ]
+    given = [value for name, value in query.items() if name == WAIT]
+    wait_s = _seconds(given[0]) if len(given) == 1 else None
+    if len(given) > 1:
+        faults.append(_fault(WAIT, f"{WAIT} is given {len(given)} times.", "Give it once."))
+    elif given and (wait_s is None or wait_s > max_wait_s):
+        message = f"{WAIT} must be a number of seconds from 0 to {max_wait_s:g}."
+        faults.append(_fault(WAIT, message, "Ask for the job again to wait longer."))
     if faults:
-        raise InputInvalid(faults[0].message, faults=faults)
+        raise InputInvalid(faults[0].message, faults=tuple(faults))
+    return wait_s
 
 
 def list_query(query: Mapping[str, str]) -> JobQuery:
@@ -86,6 +99,10 @@ def priority_change(fields: dict[str, Any]) -> Reprioritise:
     if faults:
         raise InputInvalid(faults[0].message, faults=faults)
     return Reprioritise(priority=value)
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if _DECIMAL.fullmatch(text) else None
 
 
 def _fault(name: str, message: str, hint: str | None = None) -> Fault:

@@ -40,7 +40,7 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "max_attempts": job.max_attempts,
         "models": list(job.models),
         "progress": None if view.progress is None else progress_json(view.progress),
-        "outputs": [_output(job, output, origin) for output in job.outputs],
+        "outputs": [_output(job, output, number, origin) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,
         "error": None if job.error is None else _error(job.error),
         "metadata": job.metadata,
@@ -160,7 +160,7 @@ def _duration_s(attempt: Attempt) -> float | None:
     return round(attempt.finished_at_s - attempt.started_at_s, 3)
 
 
-def _output(job: Job, output: Output, origin: str) -> dict[str, Any]:
+def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
     parts = {"filename": output.name, "subfolder": output.subfolder, "type": output.folder}
     query = urlencode(parts, errors="surrogatepass")  # nodes may name files by text that no UTF-8 can hold
     return {
@@ -172,8 +172,10 @@ def _output(job: Job, output: Output, origin: str) -> dict[str, Any]:
         "content_type": output.content_type,
         "size_bytes": output.size_bytes,
         "hash": None,
-        "url": f"{origin}/view?{query}",
+        "url": f"{origin}/expeditor/jobs/{job.id}/outputs/{number}",
         "url_expires_at": None,
+        "view_url": f"{origin}/view?{query}",
+        "cached": output.cached,
     }
 
 

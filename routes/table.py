@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from aiohttp import web
 
 from .errors import Handler, boundary
@@ -10,46 +12,52 @@ from .jobs import JobRoutes
 from .messages import MessageRoutes
 from .metrics import MetricsRoutes
 from .operations import OperationRoutes
+from .outputs import OutputRoutes
 from .status import StatusRoutes
 from .tokens import TokenRoutes
 
 
-def route_table(
-    jobs: JobRoutes,
-    operations: OperationRoutes,
-    status: StatusRoutes,
-    messages: MessageRoutes,
-    metrics: MetricsRoutes,
-    tokens: TokenRoutes,
-    *,
-    guard: Guard = no_guard,
-) -> tuple[web.RouteDef, ...]:
+@dataclass(frozen=True, slots=True)
+class RouteSets:
+    """The objects that have the handlers, one for each group of routes."""
+
+    jobs: JobRoutes
+    outputs: OutputRoutes
+    operations: OperationRoutes
+    status: StatusRoutes
+    messages: MessageRoutes
+    metrics: MetricsRoutes
+    tokens: TokenRoutes
+
+
+def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
     """Method, path and handler of every route, each behind the error boundary and, but for those of monitoring, ``guard``."""
     rows: tuple[tuple[str, str, Handler], ...] = (
-        ("POST", "/expeditor/submit", jobs.submit),
-        ("POST", "/expeditor/validate", jobs.validate),
-        ("GET", "/expeditor/schema", jobs.schema),
-        ("GET", "/expeditor/schema/{class_type}", jobs.node_schema),
-        ("GET", "/expeditor/jobs", jobs.list),
-        ("POST", "/expeditor/jobs/retry", operations.retry),
-        ("POST", "/expeditor/jobs/cancel", operations.cancel),
-        ("GET", "/expeditor/jobs/{job_id}", jobs.get),
-        ("POST", "/expeditor/jobs/{job_id}/cancel", jobs.cancel),
-        ("POST", "/expeditor/jobs/{job_id}/priority", jobs.priority),
-        ("POST", "/expeditor/jobs/{job_id}/hold", jobs.hold),
-        ("POST", "/expeditor/jobs/{job_id}/release", jobs.release),
-        ("POST", "/expeditor/jobs/{job_id}/retry", jobs.retry),
-        ("GET", "/expeditor/queue", operations.look),
-        ("POST", "/expeditor/queue/pause", operations.pause),
-        ("POST", "/expeditor/queue/resume", operations.resume),
-        ("POST", "/expeditor/queue/drain", operations.drain),
-        ("POST", "/expeditor/queue/clear", operations.clear),
-        ("GET", "/expeditor/health", status.health),
-        ("GET", "/expeditor/ready", status.ready),
-        ("POST", "/expeditor/messages", messages.post),
-        ("GET", "/expeditor/messages/pending", messages.pending),
-        ("GET", "/expeditor/metrics", metrics.exposition),
-        ("GET", "/expeditor/tokens", tokens.list),
+        ("POST", "/expeditor/submit", sets.jobs.submit),
+        ("POST", "/expeditor/validate", sets.jobs.validate),
+        ("GET", "/expeditor/schema", sets.jobs.schema),
+        ("GET", "/expeditor/schema/{class_type}", sets.jobs.node_schema),
+        ("GET", "/expeditor/jobs", sets.jobs.list),
+        ("POST", "/expeditor/jobs/retry", sets.operations.retry),
+        ("POST", "/expeditor/jobs/cancel", sets.operations.cancel),
+        ("GET", "/expeditor/jobs/{job_id}", sets.jobs.get),
+        ("POST", "/expeditor/jobs/{job_id}/cancel", sets.jobs.cancel),
+        ("POST", "/expeditor/jobs/{job_id}/priority", sets.jobs.priority),
+        ("POST", "/expeditor/jobs/{job_id}/hold", sets.jobs.hold),
+        ("POST", "/expeditor/jobs/{job_id}/release", sets.jobs.release),
+        ("POST", "/expeditor/jobs/{job_id}/retry", sets.jobs.retry),
+        ("GET", "/expeditor/jobs/{job_id}/outputs/{number}", sets.outputs.content),
+        ("GET", "/expeditor/queue", sets.operations.look),
+        ("POST", "/expeditor/queue/pause", sets.operations.pause),
+        ("POST", "/expeditor/queue/resume", sets.operations.resume),
+        ("POST", "/expeditor/queue/drain", sets.operations.drain),
+        ("POST", "/expeditor/queue/clear", sets.operations.clear),
+        ("GET", "/expeditor/health", sets.status.health),
+        ("GET", "/expeditor/ready", sets.status.ready),
+        ("POST", "/expeditor/messages", sets.messages.post),
+        ("GET", "/expeditor/messages/pending", sets.messages.pending),
+        ("GET", "/expeditor/metrics", sets.metrics.exposition),
+        ("GET", "/expeditor/tokens", sets.tokens.list),
     )
     return tuple(
         web.route(method, path, boundary(handler if path in OPEN_PATHS else guard(handler)))

@@ -6,8 +6,10 @@ import uuid
 from dataclasses import dataclass
 
 from ..dispatch.runs import RunTable
+from ..host.comfy import folder_of
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
+from ..host.files import OutputFinder
 from ..host.validator import ComfyValidator
 from ..intake.bulk import BulkService
 from ..intake.cancelling import Canceller
@@ -15,7 +17,9 @@ from ..intake.ceilings import Ceilings
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
 from ..intake.gate import StockGate
+from ..intake.holding import HeldRequests
 from ..intake.idempotency import Repeats, Reservations
+from ..intake.job_outputs import JobOutputs
 from ..intake.job_views import JobViews
 from ..intake.judges import Judges
 from ..intake.operations import QueueOperations
@@ -26,6 +30,7 @@ from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
 from ..jobs.principals import PrincipalRules
 from ..store.base import Clock, JobStore
+from .audience import Audience
 from .settings import Settings
 from .settings_api import TokenSettings
 
@@ -41,6 +46,8 @@ class Entrance:
     gate: StockGate
     repeats: Repeats
     tokens: Tokens
+    held: HeldRequests
+    outputs: JobOutputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,7 @@ class IntakeParts:
     runs: RunTable
     awaiter: Awaiter
     clock: Clock
+    audience: Audience
 
 
 def build_entrance(parts: IntakeParts) -> Entrance:
@@ -101,6 +109,8 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         gate=_gate(parts.settings, validation, parts.depth, tokens),
         repeats=repeats,
         tokens=tokens,
+        held=HeldRequests(parts.audience.changes, views),
+        outputs=JobOutputs(views, OutputFinder(folder_of)),
     )
 
 

@@ -19,8 +19,9 @@ from ..routes.jobs import JobRoutes
 from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
 from ..routes.operations import OperationRoutes
+from ..routes.outputs import OutputRoutes
 from ..routes.status import StatusRoutes
-from ..routes.table import route_table
+from ..routes.table import RouteSets, route_table
 from ..routes.tokens import TokenRoutes
 from ..routes.v2.table import V2Handlers
 from ..telemetry.logs import configure
@@ -80,20 +81,26 @@ def _register(services: Services, server: Any) -> None:
     jobs = JobRoutes(
         services.entrance.jobs,
         services.entrance.validation,
+        services.entrance.held,
         max_bytes=services.settings.max_body_bytes,
+        max_wait_s=services.settings.max_wait_s,
         user_header=services.settings.trusted_user_header,
         note_client_id=note_client_id,
     )
-    operations = OperationRoutes(
-        services.entrance.queue, services.entrance.bulk, max_bytes=services.settings.max_body_bytes
+    entrance, tokens = services.entrance, services.entrance.tokens
+    sets = RouteSets(
+        jobs=jobs,
+        outputs=OutputRoutes(entrance.outputs),
+        operations=OperationRoutes(entrance.queue, entrance.bulk, max_bytes=services.settings.max_body_bytes),
+        status=StatusRoutes(services.health.facts, services.health.not_ready),
+        messages=MessageRoutes(services.mailbox),
+        metrics=metrics,
+        tokens=TokenRoutes(tokens),
     )
-    status = StatusRoutes(services.health.facts, services.health.not_ready)
-    messages, tokens = MessageRoutes(services.mailbox), services.entrance.tokens
     guard = token_guard(tokens)
-    rows = route_table(jobs, operations, status, messages, metrics, TokenRoutes(tokens), guard=guard)
-    for route in rows:
+    for route in route_table(sets, guard=guard):
         server.routes.route(route.method, route.path)(route.handler)
-    v2 = V2Handlers(status)
+    v2 = V2Handlers(sets.status)
     register_own(server, v2, guard)
     server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)
     server.app.on_startup.append(Lifespan(services, metrics).start)

@@ -122,7 +122,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             copies=copies,
         )
     )
-    door = Door(server, live, awaiter)
+    door, runs = Door(server, live, awaiter), machine.runs
     return Services(
         settings=settings,
         server=server,
@@ -137,7 +137,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         residents=residents,
         flow=flow,
         machine=machine,
-        entrance=build_entrance(IntakeParts(settings, store, door, flow, depth, machine.runs, awaiter, clock)),
+        entrance=build_entrance(IntakeParts(settings, store, door, flow, depth, runs, awaiter, clock, audience)),
         health=_health(board, store, lag, machine, lambda: flow.not_ready() or depth.too_full()),
         lag=lag,
         evidence=evidence,

@@ -1,4 +1,4 @@
-"""The settings for clients of the API: tokens, streams, webhooks. A part of ``settings``, which has the rest and the rules of all."""
+"""The settings for API clients: tokens, held requests, uploads, streams, webhooks. ``settings`` has the rest and the rules of all."""
 
 from __future__ import annotations
 
@@ -65,6 +65,12 @@ class ApiSettings(BaseSettings):
         2_000,
         ge=0,
         description="Most event streams of the Comfy API v2 at once; more are refused with 429 `too_many_streams`. 0: no limit.",
+    )
+    max_wait_s: float = Field(
+        300.0,
+        ge=0,
+        le=86_400,
+        description="Longest time for which a request may ask to be held until its job has ended (`?wait_s=`).",
     )
 
     @field_validator("tokens")

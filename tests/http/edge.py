@@ -13,13 +13,17 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from expeditor.dispatch.runs import RunTable
+from expeditor.events.changes import JobChanges
 from expeditor.events.mailbox import Mailbox
+from expeditor.host.files import OutputFinder
 from expeditor.intake.admission import Pace
 from expeditor.intake.bulk import BulkService
 from expeditor.intake.cancelling import Canceller
 from expeditor.intake.ceilings import Ceilings
 from expeditor.intake.flow import Flow
+from expeditor.intake.holding import HeldRequests
 from expeditor.intake.idempotency import Repeats, Reservations
+from expeditor.intake.job_outputs import JobOutputs
 from expeditor.intake.job_views import JobViews
 from expeditor.intake.judges import Judges
 from expeditor.intake.operations import QueueOperations
@@ -38,8 +42,9 @@ from expeditor.routes.jobs import JobRoutes
 from expeditor.routes.messages import MessageRoutes
 from expeditor.routes.metrics import MetricsRoutes
 from expeditor.routes.operations import OperationRoutes
+from expeditor.routes.outputs import OutputRoutes
 from expeditor.routes.status import StatusRoutes
-from expeditor.routes.table import route_table
+from expeditor.routes.table import RouteSets, route_table
 from expeditor.routes.tokens import TokenRoutes
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
@@ -49,6 +54,7 @@ from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotoni
 PROMPT = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
 MAX_BYTES = 20_000
 MAX_WAITING = 200
+MAX_WAIT_S = 120
 
 
 class FakeValidation:
@@ -133,7 +139,7 @@ class FakeDoor:
 
 
 class App:
-    """The app's parts in reach of a test. `health` and `not_ready` are what the status routes are told."""
+    """The app's parts in reach of a test. `health` and `not_ready` are what the status routes are told; `folders` are ComfyUI's."""
 
     def __init__(self, tokens: Tokens | None = None) -> None:
         self.tokens = tokens or Tokens()
@@ -143,11 +149,12 @@ class App:
         self.core = FakeCore()
         self.flow = Flow()
         self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0), flow=self.flow)
-        self.storage.ears.on_publish = self.depth.publish
+        self.changes, self.storage.ears.on_publish = JobChanges(), self._published
         self.door = FakeDoor(self.store, self.clock, self.depth)
         self.interrupter = FakeInterrupter()
         self.monotonic = HandMonotonic()
         self.runs = RunTable(interrupter=self.interrupter, observer=FakeObserver(), monotonic=self.monotonic)
+        self.folders: dict[str, str] = {}
         self.health = {"status": "ok"}
         self.not_ready: str | None = None
         self.clients: list[object] = []
@@ -161,28 +168,33 @@ class App:
         jobs = JobRoutes(
             self.service,
             validation,
+            HeldRequests(self.changes, self.views, look_every_s=0.05),
             max_bytes=MAX_BYTES,
+            max_wait_s=MAX_WAIT_S,
             user_header="X-User",
             note_client_id=self.clients.append,
         )
-        status = StatusRoutes(lambda: self.health, lambda: self.not_ready)
         metrics = MetricsRoutes(
             Metrics(CollectorRegistry(), clock=self.clock),
             lambda: asyncio.wrap_future(self.store.summary()),
             deadline_s=5.0,
         )
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
-        messages = MessageRoutes(Mailbox(self.clock, lambda: "token"))
-        self.rows = route_table(
-            jobs,
-            self._operations(),
-            status,
-            messages,
-            metrics,
-            TokenRoutes(self.tokens),
-            guard=token_guard(self.tokens),
+        sets = RouteSets(
+            jobs=jobs,
+            outputs=OutputRoutes(JobOutputs(self.views, OutputFinder(self.folders.get))),
+            operations=self._operations(),
+            status=StatusRoutes(lambda: self.health, lambda: self.not_ready),
+            messages=MessageRoutes(Mailbox(self.clock, lambda: "token")),
+            metrics=metrics,
+            tokens=TokenRoutes(self.tokens),
         )
+        self.rows = route_table(sets, guard=token_guard(self.tokens))
         self.web.router.add_routes(self.rows)
+
+    def _published(self, events):
+        self.depth.publish(events)
+        self.changes.publish(events)
 
     def _service(self, validation):
         numbers = itertools.count(1)

@@ -106,7 +106,7 @@ async def test_jobs_run_by_priority(http, edge):
         ({"json": {"prompt": {}, "metdata": {}}}, (422, "INPUT_INVALID", ["/metdata"])),
         ({"data": {"prompt": "{"}}, (400, "INVALID_JSON", ["/prompt"])),
         ({"data": "x" * (MAX_BYTES + 1)}, (413, "LIMIT_EXCEEDED", [])),
-        ({"json": {"prompt": {}}, "params": {"wait_s": "5"}}, (422, "INPUT_INVALID", ["/wait_s"])),
+        ({"json": {"prompt": {}}, "params": {"wait": "5"}}, (422, "INPUT_INVALID", ["/wait"])),
         (
             {"data": b"hello", "headers": {"Content-Encoding": "gzip", "Connection": "close"}},
             (400, "INVALID_JSON", []),
@@ -172,9 +172,9 @@ async def test_a_host_header_may_be_anything(http, edge, host):
     claimed = claim(edge.store)
     done(edge.store.finish("a", claimed.attempt, ending(outputs=(IMAGE,))))
     response = await http.get("/expeditor/jobs/a", headers={"Host": host})
-    assert (await response.json())["outputs"][0]["url"].endswith(
-        "/view?filename=a_00001_.png&subfolder=sub&type=output"
-    )
+    (output,) = (await response.json())["outputs"]
+    assert output["url"].endswith("/expeditor/jobs/a/outputs/0")
+    assert output["view_url"].endswith("/view?filename=a_00001_.png&subfolder=sub&type=output")
 
 
 async def test_validate_changes_nothing(http, edge):
@@ -352,5 +352,5 @@ async def test_a_file_named_by_text_that_no_utf8_holds_leaves_the_lists_readable
     odd = replace(IMAGE, name="\ud800.png", subfolder="\udcff")
     done(edge.store.finish("a", claim(edge.store).attempt, replace(ending(), outputs=(odd,))))
     (output,) = (await got(http, "/expeditor/jobs/a"))["outputs"]
-    assert (output["name"], "%ED%A0%80.png" in output["url"]) == ("\ud800.png", True)
+    assert (output["name"], "%ED%A0%80.png" in output["view_url"]) == ("\ud800.png", True)
     assert [job["id"] for job in (await got(http, "/expeditor/jobs"))["jobs"]] == ["a"]

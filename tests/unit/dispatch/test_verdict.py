@@ -136,3 +136,17 @@ def test_only_files_are_outputs_and_they_stand_in_order():
     )
     assert [output.name for output in found] == ["b.png", "a.png", "c.png"]
     assert (found[0].folder, found[0].subfolder) == ("output", "")
+
+
+@pytest.mark.parametrize(
+    ("executed", "ran", "cached"),
+    [
+        pytest.param(0, frozenset(), [True, True], id="nothing ran"),
+        pytest.param(2, frozenset({"1", "9"}), [False, True], id="one of them ran"),
+        pytest.param(None, frozenset(), [False, False], id="nobody listened, so nobody knows"),
+    ],
+)
+def test_an_output_is_cached_when_its_node_did_not_run(executed, ran, cached):
+    facts = RunFacts(finished_at_s=0.0, run_s=0.0, nodes_executed=executed, last_node_id=None, ran=ran)
+    outputs = {"9": {"images": [{"filename": "a.png"}]}, "10": {"images": [{"filename": "b.png"}]}}
+    assert [output.cached for output in judged(START, CACHED, SUCCESS, facts=facts, outputs=outputs).outputs] == cached

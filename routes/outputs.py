@@ -1,0 +1,55 @@
+"""``GET /expeditor/jobs/{id}/outputs/{n}``: the bytes of what a job made."""
+
+from __future__ import annotations
+
+from typing import Protocol
+from urllib.parse import quote
+
+from aiohttp import web
+
+from ..intake.job_outputs import FoundOutput
+from ..jobs.model import Output
+
+SHOWN = ("image/", "video/", "audio/", "text/plain")
+"""What a browser may show in place; anything else is saved, so that a page that a node wrote never runs on ComfyUI's address."""
+SCRIPTABLE = frozenset({"image/svg+xml"})
+MAX_NUMBER_DIGITS = 9
+
+
+class Outputs(Protocol):
+    """``intake.job_outputs`` fits."""
+
+    async def find(self, job_id: str, number: int | None) -> FoundOutput:
+        """The output and its file."""
+        ...
+
+
+class OutputRoutes:
+    """The handler; errors are raised and rendered by the boundary."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        """``outputs`` finds them."""
+        self._outputs = outputs
+
+    async def content(self, request: web.Request) -> web.StreamResponse:
+        """The bytes: 200, 206 and 416 for a ``Range``, 304 for a known ``ETag``; ``HEAD`` too."""
+        found = await self._outputs.find(request.match_info["job_id"], _number(request.match_info["number"]))
+        headers = {
+            "Content-Type": found.output.content_type,
+            "Content-Disposition": disposition(found.output),
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "private, no-cache",
+        }
+        return web.FileResponse(found.path, headers=headers)
+
+
+def disposition(output: Output) -> str:
+    """The header with the file's name: as RFC 6266 has it, the full name in UTF-8 and a plain one for old clients."""
+    shown = output.content_type.startswith(SHOWN) and output.content_type not in SCRIPTABLE
+    plain = "".join(sign if " " <= sign <= "~" and sign not in '"\\%' else "_" for sign in output.name)
+    full = quote(output.name.encode("utf-8", "replace"), safe="")
+    return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{full}"
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= MAX_NUMBER_DIGITS else None
