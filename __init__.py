@@ -1,9 +1,9 @@
 """Expeditor: a production API for ComfyUI. This doorway declares and calls ``install()``; see docs/architecture.md."""
 
+import sys
 from typing import Any
 
 from .nodes import extension
-from .runtime.install import install
 
 WEB_DIRECTORY = "./web"
 
@@ -13,4 +13,7 @@ async def comfy_entrypoint() -> Any:
     return extension()
 
 
-install()
+if "server" in sys.modules:  # ComfyUI loads the pack; the command line of an installed pack has no server
+    from .runtime.install import install
+
+    install()

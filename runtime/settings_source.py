@@ -25,8 +25,8 @@ else:
 FILE_NAME = "expeditor.toml"
 SECRET_SETTINGS = frozenset({"tokens"})
 """Settings whose values are never repeated in a message."""
-FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON"})
-"""``EXPEDITOR_*`` variables that are dev.py's, not the server's."""
+FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON", "TOKEN", "URL"})
+"""``EXPEDITOR_*`` variables that are dev.py's and the command line's, not the server's."""
 
 
 class SettingsError(Exception):

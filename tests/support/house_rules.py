@@ -30,6 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "routes": {"intake", "dispatch", "events", "telemetry", "jobs"},
     "runtime": {"jobs", "telemetry", "store", "events", "host", "intake", "dispatch", "routes"},
     "nodes": {"jobs", "events", "runtime.services"},
+    "client": set(),  # a program of its own, which knows the server by its routes alone
     "": {"nodes", "runtime"},
 }
 ROOMS = frozenset(room for room in MAY_IMPORT if room)
@@ -50,6 +51,7 @@ KEPT_IN: dict[str, tuple[str, ...]] = {
     "pythonjsonlogger": ("telemetry/",),
     "pydantic_settings": ("runtime/",),
     "pynvml": ("host/",),
+    **dict.fromkeys(("httpx", "httpx_sse", "rich", "tenacity", "typer", "websocket"), ("client/",)),
 }
 
 # What ComfyUI itself installs and may be counted on.

@@ -1,0 +1,1 @@
+"""The command line ``expeditor`` and a small client for programs. Talks HTTP only: ComfyUI never imports this room."""

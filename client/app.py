@@ -1,0 +1,40 @@
+"""The program ``expeditor``: its commands in one list. Owns no command."""
+
+from __future__ import annotations
+
+import typer
+
+from .commands import changing, looking, submitting
+
+HELP = """Submit jobs to a ComfyUI, watch them, and run its queue.
+
+Works with Expeditor; with a ComfyUI without it as far as that can do it: submit, watch, batch, jobs, job, cancel, queue.
+
+Results go to standard output, messages to standard error.
+"""
+
+app = typer.Typer(
+    name="expeditor", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+for _command in (
+    submitting.submit,
+    submitting.watch,
+    looking.jobs,
+    looking.job,
+    looking.queue,
+    changing.cancel,
+    changing.retry,
+    changing.priority,
+    changing.hold,
+    changing.release,
+    changing.pause,
+    changing.resume,
+    changing.drain,
+):
+    app.command()(_command)
+
+
+def main() -> int:
+    """Run the command line of this process; the exit code is one of ``faults.EXIT_CODES``."""
+    app()
+    return 0

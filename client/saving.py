@@ -1,0 +1,34 @@
+"""Where the files that jobs made are put, under which names. Never overwrites a file of somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+from .connect import Server
+from .records import Job, Output
+
+
+def save_outputs(server: Server, job: Job, folder: Path, prefix: str = "") -> list[Path]:
+    """Save every output of a job and say where. Saving the same job again writes the same files."""
+    saved: list[Path] = []
+    for output, name in named(job.outputs, prefix):
+        target = folder / name
+        server.save(output, target)
+        saved.append(target)
+    return saved
+
+
+def named(outputs: tuple[Output, ...], prefix: str = "") -> Iterator[tuple[Output, str]]:
+    """A file name for each output: its own without folders, and numbered where two would be the same."""
+    taken: set[str] = set()
+    for output in outputs:
+        # A server may name files as it likes; nothing of ours is written outside the folder.
+        plain = PurePosixPath(PureWindowsPath(output.name).name).name or "output"
+        stem, dot, suffix = plain.rpartition(".")
+        name, number = prefix + plain, 1
+        while name in taken:
+            number += 1
+            name = f"{prefix}{stem}_{number}.{suffix}" if dot else f"{prefix}{plain}_{number}"
+        taken.add(name)
+        yield output, name
