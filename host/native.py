@@ -93,6 +93,18 @@ def from_both_ends(count: int) -> Iterator[int]:
             yield count - 1 - step
 
 
+def take_out(items: list[NativeItem], *gone: NativeItem) -> None:
+    """Take items out of a list, those that are in it. By identity: two may be equal, and comparing prompts is slow."""
+    if len(gone) != 1:
+        ids = {id(item) for item in gone}
+        items[:] = [item for item in items if id(item) not in ids]
+        return
+    (item,) = gone
+    place = next((place for place in from_both_ends(len(items)) if items[place] is item), None)
+    if place is not None:
+        del items[place]
+
+
 def item_client(item: NativeItem) -> str | None:
     """The client that ComfyUI will tell of this item's run."""
     extra = cast("JsonObject", item[3]) if isinstance(item[3], dict) else {}

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ..jobs.entry import PreparedPrompt
-from ..jobs.model import Cause, Claim, Job, JobError, NewJob, Payload, Principal, RequestKey
+from ..jobs.model import Cause, Claim, Job, JobError, NewBatch, NewJob, Payload, Principal, RequestKey
 from ..jobs.settled import Settled
 
 
@@ -18,6 +18,10 @@ class Line(Protocol):
 
     def enqueue(self, job: NewJob) -> Future[Job]:
         """Store a job; done when committed."""
+        ...
+
+    def enqueue_all(self, batch: NewBatch | None, jobs: Sequence[NewJob]) -> Future[tuple[Job, ...]]:
+        """Store all jobs and their batch in one commit, or none; done when committed."""
         ...
 
     def cancel(self, job_id: str, cause: Cause = Cause.CANCELED) -> Future[Job]:
@@ -41,6 +45,10 @@ class Depth(Protocol):
 
         Raises ``Busy`` or ``Refused``, then nothing was taken; never for a job that is not ``refusable``.
         """
+        ...
+
+    def enter_all(self, jobs: Sequence[NewJob]) -> Callable[[], None]:
+        """As ``enter``, for all jobs of one principal: each gets its place or none does."""
         ...
 
 

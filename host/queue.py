@@ -15,7 +15,7 @@ import copy
 import heapq
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from functools import partial
@@ -25,9 +25,9 @@ import execution
 import nodes
 
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
-from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject, NewJob
+from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject, NewBatch, NewJob
 from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
-from .native import NativeItem, from_both_ends, item_client, item_id, item_of, new_job, with_client_id
+from .native import NativeItem, from_both_ends, item_client, item_id, item_of, new_job, take_out, with_client_id
 from .run_ends import CoreCall, RunEnds
 from .sanitise import json_safe
 from .wiring import QueueWiring
@@ -55,12 +55,24 @@ class ExpeditorQueue(execution.PromptQueue):
         except ExpeditorError as refusal:
             remember_refusal(refusal)
             return
-        wiring.arriving.add(job.id)
-        with self.mutex:
-            self.queue.append(item)
-            wiring.uncommitted.append(item)
-            self.server.queue_updated()
+        self._list((item,))
         remember_commit(self._store(item, job, commit_done))
+
+    def put_all(self, batch: NewBatch, items: Sequence[NativeItem], jobs: Sequence[NewJob]) -> Future[tuple[Job, ...]]:
+        """List the items of a batch and have all of them stored in one commit; all are off the list again if they cannot be.
+
+        Raises ``Busy`` or ``Refused`` when there is no room for all; then none is listed.
+        """
+        wiring = self.expeditor
+        with self.mutex:
+            if wiring.stood_down:
+                raise StoreUnavailable("ComfyUI's queue is not Expeditor's any more.", retry_after_s=60)
+            commit_done = wiring.depth.enter_all(jobs)
+            self._list(items)
+        commit = wiring.line.enqueue_all(batch, jobs)
+        commit.add_done_callback(lambda _: commit_done())
+        commit.add_done_callback(partial(self._committed, items))
+        return commit
 
     def get(self, timeout: float | None = None) -> tuple[NativeItem, int] | None:
         """The item to run now with its counter, or None on timeout or when a flag was set."""
@@ -246,8 +258,15 @@ class ExpeditorQueue(execution.PromptQueue):
         """Have a listed item stored; it is off the list again if it cannot be."""
         commit = self.expeditor.line.enqueue(job)
         commit.add_done_callback(lambda _: commit_done())
-        commit.add_done_callback(partial(self._committed, item))
+        commit.add_done_callback(partial(self._committed, (item,)))
         return commit
+
+    def _list(self, items: Sequence[NativeItem]) -> None:
+        self.expeditor.arriving.update(item_id(item) for item in items)
+        with self.mutex:
+            self.queue.extend(items)
+            self.expeditor.uncommitted.extend(items)
+            self.server.queue_updated()
 
     def _claimable(self) -> bool:
         return self.expeditor.open and len(self.queue) > len(self.expeditor.uncommitted)
@@ -327,23 +346,21 @@ class ExpeditorQueue(execution.PromptQueue):
         self.server.queue_updated()
         return counter
 
-    def _committed(self, item: NativeItem, commit: Future[Job]) -> None:
-        error = commit.exception()
+    def _committed(self, items: Sequence[NativeItem], commit: Future[Any]) -> None:
+        error, wiring = commit.exception(), self.expeditor
         with self.mutex:
-            self.expeditor.arriving.discard(item_id(item))
-            self._forget(self.expeditor.uncommitted, item)
-            if error is None and item_id(item) in self.expeditor.left:
-                self._drop(item)  # committed together with its end
-            self.expeditor.left.discard(item_id(item))
+            wiring.arriving.difference_update(item_id(item) for item in items)
+            take_out(wiring.uncommitted, *items)
+            # Some may have been committed together with their end.
+            gone = items if error is not None else [item for item in items if item_id(item) in wiring.left]
+            wiring.left.difference_update(item_id(item) for item in items)
+            if gone:
+                self._drop(*gone)
             if error is None:
                 self.wake()
                 return
-            self._drop(item)
-        log.warning(
-            "A prompt was not accepted because it could not be stored: %s",
-            error,
-            extra={"event": "put.refused", "job_id": item[1]},
-        )
+        extra = {"event": "put.refused", "job_id": item_id(items[0]), "jobs": len(items)}
+        log.warning("A prompt was not accepted because it could not be stored: %s", error, extra=extra)
 
     def _cancel(self, items: list[NativeItem]) -> None:
         wiring = self.expeditor
@@ -372,17 +389,10 @@ class ExpeditorQueue(execution.PromptQueue):
         if refused:
             log.warning("A deletion was not stored: %s", error, extra={"event": "delete.refused", "job_id": job_id})
 
-    def _drop(self, item: NativeItem, *, tell: bool = True) -> None:
-        self._forget(self.queue, item)
+    def _drop(self, *items: NativeItem, tell: bool = True) -> None:
+        take_out(self.queue, *items)
         if tell:
             self.server.queue_updated()
 
     def _is_uncommitted(self, item: NativeItem) -> bool:
         return any(other is item for other in self.expeditor.uncommitted)
-
-    @staticmethod
-    def _forget(items: list[NativeItem], item: NativeItem) -> None:
-        # By identity: two items may be equal, and comparing prompts is slow.
-        place = next((place for place in from_both_ends(len(items)) if items[place] is item), None)
-        if place is not None:
-            del items[place]

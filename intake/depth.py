@@ -12,7 +12,7 @@ and those that other packs put into ComfyUI's queue, which cannot be told.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 
@@ -60,11 +60,13 @@ class QueueDepth:
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
-    def check(self, principal: Principal) -> None:
-        """Refuse early what has no chance now; takes no place. Raises ``QueueFull`` or ``Draining``."""
+    def check(self, principal: Principal, jobs: int = 1) -> None:
+        """Refuse early what has no chance now; takes no place. Raises ``QueueFull`` or ``Draining``; ``LimitExceeded`` for more
+        ``jobs`` than an empty queue would take."""
         self._flow.check()
+        self._check_size(jobs, 0)
         with self._lock:
-            refused = self._refusing(_holder(principal), 0)
+            refused = self._refusing(_holder(principal), 0, jobs)
         if refused is not None:
             raise self._full(*refused)
 
@@ -75,23 +77,41 @@ class QueueDepth:
         counted.
         A job that is not ``refusable`` is counted whatever the limits say.
         """
-        load = _Load(_holder(job.principal), _size_bytes(job.payload))
+        return self._enter((job,), refusable=refusable)
+
+    def enter_all(self, jobs: Sequence[NewJob]) -> Callable[[], None]:
+        """As ``enter``, for all jobs of one principal at once: each gets its place or none does."""
+        return self._enter(jobs, refusable=True)
+
+    def _enter(self, jobs: Sequence[NewJob], *, refusable: bool) -> Callable[[], None]:
+        holder = _holder(jobs[0].principal)
+        loads = [(job.id, _Load(holder, _size_bytes(job.payload))) for job in jobs]
+        size_bytes = sum(load.size_bytes for _, load in loads)
         if refusable:
             self._flow.check()
-        if refusable and 0 < self._limits.size_bytes < load.size_bytes:
-            raise LimitExceeded(
-                f"The job has {load.size_bytes} bytes; all waiting jobs together may have {self._limits.size_bytes}.",
-                details={"limit": _BYTES, "most": self._limits.size_bytes},
-                too_large=True,
-            )
+            self._check_size(len(jobs), size_bytes)
         with self._lock:
-            refused = self._refusing(load.holder, load.size_bytes) if refusable else None
+            refused = self._refusing(holder, size_bytes, len(jobs)) if refusable else None
             if refused is None:
-                self._count(load)
-                self._entering.setdefault(job.id, deque()).append(load)
+                for job_id, load in loads:
+                    self._count(load)
+                    self._entering.setdefault(job_id, deque()).append(load)
         if refused is not None:
             raise self._full(*refused)
-        return lambda: self._leave_if_not_committed(job.id, load)
+        return lambda: self._leave_if_not_committed(loads)
+
+    def _check_size(self, jobs: int, size_bytes: int) -> None:
+        """Refuse what no empty queue would take."""
+        limits = self._limits
+        for name, most, asked, unit in (
+            (_JOBS, limits.jobs, jobs, "jobs"),
+            (_OF_PRINCIPAL, limits.jobs_per_principal, jobs, "jobs"),
+            (_BYTES, limits.size_bytes, size_bytes, "bytes"),
+        ):
+            if 0 < most < asked:
+                what = "The job has" if jobs == 1 else "The batch has"
+                message = f"{what} {asked} {unit}; all waiting jobs together may have {most} ({name})."
+                raise LimitExceeded(message, details={"limit": name, "most": most}, too_large=True)
 
     def too_full(self) -> str | None:
         """Why the server should get no new work because of what waits, or None."""
@@ -146,17 +166,18 @@ class QueueDepth:
             del self._entering[job.id]
         return load
 
-    def _leave_if_not_committed(self, job_id: str, load: _Load) -> None:
+    def _leave_if_not_committed(self, loads: Iterable[tuple[str, _Load]]) -> None:
         with self._lock:
-            queue = self._entering.get(job_id, deque[_Load]())
-            for index, other in enumerate(queue):
-                # By identity: two submits of one id may weigh the same, and only one of them can be committed.
-                if other is load:
-                    del queue[index]
-                    self._release(load)
-                    break
-            if not queue:
-                self._entering.pop(job_id, None)
+            for job_id, load in loads:
+                queue = self._entering.get(job_id, deque[_Load]())
+                for index, other in enumerate(queue):
+                    # By identity: two submits of one id may weigh the same, and only one of them can be committed.
+                    if other is load:
+                        del queue[index]
+                        self._release(load)
+                        break
+                if not queue:
+                    self._entering.pop(job_id, None)
 
     def _forget(self, job_id: str) -> None:
         load = self._known.pop(job_id, None)
@@ -185,19 +206,19 @@ class QueueDepth:
         limits = self._limits
         return {_JOBS: limits.jobs, _BYTES: limits.size_bytes, _OF_PRINCIPAL: limits.jobs_per_principal}[key[0]]
 
-    def _refusing(self, holder: str, size_bytes: int) -> tuple[_Key, float, int] | None:
+    def _refusing(self, holder: str, size_bytes: int, jobs: int) -> tuple[_Key, float, int] | None:
         """The first limit in the way: which, how many jobs must go first, and what is used of it. Closes it if it is full."""
-        for key, wanted in (((_JOBS, ""), 1), ((_BYTES, ""), size_bytes), ((_OF_PRINCIPAL, holder), 1)):
+        for key, wanted in (((_JOBS, ""), jobs), ((_BYTES, ""), size_bytes), ((_OF_PRINCIPAL, holder), jobs)):
             used = self._used[key]
             meter = Meter(self._most(key), used, wanted, key in self._closed)
             if not refuses(meter):
                 continue
             if stays_closed(used, meter.most):
                 self._closed.add(key)
-            jobs = float(surplus(meter))
+            must_go = float(surplus(meter))
             if key[0] == _BYTES:
-                jobs *= self._used[_JOBS, ""] / max(used, 1)
-            return key, jobs, used
+                must_go *= self._used[_JOBS, ""] / max(used, 1)
+            return key, must_go, used
         return None
 
     # -- outside the lock --------------------------------------------------------------------------------------------

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
 
 from ..jobs.entry import CoreVerdict, Entry
-from ..jobs.model import Job, Output, Progress
+from ..jobs.model import Job, NewBatch, Output, Progress
 
 __all__ = ["Changes", "CoreValidator", "CoreVerdict", "Entry", "OutputFiles", "QueueDoor", "Runs", "Watch"]
 
@@ -28,6 +29,10 @@ class QueueDoor(Protocol):
 
         ``StoreUnavailable``: it is not in, or nobody can say yet.
         """
+        ...
+
+    async def enter_all(self, batch: NewBatch, entries: Sequence[Entry]) -> tuple[Job, ...]:
+        """Put all jobs of a batch into the queue and wait for their one commit. Raises as ``enter``; then none is in."""
         ...
 
     def wake(self) -> None:

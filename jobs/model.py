@@ -196,6 +196,20 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch that asks to enter together with its jobs, which name it in their ``slot``.
+
+    ``count``: how many jobs it has; ``about``: what else is told of it, as JSON.
+    """
+
+    id: str
+    principal: str
+    created_at_s: float
+    count: int
+    about: JsonObject = field(default_factory=lambda: {})
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A stored job. ``seq`` is the order of arrival; ``score`` the static place in the queue (smallest first).
 

@@ -7,21 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
-from ..jobs.model import Job, JobStatus, JsonObject, NewJob
+from ..jobs.model import Job, JobStatus, JsonObject, NewBatch, NewJob
 
-
-@dataclass(frozen=True, slots=True)
-class NewBatch:
-    """A batch that asks to enter. ``count``: how many jobs it has; ``about``: what else is told of it, as JSON."""
-
-    id: str
-    principal: str
-    created_at_s: float
-    count: int
-    about: JsonObject = field(default_factory=lambda: {})
+__all__ = ["Batch", "BatchStore", "NewBatch"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,16 @@ class FakeHeldLine:
         self.held.append(future)
         return future
 
+    def enqueue_all(self, batch, jobs):
+        future: Future = Future()
+        if self.failure is not None:
+            future.set_exception(self.failure)
+            return future
+        if self.held is None:
+            return self._store.enqueue_all(batch, jobs)
+        self.held.append(future)
+        return future
+
     def cancel(self, job_id, cause=Cause.CANCELED):
         if self.failure is not None:
             future: Future = Future()

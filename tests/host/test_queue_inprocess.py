@@ -1,4 +1,4 @@
-"""Runs `queue_cases.py` and `queue_races.py` (the swapped queue on ComfyUI's real `PromptQueue`) in a process of its own."""
+"""Runs the cases of the swapped queue on ComfyUI's real `PromptQueue` in a process of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 from tests.support.comfy_server import ROOT, comfyui_tree
 
 DEADLINE_S = 300.0
-CASES = ("queue_cases.py", "queue_races.py")
+CASES = ("queue_cases.py", "queue_races.py", "queue_batches.py")
 
 
 def test_the_swapped_queue_on_the_real_one() -> None:

@@ -282,3 +282,41 @@ def test_whatever_happens_the_line_is_never_over_the_limit_and_no_place_is_lost(
 
 def _of(job: Any, principal: Principal) -> Any:
     return replace(job, principal=principal)
+
+
+def test_many_jobs_get_their_places_together_or_none_does():
+    queue = depth(jobs=5)
+    leave = queue.enter_all([new_job(f"a{n}") for n in range(3)])
+    with pytest.raises(QueueFull) as refused:
+        queue.enter_all([new_job(f"b{n}") for n in range(3)])
+    assert refused.value.details == {"limit": "max_waiting_jobs", "most": 5, "used": 3}
+    assert refused.value.retry_after_s == 1
+    queue.enter_all([new_job(f"c{n}") for n in range(2)])
+    leave()
+    queue.check(Principal("ada"), 3)
+    with pytest.raises(QueueFull):
+        queue.check(Principal("ada"), 4)
+
+
+@pytest.mark.parametrize(
+    ("limits", "principal", "name"),
+    [
+        ({"jobs": 2}, "anybody", "max_waiting_jobs"),
+        ({"jobs_per_principal": 2}, "anybody", "max_waiting_jobs_per_principal"),
+        ({"size_bytes": 100}, "anybody", "max_waiting_bytes"),
+    ],
+)
+def test_more_jobs_than_an_empty_queue_takes_are_no_matter_of_waiting(limits, principal, name):
+    queue = depth(**limits)
+    with pytest.raises(LimitExceeded) as refused:
+        queue.enter_all([new_job(f"a{n}", principal=principal, payload=payload(40)) for n in range(3)])
+    assert (refused.value.details["limit"], refused.value.too_large) == (name, True)
+    queue.enter_all([new_job(f"a{n}", principal=principal, payload=payload(40)) for n in range(2)])
+
+
+def test_bytes_count_together():
+    queue = depth(size_bytes=100)
+    queue.enter(new_job("x", payload=payload(30)), refusable=True)
+    with pytest.raises(QueueFull):
+        queue.enter_all([new_job(f"a{n}", payload=payload(40)) for n in range(2)])
+    queue.enter_all([new_job(f"a{n}", payload=payload(35)) for n in range(2)])
