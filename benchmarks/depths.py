@@ -94,8 +94,9 @@ class Deepening:
         return _asked(session, self._one.server.url + path, lambda answer: len(answer.content) > 0)
 
     def _status(self, session: requests.Session) -> float:
+        """Of a job that stands behind the whole backlog of its principal: what is counted for it grows with the queue."""
         entry = self._one.server.post(
-            "/prompt", json={"prompt": prompts.small(self._seed), "client_id": "bench-status"}
+            "/prompt", json={"prompt": prompts.small(self._seed), "client_id": "bench-0"}
         ).json()["prompt_id"]
         self._seed += 1
         self._waiting += 1

@@ -1,7 +1,6 @@
 """A long sorted line of jobs in short blocks, so that a place in it costs a few sums and no walk.
 
-Owns the order (``ordering.sort_key``) and the sums of each block, which are made when they are asked for and kept until
-the block changes. Knows nothing of statuses.
+Owns the order (``ordering.sort_key``), and what each block adds up to. Knows nothing of statuses.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
+from typing import NamedTuple, TypeVar
 
 from ..jobs.model import Job
 from ..jobs.ordering import sort_key
@@ -18,6 +18,7 @@ BLOCK_MAX = 512
 """A block of more jobs is split in two."""
 
 Key = tuple[float, float, int]
+_Counted = TypeVar("_Counted")
 
 
 def key_of(job: Job) -> Key:
@@ -25,41 +26,53 @@ def key_of(job: Job) -> Key:
     return sort_key(job.score, job.number, job.seq)
 
 
-class Sums:
-    """What stands in a stretch of the line."""
+class Before(NamedTuple):
+    """What stands before a job: how many jobs per priority, how many of its own principal, and their estimated seconds."""
 
-    __slots__ = ("by_principal", "by_priority", "jobs", "oldest_queued_at_s", "work_s")
-
-    def __init__(self, jobs: list[Job]) -> None:
-        """Of these jobs."""
-        self.jobs = len(jobs)
-        self.work_s = _work_s(jobs)
-        self.oldest_queued_at_s = min((job.queued_at_s for job in jobs), default=None)
-        self.by_priority = Counter(job.priority for job in jobs)
-        self.by_principal = Counter(job.principal.name for job in jobs)
+    by_priority: dict[int, int]
+    own: int
+    work_s: float
 
 
 class _Block:
-    __slots__ = ("_sums", "_work_s", "jobs", "keys")
+    """Jobs in order. What is counted is kept up with each change; what roundings would spoil is summed up when it is asked for."""
+
+    __slots__ = ("_oldest_s", "_work_s", "by_principal", "by_priority", "jobs", "keys")
 
     def __init__(self, keys: list[Key], jobs: list[Job]) -> None:
         self.keys = keys
         self.jobs = jobs
-        self.changed()
+        self.by_priority = _by_priority(jobs)
+        self.by_principal = Counter(job.principal.name for job in jobs)
+        self._changed()
 
-    def changed(self) -> None:
-        self._sums: Sums | None = None
-        self._work_s: float | None = None
+    def insert(self, at: int, key: Key, job: Job) -> None:
+        self.keys.insert(at, key)
+        self.jobs.insert(at, job)
+        self.by_priority[job.priority] += 1
+        self.by_principal[job.principal.name] += 1
+        self._changed()
 
-    def sums(self) -> Sums:
-        if self._sums is None:
-            self._sums = Sums(self.jobs)
-        return self._sums
+    def delete(self, at: int) -> None:
+        job = self.jobs[at]
+        del self.keys[at], self.jobs[at]
+        _less(self.by_priority, job.priority)
+        _less(self.by_principal, job.principal.name)
+        self._changed()
 
     def work_s(self) -> float:
         if self._work_s is None:
             self._work_s = _work_s(self.jobs)
         return self._work_s
+
+    def oldest_queued_at_s(self) -> float:
+        if self._oldest_s is None:
+            self._oldest_s = min(job.queued_at_s for job in self.jobs)
+        return self._oldest_s
+
+    def _changed(self) -> None:
+        self._work_s: float | None = None
+        self._oldest_s: float | None = None
 
 
 class SortedBlocks:
@@ -78,10 +91,7 @@ class SortedBlocks:
             self._firsts.append(key)
         number = self._number(key)
         block = self._blocks[number]
-        at = bisect_left(block.keys, key)
-        block.keys.insert(at, key)
-        block.jobs.insert(at, job)
-        block.changed()
+        block.insert(bisect_left(block.keys, key), key, job)
         self._firsts[number] = block.keys[0]
         if len(block.keys) > BLOCK_MAX:
             self._split(number)
@@ -93,8 +103,7 @@ class SortedBlocks:
         block = self._blocks[number]
         at = bisect_left(block.keys, key)
         assert block.keys[at] == key, "only what stands here is taken out"
-        del block.keys[at], block.jobs[at]
-        block.changed()
+        block.delete(at)
         if not block.keys:
             del self._blocks[number], self._firsts[number]
 
@@ -112,14 +121,20 @@ class SortedBlocks:
         jobs = sum(len(block.jobs) for block in blocks) + len(rest)
         return jobs, sum(block.work_s() for block in blocks) + _work_s(rest)
 
-    def before(self, job: Job) -> list[Sums]:
-        """What stands before a job, in stretches from the first on."""
+    def before(self, job: Job) -> Before:
+        """What stands before a job."""
         blocks, rest = self._before(job)
-        return [*(block.sums() for block in blocks), Sums(rest)]
+        by_priority, name = _by_priority(rest), job.principal.name
+        own = sum(other.principal.name == name for other in rest)
+        for block in blocks:
+            own += block.by_principal.get(name, 0)
+            for priority, jobs in block.by_priority.items():
+                by_priority[priority] += jobs
+        return Before(dict(by_priority), own, sum(block.work_s() for block in blocks) + _work_s(rest))
 
-    def spans(self) -> list[Sums]:
-        """All that stands here, in stretches."""
-        return [block.sums() for block in self._blocks]
+    def oldest_queued_at_s(self) -> float | None:
+        """When the job was queued that waits longest."""
+        return min((block.oldest_queued_at_s() for block in self._blocks), default=None)
 
     def _before(self, job: Job) -> tuple[list[_Block], list[Job]]:
         key = key_of(job)
@@ -137,11 +152,19 @@ class SortedBlocks:
         block = self._blocks[number]
         half = len(block.keys) // 2
         second = _Block(block.keys[half:], block.jobs[half:])
-        del block.keys[half:], block.jobs[half:]
-        block.changed()
-        self._blocks.insert(number + 1, second)
+        self._blocks[number : number + 1] = [_Block(block.keys[:half], block.jobs[:half]), second]
         self._firsts.insert(number + 1, second.keys[0])
 
 
 def _work_s(jobs: list[Job]) -> float:
     return sum(job.estimated_s for job in jobs)
+
+
+def _by_priority(jobs: list[Job]) -> Counter[int]:
+    return Counter(job.priority for job in jobs)
+
+
+def _less(counts: Counter[_Counted], what: _Counted) -> None:
+    counts[what] -= 1
+    if not counts[what]:
+        del counts[what]

@@ -45,7 +45,15 @@ class Aside(NamedTuple):
     delayed: int
 
 
-class KnownRows(Protocol):
+class Means(Protocol):
+    """What runs have taught."""
+
+    def mean_run_s(self, signature: str) -> float | None:
+        """The learned mean of a signature, or None."""
+        ...
+
+
+class KnownRows(Means, Protocol):
     """Finding one row."""
 
     def job(self, job_id: str) -> Job | None:
@@ -54,10 +62,6 @@ class KnownRows(Protocol):
 
     def payload(self, job_id: str) -> Payload | None:
         """What a job runs, or None."""
-        ...
-
-    def mean_run_s(self, signature: str) -> float | None:
-        """The learned mean of a signature, or None."""
         ...
 
     def keyed(self, principal: str, key: str) -> StoredKey | None:
@@ -277,21 +281,21 @@ class Ledger(KnownRows, Protocol):
         ...
 
 
-def estimate_s(ledger: KnownRows, signature: str) -> float:
+def estimate_s(means: Means, signature: str) -> float:
     """The estimate of ``JobStore.estimate``."""
-    return _estimate(ledger, signature)[0]
+    return _estimate(means, signature)[0]
 
 
-def basis(ledger: KnownRows, signature: str) -> EstimateBasis:
+def basis(means: Means, signature: str) -> EstimateBasis:
     """The answer of ``JobStore.basis``."""
-    return _estimate(ledger, signature)[1]
+    return _estimate(means, signature)[1]
 
 
-def _estimate(ledger: KnownRows, signature: str) -> tuple[float, EstimateBasis]:
-    own = ledger.mean_run_s(signature) if signature != ALL_SIGNATURES else None
+def _estimate(means: Means, signature: str) -> tuple[float, EstimateBasis]:
+    own = means.mean_run_s(signature) if signature != ALL_SIGNATURES else None
     if own is not None:
         return own, EstimateBasis.SAME_WORKFLOW
-    overall = ledger.mean_run_s(ALL_SIGNATURES)
+    overall = means.mean_run_s(ALL_SIGNATURES)
     if overall is not None:
         return overall, EstimateBasis.ALL_WORKFLOWS
     return DEFAULT_ESTIMATE_S, EstimateBasis.DEFAULT

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 
 from ..jobs.model import Job, JobStatus
@@ -133,8 +133,7 @@ class Line:
     def oldest_queued_at_s(self) -> float | None:
         """See ``ReadLedger.oldest_queued_at_s``."""
         with self._lock:
-            oldest = [span.oldest_queued_at_s for span in self._waiting.spans()]
-        return min((at_s for at_s in oldest if at_s is not None), default=None)
+            return self._waiting.oldest_queued_at_s()
 
     def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
         """See ``ReadLedger.places``."""
@@ -155,14 +154,11 @@ class Line:
             if job is None or not self._claimable(job):
                 return None
             before, working = self._waiting.before(job), self._working()
-        waiting: Counter[int] = Counter()
-        for span in before:
-            waiting.update(span.by_priority)
         return Ahead(
-            waiting=dict(waiting),
-            own=sum(span.by_principal[job.principal.name] for span in before),
+            waiting=before.by_priority,
+            own=before.own,
             running=len(working),
-            work_s=sum(span.work_s for span in before) + sum(job.estimated_s for job in working),
+            work_s=before.work_s + sum(other.estimated_s for other in working),
         )
 
     def _add(self, job: Job) -> None:

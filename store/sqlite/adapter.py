@@ -3,8 +3,9 @@
 Owns opening, closing and who runs where. Group commit is ``transactions``' own, rows are ``finding``'s and
 ``changes``', and what a verb means stands in ``store.verbs``.
 
-A read of one job waits only for the writes that may touch that job. A place is answered from memory, as the writes so
-far left it, those included whose commit is under way; but for a job that is being written it waits.
+A read of one job waits only for the writes that may touch that job. An unfinished job that nobody writes, its place and who
+is ahead of it are answered from memory, by the caller's thread: no hand-over, no statement. The place is as the writes so far left
+the line, those included whose commit is under way; the job itself never is.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from typing import TypeVar
 from ...jobs.affinity import AffinityPolicy
 from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
+from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
 from ..base import Clock, StoreObserver, StoreState
 from ..done import Done
-from ..line import Line
+from ..ledger import basis
 from ..lockfile import LockFile
 from ..reading import Reading
-from ..records import Place
+from ..records import Ahead, EstimateBasis, Place
 from ..threaded import ThreadedStore
 from ..verbs import NO_AFFINITY, Verbs
 from ..worker import AskedKey, BatchWorker, Call, Outcome, outcome_of
@@ -52,7 +54,7 @@ class _Session:
     statements: Mapping[str, str]
     reader: sqlite3.Connection
     verbs: Verbs
-    line: Line
+    ledger: SqliteLedger
     reading: Reading
     transactions: Transactions
 
@@ -129,14 +131,38 @@ class SqliteStore(ThreadedStore):
             notice=self._notice,
         )
 
+    def get(self, job_id: str) -> Future[Job | None]:
+        """See ``JobStore.get``. At once for an unfinished job that nobody writes: what is in memory is what is committed."""
+        asked = self._writer.ticket()
+        session = self._at_rest(job_id)
+        job = None if session is None else session.ledger.line.get(job_id)
+        untouched = self._writer.ticket() == asked
+        return super().get(job_id) if job is None or not untouched else _answered(job)
+
     def place(self, job_id: str) -> Future[Place | None]:
         """See ``JobStore.place``."""
-        session = self._session
-        if session is None or not self._reader.running or not self._writer.settled(self._writer.ticket(job_id)):
-            return super().place(job_id)
-        answered: Future[Place | None] = Future()
-        answered.set_result(session.line.places((job_id,)).get(job_id))
-        return answered
+        session = self._at_rest(job_id)
+        return (
+            super().place(job_id) if session is None else _answered(session.ledger.line.places((job_id,)).get(job_id))
+        )
+
+    def ahead(self, job_id: str) -> Future[Ahead | None]:
+        """See ``JobStore.ahead``."""
+        session = self._at_rest(job_id)
+        return super().ahead(job_id) if session is None else _answered(session.ledger.line.ahead(job_id))
+
+    def basis(self, signature: str) -> Future[EstimateBasis]:
+        """See ``JobStore.basis``."""
+        session = self._at_rest()
+        try:
+            return super().basis(signature) if session is None else _answered(basis(session.ledger.held, signature))
+        except KeyError:
+            return super().basis(signature)
+
+    def _at_rest(self, job_id: str | None = None) -> _Session | None:
+        """The session, if the store is open and no write is pending that may touch this job (None: any job)."""
+        rests = self._reader.running and self._writer.settled(self._writer.ticket(job_id))
+        return self._session if rests else None
 
     def _opened_or_anew(self, held: ExitStack) -> _Session:
         """The session on the file; or, if that is damaged, on a new one, with the old one set aside."""
@@ -194,7 +220,7 @@ class SqliteStore(ThreadedStore):
             statements=statements,
             reader=reader,
             verbs=verbs,
-            line=ledger.line,
+            ledger=ledger,
             reading=Reading(ReaderRows(reader, statements, ledger.line), self._clock),
             transactions=Transactions(
                 writer,
@@ -240,3 +266,9 @@ class SqliteStore(ThreadedStore):
     def _now_open(self) -> _Session:
         assert self._session is not None, "the threads run only while the store is open"
         return self._session
+
+
+def _answered(value: T) -> Future[T]:
+    future: Future[T] = Future()
+    future.set_result(value)
+    return future

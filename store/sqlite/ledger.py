@@ -25,8 +25,20 @@ MEANS_MAX = 4096
 """The most learned means held in memory."""
 
 
+class HeldMeans:
+    """``Means`` of what the writer holds; for any thread."""
+
+    def __init__(self, means: Mapping[str, float | None]) -> None:
+        """The writer's, as they change."""
+        self._means = means
+
+    def mean_run_s(self, signature: str) -> float | None:
+        """See ``Means``. ``KeyError`` for one that is not held: only the file knows."""
+        return self._means[signature]
+
+
 class SqliteLedger:
-    """``Ledger`` on the writing connection, used by one thread; ``line`` may be asked for places from any."""
+    """``Ledger`` on the writing connection, used by one thread; ``line`` may be asked for places from any, and so may ``held``."""
 
     def __init__(self, rows: SqliteRows, now_s: float) -> None:
         """Read all that is held from the file. It is ``now_s``: see ``promote``."""
@@ -37,6 +49,7 @@ class SqliteLedger:
         self._absent: set[str] = set()
         self._asked_keys: dict[tuple[str, str], StoredKey | None] = {}
         self._means: dict[str, float | None] = {}
+        self.held = HeldMeans(self._means)
         self._seq = rows.last_seq()
         self._virtual_time = rows.virtual_time()
         self._tags = rows.finish_tags()

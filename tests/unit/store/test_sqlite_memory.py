@@ -18,7 +18,7 @@ from expeditor.jobs.errors import Internal, StoreUnavailable
 from expeditor.jobs.model import Cause, JobStatus, Payload
 from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.base import JobStore, Reprioritise
-from expeditor.store.records import JobQuery
+from expeditor.store.records import Ahead, EstimateBasis, JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import MemoryStorage, SqliteStorage, claim, done, ending, enqueue, new_job
 
@@ -194,6 +194,42 @@ def test_a_read_of_one_job_waits_for_its_own_writes_only(storage):
     assert done(own) is None
     assert [job.id for job in done(all_jobs).jobs] == ["a", "before"]
     assert asked.exception(30) is not None
+
+
+def test_what_nobody_writes_is_answered_at_once(storage):
+    store = storage.start()
+    enqueue(store, "before", signature="s")
+    before, ahead, basis = store.get("before"), store.ahead("before"), store.basis("s")
+    assert all(future.done() for future in (before, ahead, basis))
+    assert (done(before).id, done(ahead), done(basis)) == ("before", Ahead({}, 0, 0, 0.0), EstimateBasis.DEFAULT)
+    hold = Hold(storage, store, "a")
+    change = store.reprioritise("before", Reprioritise(priority=9))
+    ahead, job = store.ahead("before"), store.get("before")
+    assert not any(future.done() for future in (ahead, job, store.basis("s")))
+    hold.end()
+    done(change)
+    assert (done(job).priority, done(ahead).waiting) == (9, {})
+
+
+def test_a_job_is_never_told_as_a_commit_would_have_made_it_that_failed(storage):
+    store = storage.start()
+    enqueue(store, "a")
+    with closing(sqlite3.connect(storage.path, isolation_level=None)) as intruder:
+        intruder.execute("BEGIN IMMEDIATE")
+        refused, told = store.reprioritise("a", Reprioritise(priority=9)), [store.get("a")]
+        while not refused.done():
+            told.append(store.get("a"))
+    assert {done(job).priority for job in (*told, store.get("a"))} == {3}
+    assert type(refused.exception(30)) is StoreUnavailable
+
+
+def test_a_mean_that_is_not_in_memory_is_looked_up(storage):
+    store = storage.start()
+    enqueue(store, "a", signature="s")
+    done(store.finish("a", claim(store).attempt, ending(run_s=9.0)))
+    store = storage.start()
+    assert done(store.basis("s")) is EstimateBasis.SAME_WORKFLOW
+    assert done(store.basis("other")) is EstimateBasis.ALL_WORKFLOWS
 
 
 def test_a_read_waits_for_a_claim_that_may_take_its_job(storage):
