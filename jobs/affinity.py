@@ -4,7 +4,8 @@ Pure. Owns the rule and its limits; does not know which models are resident (``h
 
 Limits: nobody is passed over by work of more than ``slack_s`` in all, whoever stood at the head meanwhile; nobody by a
 job whose score is further than ``slack_s`` behind the head's; nobody at all who was put in front by hand. Work is
-counted as estimated when it passes: what passes has its models in memory and loads nothing.
+counted as estimated when it passes: what passes has its models in memory and loads nothing. So are distances within a
+priority, which are made of estimates too: those of past runs, which may have had to load.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from . import ordering
-from .model import Job
+from .model import PRIORITY_DEFAULT, Job
 from .ordering import OrderPolicy
 
 DEPTH = 32
@@ -41,7 +42,8 @@ class AffinityPolicy:
 class InLine:
     """A waiting job as the rule sees it. ``in_front``: put there by hand, so nobody passes it.
 
-    ``estimated_s``: its run with its models in memory, as far as that is known.
+    ``estimated_s``: its run with its models in memory, as far as that is known. ``placed_s``: what its place in the line
+    counts on, loading included where past runs had to.
     """
 
     job_id: str
@@ -49,13 +51,20 @@ class InLine:
     estimated_s: float
     models: frozenset[str]
     in_front: bool = False
+    priority: int = PRIORITY_DEFAULT
+    placed_s: float = 0.0
+
+    @property
+    def stretch(self) -> float:
+        """How many seconds of the line a second of its run stands for."""
+        return max(1.0, self.placed_s / max(self.estimated_s, ordering.SHORTEST_S))
 
     @classmethod
     def of(cls, job: Job, order: OrderPolicy, warm_s: float | None = None) -> InLine:
         """A stored job. A score before that of its own tag tells that it was put in front. ``warm_s``: see ``estimate.warm``."""
         in_front = job.score < ordering.score(order, job.start_tag, job.priority)
         estimated_s = job.estimated_s if warm_s is None else warm_s
-        return cls(job.id, job.score, estimated_s, frozenset(job.models), in_front)
+        return cls(job.id, job.score, estimated_s, frozenset(job.models), in_front, job.priority, job.estimated_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +89,17 @@ def choose(
         return Choice(head.job_id, {})
     passed: dict[str, float] = {}
     for candidate in line[:DEPTH]:
-        if candidate.score > head.score + policy.window or candidate.in_front:
+        if candidate.in_front:
             break
         work_s = max(candidate.estimated_s, ordering.SHORTEST_S)
-        if candidate.models and candidate.models <= resident and max(passed.values()) + work_s <= policy.slack_s:
+        near = candidate.score <= head.score + _window(head, candidate, policy)
+        fits = near and candidate.models and candidate.models <= resident
+        if fits and max(passed.values()) + work_s <= policy.slack_s:
             return Choice(candidate.job_id, {job_id: so_far + work_s for job_id, so_far in passed.items()})
         passed[candidate.job_id] = passed_over_s.get(candidate.job_id, 0.0)
     return Choice(head.job_id, {})
+
+
+def _window(head: InLine, candidate: InLine, policy: AffinityPolicy) -> float:
+    """How far behind the head's score the candidate may stand. Between priorities scores differ by more than estimates."""
+    return policy.window * candidate.stretch if candidate.priority == head.priority else policy.window

@@ -33,7 +33,7 @@ class OrderPolicy:
     """
 
     strict: bool = False
-    ageing_s: float = 120.0
+    ageing_s: float = 100.0
     weights: Mapping[str, float] = field(default_factory=lambda: {})
 
     def weight(self, principal: str) -> float:

@@ -82,7 +82,7 @@ class Settings(ApiSettings):
         description="`fair`: priority with ageing and fair shares. `strict`: priority alone; can starve low ones.",
     )
     ageing_s: float = Field(
-        120.0, ge=0, le=86_400, description="Head start of one priority point, in virtual seconds. 10 is most urgent."
+        100.0, ge=0, le=86_400, description="Head start of one priority point, in virtual seconds. 10 is most urgent."
     )
     affinity_slack_s: float = Field(
         30.0,

@@ -39,7 +39,7 @@ def refused(given, *args, **variables):
 def test_nothing_set_is_the_defaults(given):
     settings = given()
     assert settings == Settings()
-    assert (settings.ordering, settings.ageing_s, settings.store) == ("fair", 120.0, "sqlite")
+    assert (settings.ordering, settings.ageing_s, settings.store) == ("fair", 100.0, "sqlite")
     assert settings.redacted() == {}
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +20,7 @@ NOTHING: frozenset[str] = frozenset()
 POLICY = AffinityPolicy(slack_s=30.0)
 
 
-def waiting(name: str, models: frozenset[str], score: float = 0.0, estimated_s: float = 9.0, **more: bool) -> InLine:
+def waiting(name: str, models: frozenset[str], score: float = 0.0, estimated_s: float = 9.0, **more: Any) -> InLine:
     return InLine(name, score, estimated_s, models, **more)
 
 
@@ -47,6 +50,19 @@ def test_a_job_without_models_neither_passes_nor_is_passed():
 def test_nobody_passes_from_further_behind_than_the_slack():
     assert choose(waiting("head", B, -7.0), waiting("next", A, 23.0)).job_id == "next"
     assert choose(waiting("head", B, -7.0), waiting("next", A, 23.1)).job_id == "head"
+
+
+@pytest.mark.parametrize(("priority", "far"), [(3, 56.7), (5, 30.0)])
+def test_within_a_priority_the_slack_is_counted_without_the_loads_that_were_expected(priority, far):
+    for score, chosen in ((far - 0.1, "next"), (far + 0.1, "head")):
+        line = [waiting("head", B, priority=priority), waiting("next", A, score, placed_s=17.0)]
+        assert choose(*line).job_id == chosen
+    assert choose(waiting("head", B), waiting("shorter than thought", A, 29.9, placed_s=5.0)).job_id != "head"
+
+
+def test_who_stands_too_far_behind_is_passed_by_one_who_does_not():
+    line = [waiting("head", B), waiting("far", A, 31.0), waiting("near", A, 31.0, placed_s=17.0)]
+    assert choose(*line) == Choice("near", {"head": 9.0, "far": 9.0})
 
 
 def test_only_the_first_in_line_are_looked_at():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from expeditor.jobs import ordering
@@ -66,6 +68,18 @@ def test_a_policys_signature_tells_what_scores_depend_on():
 @pytest.mark.parametrize(("given", "expected"), [(8, 10.0), (3, 40.0), (1, 40.0)])
 def test_another_priority_is_never_a_later_start_than_before(given, expected):
     assert ordering.retag(40.0, 10.0, {3: 200.0}, given, 5.0) == ordering.Tags(expected, expected + 5.0)
+
+
+@pytest.mark.parametrize("levels", [range(1, 11), (1, 3, 5, 8, 10)], ids=["every level", "five levels"])
+def test_two_dozen_jobs_of_one_principal_run_strictly_by_priority_however_they_are_drawn(levels):
+    by_priority = 0
+    for draw in range(300):
+        rng, queue = random.Random(draw), Simulation()
+        for _ in range(24):
+            queue.arrive(priority=rng.choice(levels), estimated_s=9.0)
+        priorities = [job.priority for job in queue.drain()]
+        by_priority += priorities == sorted(priorities, reverse=True)
+    assert by_priority == 300
 
 
 def test_mixed_jobs_of_one_principal_run_by_priority():
