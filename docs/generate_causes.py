@@ -1,6 +1,6 @@
 """Writes docs/causes.md from the tables in jobs/causes.py: `python docs/generate_causes.py`, run in the checkout.
 
-`page()` is pure; tests/unit/test_causes.py holds the file equal to it.
+`page()` is pure; tests/unit/jobs/test_causes.py holds the file equal to it.
 """
 
 from __future__ import annotations

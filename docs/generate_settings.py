@@ -1,6 +1,6 @@
 """Writes docs/settings.md from the settings themselves: `python docs/generate_settings.py`, run in the checkout.
 
-`page()` is pure; tests/unit/test_settings.py holds the file equal to it.
+`page()` is pure; tests/unit/runtime/test_settings.py holds the file equal to it.
 """
 
 from __future__ import annotations

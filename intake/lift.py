@@ -18,6 +18,7 @@ KEY = "_priority"
 RULE = (
     f"priority must be an integer from {PRIORITY_MIN} to {PRIORITY_MAX} (10 is most urgent, default {PRIORITY_DEFAULT})"
 )
+_HINT = "Leave it out for the default."
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +65,17 @@ def take(body: dict[str, Any], *, own_route: bool = False) -> Lifted:
             body[part] = copied
     found.append(("/extra_data/extra_pnginfo/workflow/extra/expeditor/priority", _from_workflow(body)))
     given = [(pointer, value) for pointer, value in found if value is not None]
-    good = [value for pointer, value in given if not check(value, pointer)]
-    faults = tuple(fault for pointer, value in given for fault in check(value, pointer))
+    good = [value for pointer, value in given if not check(value, pointer, _HINT)]
+    faults = tuple(fault for pointer, value in given for fault in check(value, pointer, _HINT))
     return Lifted(body=body, priority=good[0] if good else None, faults=faults)
 
 
-def check(value: object, pointer: str) -> tuple[Fault, ...]:
-    """No fault, or the one that says the range."""
+def check(value: object, pointer: str, hint: str) -> tuple[Fault, ...]:
+    """No fault, or the one that says the range. ``hint``: what else may be done there."""
     if isinstance(value, int) and not isinstance(value, bool) and PRIORITY_MIN <= value <= PRIORITY_MAX:
         return ()
     message = f"{RULE}; got {shown(value)}."
-    return (Fault(pointer=pointer, code="INPUT_INVALID", message=message, hint="Leave it out for the default."),)
+    return (Fault(pointer=pointer, code="INPUT_INVALID", message=message, hint=hint),)
 
 
 def _take(holder: dict[str, Any], pointer: str, found: list[tuple[str, Any]]) -> None:

@@ -95,7 +95,7 @@ def priority_change(fields: dict[str, Any]) -> Reprioritise:
         if value is not True:
             raise InputInvalid("front must be true.", faults=(_fault("front", "front must be true."),))
         return Reprioritise(front=True)
-    faults = check(value, f"/{names[0]}")
+    faults = check(value, f"/{names[0]}", "Or send front: true, to stand before all others.")
     if faults:
         raise InputInvalid(faults[0].message, faults=faults)
     return Reprioritise(priority=value)

@@ -52,7 +52,7 @@ def _selection(given: dict[str, Any], faults: list[Fault]) -> Selection:
         faults.append(_fault("principal", BROKEN_TEXT))
     priority = given.get("priority")
     if priority is not None:
-        faults.extend(check(priority, "/priority"))
+        faults.extend(check(priority, "/priority", "Leave it out for jobs of every priority."))
     held = None if given.get("held") is None else _truth("held", given["held"], faults)
     selection = Selection(
         statuses=words("status", given.get("status"), JobStatus, faults),

@@ -31,9 +31,10 @@ from expeditor.host.wiring import QueueWiring, Told
 from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.model import Cause, Principal, Source
 from tests.conformance.harness import done
+from tests.support.clocks import HandMonotonic
 from tests.support.depth import depth
 from tests.support.waiting import wait_until
-from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver, HandMonotonic
+from tests.unit.dispatch.made import FakeFiles, FakeInterrupter, FakeObserver
 
 STATUS = execution.PromptQueue.ExecutionStatus
 SUCCESS = STATUS("success", True, [("execution_start", {}), ("execution_success", {})])

@@ -48,8 +48,9 @@ from expeditor.routes.table import RouteSets, route_table
 from expeditor.routes.tokens import TokenRoutes
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
+from tests.support.clocks import HandMonotonic
 from tests.support.depth import depth
-from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
+from tests.unit.dispatch.made import FakeInterrupter, FakeObserver
 
 PROMPT = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
 MAX_BYTES = 20_000

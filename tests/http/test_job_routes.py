@@ -120,9 +120,19 @@ async def test_what_is_wrong_is_refused_precisely_and_nothing_is_queued(http, ed
     assert (await got(http, "/expeditor/jobs"))["jobs"] == []
 
 
-async def test_an_error_about_priority_says_the_range(http):
-    body = await (await http.post(SUBMIT, json={"prompt": PROMPT, "priority": 0})).json()
+@pytest.mark.parametrize(
+    ("path", "more", "hint"),
+    [
+        (SUBMIT, {"prompt": PROMPT}, "default"),
+        ("/expeditor/jobs/{id}/priority", {}, "front"),
+        ("/expeditor/queue/clear", {}, "every"),
+    ],
+)
+async def test_an_error_about_priority_says_the_range_and_what_else_may_be_done_there(http, path, more, hint):
+    job_id = (await submitted(http))["id"]
+    body = await (await http.post(path.format(id=job_id), json={"priority": 0, **more})).json()
     assert "from 1 to 10 (10 is most urgent, default 3)" in body["error"]["message"]
+    assert hint in body["error"]["errors"][0]["hint"]
 
 
 async def test_cores_own_verdict_is_the_last_word(http, edge):

@@ -13,10 +13,11 @@ import pytest
 from expeditor.intake.submission import FIELDS, LATER_FIELDS
 from expeditor.intake.views import DepthView, JobView, QueueView
 from expeditor.jobs.errors import ExpeditorError
-from expeditor.jobs.model import Attempt, Job, JobStatus, Output, Principal, Progress, Source
+from expeditor.jobs.model import Attempt, JobStatus, Output, Progress
 from expeditor.routes.errors import STATUS_BY_CODE
 from expeditor.routes.render import job_json, queue_json
 from expeditor.routes.table import RouteSets, route_table
+from tests.support.jobs import a_job
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(ROOT.glob("docs/*.md"))]
@@ -133,22 +134,8 @@ def test_the_fields_of_submit_are_told() -> None:
 
 def made_job() -> dict[str, Any]:
     """A job that has everything, as the wire has it."""
-    job = Job(
-        id="2f0c3a52-7d0e-4f7b-9a51-2b7e6a1d9c55",
-        principal=Principal("grace"),
-        priority=3,
-        source=Source.SUBMIT,
-        status=JobStatus.RUNNING,
-        created_at_s=0.0,
-        queued_at_s=0.0,
-        number=1.0,
-        seq=1,
-        start_tag=0.0,
-        score=0.0,
-        estimated_s=5.0,
-        attempts=(Attempt(1, 0.0, "boot"),),
-        outputs=(Output("9", "a.png", "", "output", "image", "image/png"),),
-    )
+    image = Output("9", "a.png", "", "output", "image", "image/png")
+    job = a_job(status=JobStatus.RUNNING, attempts=(Attempt(1, 0.0, "boot"),), outputs=(image,))
     return job_json(JobView(job=job, progress=Progress(0.5, 1, 2)), "http://host")
 
 

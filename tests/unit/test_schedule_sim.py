@@ -86,8 +86,8 @@ def test_the_witness_raises_when_more_overtakes_than_may():
         witness.arrived(replace(later, id=f"j{seq}", seq=seq), 0.0, charged_s=100.0)
     for seq in range(3, 7):
         witness.claimed(replace(later, id=f"j{seq}", seq=seq), 0.0)
-    # One point is worth 120 s, and one job more of 100 s may have begun before: 220 s at most.
-    with pytest.raises(BoundBroken, match=r"400\.0 s, allowed are 220\.0 s"):
+    # One point is worth 100 s, and one job more of 100 s may have begun before: 200 s at most.
+    with pytest.raises(BoundBroken, match=r"400\.0 s, allowed are 200\.0 s"):
         witness.claimed(first, 0.0)
 
 

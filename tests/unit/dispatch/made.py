@@ -9,16 +9,7 @@ from expeditor.dispatch.retrying import RetryPolicy
 from expeditor.dispatch.runs import RunTable
 from expeditor.jobs.causes import CauseTable
 from tests.conformance.harness import done
-
-
-class HandMonotonic:
-    """Seconds, moved by the test; starts at 0 like a machine that has just booted."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
+from tests.support.clocks import HandMonotonic
 
 
 class FakeInterrupter:

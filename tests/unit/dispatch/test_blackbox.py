@@ -11,7 +11,8 @@ import pytest
 
 from expeditor.dispatch.blackbox import RECORD_BYTES, Blackbox, LastNode
 from expeditor.dispatch.runs import RunTable
-from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
+from tests.support.clocks import HandMonotonic
+from tests.unit.dispatch.made import FakeInterrupter, FakeObserver
 
 ROOT = Path(__file__).resolve().parents[3]
 

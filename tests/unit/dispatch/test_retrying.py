@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from expeditor.dispatch.retrying import AgainLater, AgainNow, Last, RetryPolicy, decide
 from expeditor.jobs.backoff import Backoff
 from expeditor.jobs.causes import RetryLevel
-from expeditor.jobs.model import Attempt, Cause, Ending, Job, JobStatus, Principal, Source
+from expeditor.jobs.model import Attempt, Cause, Ending, JobStatus
+from tests.support.jobs import a_job
 
 NOW_S = 1_700_000_000.0
 OOM, UPSTREAM, NODE, DIED, STOPPED = (
@@ -24,23 +25,8 @@ OOM, UPSTREAM, NODE, DIED, STOPPED = (
 def job(*earlier: Cause, max_attempts=None, status=JobStatus.RUNNING, forgiven=0):
     """A job that runs, after attempts that failed for these causes."""
     over = [Attempt(n, 0.0, "boot", 1.0, JobStatus.FAILED, cause) for n, cause in enumerate(earlier, 1)]
-    return Job(
-        id="a",
-        principal=Principal("grace"),
-        priority=3,
-        source=Source.SUBMIT,
-        status=status,
-        created_at_s=0.0,
-        queued_at_s=0.0,
-        number=1.0,
-        seq=1,
-        start_tag=0.0,
-        score=0.0,
-        estimated_s=5.0,
-        attempts=(*over, Attempt(len(earlier) + 1, 0.0, "boot")),
-        max_attempts=max_attempts,
-        forgiven=forgiven,
-    )
+    attempts = (*over, Attempt(len(earlier) + 1, 0.0, "boot"))
+    return a_job(status=status, attempts=attempts, max_attempts=max_attempts, forgiven=forgiven)
 
 
 def failed(cause, status=JobStatus.FAILED):

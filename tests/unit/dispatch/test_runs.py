@@ -7,7 +7,8 @@ import math
 import pytest
 
 from expeditor.dispatch.runs import EARLY_WISHES, RunTable
-from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
+from tests.support.clocks import HandMonotonic
+from tests.unit.dispatch.made import FakeInterrupter, FakeObserver
 
 CLASSES = {"1": "Loader", "2": "Sampler", "3": "Saver", "4": "Preview"}
 

@@ -10,7 +10,8 @@ from expeditor.dispatch.verdict import RunReport, judge
 from expeditor.dispatch.watchdog import Watchdog
 from expeditor.jobs.causes import CauseTable
 from expeditor.jobs.model import Cause, JobStatus
-from tests.unit.dispatch.made import FakeInterrupter, FakeObserver, HandMonotonic
+from tests.support.clocks import HandMonotonic
+from tests.unit.dispatch.made import FakeInterrupter, FakeObserver
 
 PATIENCE = Patience(stall_timeout_s=100.0, kill_grace_s=10.0)
 

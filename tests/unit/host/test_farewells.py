@@ -7,7 +7,9 @@ import pytest
 from expeditor.host.endings import Endings
 from expeditor.host.farewells import CLIENTS_MAX, TELL_LATER_S, Farewells, last_word
 from expeditor.host.native import SYNTHETIC_PREFIX
-from expeditor.jobs.model import Cause, Job, JobError, JobStatus, Principal, Source
+from expeditor.jobs.model import Cause, JobError, JobStatus, Source
+from tests.support.clocks import HandMonotonic
+from tests.support.jobs import a_job
 
 PAGE = {"ada": {"feature_flags": {"supports_preview_metadata": True}}}
 
@@ -22,15 +24,6 @@ class FakeServer:
 
     def send_sync(self, event, data, sid=None):
         self.sent.append((event, data.get("prompt_id"), sid))
-
-
-class HandMonotonic:
-    """Seconds, moved by the test."""
-
-    now_s = 0.0
-
-    def __call__(self):
-        return self.now_s
 
 
 @pytest.fixture
@@ -54,23 +47,7 @@ def farewells(server, endings, clock):
 
 
 def ended(status=JobStatus.CANCELED, job_id="a", client_id="ada", error=None, cause=None):
-    return Job(
-        id=job_id,
-        principal=Principal("ada"),
-        priority=3,
-        source=Source.PROMPT,
-        status=status,
-        created_at_s=0.0,
-        queued_at_s=0.0,
-        number=1.0,
-        seq=1,
-        start_tag=0.0,
-        score=0.0,
-        estimated_s=1.0,
-        client_id=client_id,
-        error=error,
-        cause=cause,
-    )
+    return a_job(id=job_id, source=Source.PROMPT, status=status, client_id=client_id, error=error, cause=cause)
 
 
 INTERRUPTED = [("execution_interrupted", "a", "ada"), ("executing", "a", "ada")]

@@ -16,7 +16,8 @@ from expeditor.host.native import (
     to_json,
     with_client_id,
 )
-from expeditor.jobs.model import Job, JobStatus, Payload, Principal, Source
+from expeditor.jobs.model import Payload, Principal, Source
+from tests.support.jobs import a_job
 
 PROMPT = {"1": {"class_type": "A", "inputs": {"steps": 4}}, "2": {"class_type": "B", "inputs": {}}}
 KEY = "sk-partner-key"
@@ -112,20 +113,7 @@ def test_text_of_anything():
 def test_a_recovered_job_is_the_tuple_it_was_without_its_keys():
     before = item(number=5, extra={"client_id": "ada"}, sensitive={"api_key_comfy_org": KEY})
     new = new_job(before, None, 0.0)
-    stored = Job(
-        id=new.id,
-        principal=new.principal,
-        priority=3,
-        source=new.source,
-        status=JobStatus.QUEUED,
-        created_at_s=0.0,
-        queued_at_s=0.0,
-        number=new.number,
-        seq=1,
-        start_tag=0.0,
-        score=0.0,
-        estimated_s=5.0,
-    )
+    stored = a_job(id=new.id, principal=new.principal, source=new.source, number=new.number)
     assert native_item(stored, new.payload) == (*before[:5], {})
 
 

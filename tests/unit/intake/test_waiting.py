@@ -7,24 +7,12 @@ from dataclasses import replace
 import pytest
 
 from expeditor.intake.waiting import Standing, WaitReason, explain
-from expeditor.jobs.model import Attempt, Cause, Job, JobStatus, Principal, Source
+from expeditor.jobs.model import Attempt, Cause, JobStatus
 from expeditor.store.records import Ahead, EstimateBasis
+from tests.support.jobs import a_job
 
 NOW_S = 1_700_000_000.0
-JOB = Job(
-    id="a",
-    principal=Principal("ada"),
-    priority=3,
-    source=Source.SUBMIT,
-    status=JobStatus.QUEUED,
-    created_at_s=NOW_S,
-    queued_at_s=NOW_S,
-    number=0.0,
-    seq=1,
-    start_tag=0.0,
-    score=0.0,
-    estimated_s=5.0,
-)
+JOB = a_job(created_at_s=NOW_S, queued_at_s=NOW_S)
 IN_LINE = Standing(NOW_S, position=4, eta_s=31.6, ahead=Ahead({3: 1, 10: 2}, 1, 1, 26.6), basis=EstimateBasis.DEFAULT)
 DEAD = (Attempt(1, 0.0, "b", 1.0, JobStatus.FAILED, Cause.PROCESS_DIED),) * 2
 LATER = NOW_S + 60

@@ -7,30 +7,14 @@ import json
 import pytest
 
 from expeditor.jobs.leftovers import FileName, inputs_of, outputs_of
-from expeditor.jobs.model import Job, JobStatus, Output, Principal, Source
-
-
-def job(*outputs: Output) -> Job:
-    return Job(
-        id="j",
-        principal=Principal("ada"),
-        priority=3,
-        source=Source.SUBMIT,
-        status=JobStatus.SUCCEEDED,
-        created_at_s=0.0,
-        queued_at_s=0.0,
-        number=0.0,
-        seq=1,
-        start_tag=0.0,
-        score=0.0,
-        estimated_s=1.0,
-        outputs=outputs,
-    )
+from expeditor.jobs.model import JobStatus, Output
+from tests.support.jobs import a_job
 
 
 def test_what_a_job_made_is_never_a_file_of_the_input_folder():
     made = [Output("1", f"{folder}.png", "sub", folder, "image", "image/png") for folder in ("output", "temp", "input")]
-    assert outputs_of(job(*made)) == {FileName("output", "sub", "output.png"), FileName("temp", "sub", "temp.png")}
+    job = a_job(status=JobStatus.SUCCEEDED, outputs=tuple(made))
+    assert outputs_of(job) == {FileName("output", "sub", "output.png"), FileName("temp", "sub", "temp.png")}
 
 
 def test_every_text_of_a_prompts_inputs_may_name_a_file():

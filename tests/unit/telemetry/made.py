@@ -7,31 +7,23 @@ import logging
 
 from prometheus_client import CollectorRegistry
 
-from expeditor.jobs.model import Job, JobStatus, Principal, Source
+from expeditor.jobs.model import Job
+from tests.support.jobs import a_job
 
 AT_S = 1_700_000_000.0
 
 
 def queued_job(job_id: str = "6f1c7d6e-0000-4000-8000-000000000001", **fields: object) -> Job:
     """A job just committed at ``AT_S``."""
-    given = {
-        "id": job_id,
-        "principal": Principal("ada"),
+    usual = {
         "priority": 7,
-        "source": Source.SUBMIT,
-        "status": JobStatus.QUEUED,
         "created_at_s": AT_S,
         "queued_at_s": AT_S,
-        "number": 1.0,
-        "seq": 1,
-        "start_tag": 0.0,
-        "score": 0.0,
-        "estimated_s": 5.0,
         "client_id": "tab-1",
         "node_count": 4,
         "prompt_length": 321,
     }
-    return Job(**(given | fields))
+    return a_job(id=job_id, **(usual | fields))
 
 
 def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:

@@ -54,7 +54,7 @@ def test_what_is_no_priority_is_refused_where_it_stands_and_the_range_is_said(pl
 @pytest.mark.parametrize("value", range(1, 11))
 def test_the_whole_range_is_taken(value):
     assert lift({"_priority": value}).priority == value
-    assert check(value, "/x") == ()
+    assert check(value, "/x", "") == ()
 
 
 def test_every_wrong_place_is_told_also_behind_a_good_one():
