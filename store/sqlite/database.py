@@ -23,7 +23,7 @@ def connect_writer(path: Path, statements: Mapping[str, str], busy_timeout_s: fl
     ``Damaged`` for a file that turns out not to be what this store wrote. It has been written to once: a disk that is full
     or read-only shows here, not at the first job.
     """
-    connection = _connect(path, busy_timeout_s)
+    connection = connect(path, busy_timeout_s)
     try:
         with damage_told():
             refuse_strange(path, connection.execute(statements["identity"]).fetchone(), SCHEMA_VERSION)
@@ -39,7 +39,7 @@ def connect_writer(path: Path, statements: Mapping[str, str], busy_timeout_s: fl
 
 def connect_reader(path: Path, statements: Mapping[str, str], busy_timeout_s: float) -> sqlite3.Connection:
     """A connection that cannot write, to a database that ``connect_writer`` has opened."""
-    connection = _connect(path, busy_timeout_s)
+    connection = connect(path, busy_timeout_s)
     connection.executescript(load_script("connection"))
     connection.execute(statements["read_only"])
     return connection
@@ -57,7 +57,8 @@ def why_not_opened(path: Path, fault: sqlite3.Error | OSError) -> str:
     return f"{path} cannot be opened: {fault}."
 
 
-def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+def connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """A connection without settings yet; no statement opens a transaction but ours."""
     # check_same_thread: opened and closed by the caller's thread, used by one thread between.
     connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     connection.row_factory = sqlite3.Row

@@ -60,7 +60,7 @@ class Transactions:
             try:
                 outcomes, wrote_s = self._at_once(batch)
             except Exception as fault:  # a fault of ours in one verb is no fault of the others in its batch
-                if _is_the_files(fault):
+                if is_the_files(fault):
                     raise
                 _log.warning("a batch of %d verbs is run again, each on its own", len(batch))
                 self._take_back()
@@ -107,7 +107,7 @@ class Transactions:
             outcome = _refusable(call)
             self._writer.write(self._ledger.take())
         except Exception as fault:  # as above
-            if _is_the_files(fault):
+            if is_the_files(fault):
                 raise
             outcome = unexpected()
             self._ledger.roll_back(mark)
@@ -153,5 +153,6 @@ def _refusable(call: Call) -> Outcome:
         return refusal
 
 
-def _is_the_files(fault: Exception) -> bool:
+def is_the_files(fault: Exception) -> bool:
+    """Whether an error is that of the database file, so that it ends the batch; all others are the verb's own."""
     return isinstance(fault, sqlite3.Error) and not isinstance(fault, _VERBS_OWN)
