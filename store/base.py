@@ -263,6 +263,10 @@ class JobStore(BatchStore, Protocol):
         """One job, or None."""
         ...
 
+    def maker(self, asset_id: str) -> Future[Job | None]:
+        """The job that made the output which is known under this id as an asset (``jobs.asset_ids``), or None."""
+        ...
+
     def payload(self, job_id: str) -> Future[Payload | None]:
         """What a job runs, or None."""
         ...

@@ -84,6 +84,10 @@ class ReadLedger(KnownRows, Protocol):
         """At most ``limit`` jobs by descending ``seq``, all below ``before_seq``, by the filters of ``query``."""
         ...
 
+    def maker(self, asset_id: str) -> Job | None:
+        """The job that has, or had, the output of this id as an asset; None also for a job that was pruned."""
+        ...
+
     def depth(self) -> list[DepthRow]:
         """Unfinished jobs by principal, priority and status, sorted by these."""
         ...

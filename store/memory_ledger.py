@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
 
+from ..jobs.asset_ids import output_asset_id
 from ..jobs.leftovers import FileName, texts_of
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.ordering import sort_key
@@ -45,6 +46,7 @@ class MemoryLedger:
         self._histories: dict[str, str] = {}
         self._keys: dict[tuple[str, str], StoredKey] = {}
         self._pruned: dict[str, float] = {}
+        self._makers: dict[str, str] = {}  # job ids by the ids of their outputs as assets
         self._log = MemoryLog()
         self.log = self._log.log
         self.events = self._log.events
@@ -71,6 +73,10 @@ class MemoryLedger:
     def paused(self) -> bool:
         """See ``KnownRows``."""
         return self._paused
+
+    def maker(self, asset_id: str) -> Job | None:
+        """See ``ReadLedger``."""
+        return self._jobs.get(self._makers.get(asset_id, ""))
 
     def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
         """See ``ReadLedger``."""
@@ -195,6 +201,7 @@ class MemoryLedger:
         self._timed.pop(job.id, None)
         self._unfinished.pop(job.id, None)
         self._jobs[job.id] = job
+        self._makers.update((output_asset_id(job.id, output), job.id) for output in job.outputs)
         if not is_terminal(job.status):
             self._unfinished[job.id] = job
         if job.status is JobStatus.QUEUED and (job.not_before_s is not None or job.expires_at_s is not None):
@@ -264,6 +271,8 @@ class MemoryLedger:
         """See ``Ledger``."""
         for rows in (self._jobs, self._payloads, self._histories):
             rows.pop(job.id, None)
+        for output in job.outputs:
+            self._makers.pop(output_asset_id(job.id, output), None)
         self._log.forget(job.id)
         self._pruned[job.id] = at_s
         if job.slot is not None and job.slot.batch_id in self._batches:

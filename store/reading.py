@@ -10,6 +10,7 @@ import binascii
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 
+from ..jobs.asset_ids import output_asset_id
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.leftovers import FileName
 from ..jobs.log import LOG_LIMIT_MAX, LogPage, LogQuery
@@ -35,6 +36,12 @@ class Reading:
     def get(self, job_id: str) -> Done[Job | None]:
         """See ``JobStore.get``."""
         return Done(self._ledger.job(job_id))
+
+    def maker(self, asset_id: str) -> Done[Job | None]:
+        """See ``JobStore.maker``. A job that was put back since has that output no more."""
+        job = self._ledger.maker(asset_id)
+        has = job is not None and any(output_asset_id(job.id, output) == asset_id for output in job.outputs)
+        return Done(job if has else None)
 
     def payload(self, job_id: str) -> Done[Payload | None]:
         """See ``JobStore.payload``."""

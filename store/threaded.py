@@ -125,6 +125,10 @@ class ThreadedStore(ABC):
         """See ``JobStore.payload``."""
         return self._read(lambda reading: reading.payload(job_id), job_id)
 
+    def maker(self, asset_id: str) -> Future[Job | None]:
+        """See ``JobStore.maker``."""
+        return self._read(lambda reading: reading.maker(asset_id))
+
     def page(self, query: JobQuery) -> Future[JobPage]:
         """See ``JobStore.page``."""
         return self._read(lambda reading: reading.page(query))

@@ -62,6 +62,13 @@ BEGIN
   WHERE seq = NEW.seq;
 END;
 
+CREATE TEMP TRIGGER outputs_saved INSTEAD OF INSERT ON changes
+WHEN NEW.seq IS NOT NULL AND NEW.prompt_json IS NULL AND NEW.outputs <> '[]'
+BEGIN
+  INSERT OR IGNORE INTO output_assets (id, job_seq)
+  SELECT value, NEW.seq FROM json_each(output_asset_ids(NEW.id, NEW.outputs));
+END;
+
 CREATE TEMP TRIGGER attempt_saved INSTEAD OF INSERT ON changes WHEN NEW.attempt_seq IS NOT NULL
 BEGIN
   INSERT OR REPLACE INTO attempts (
@@ -139,6 +146,7 @@ BEGIN
     forgotten_position, COALESCE((SELECT MAX(position) FROM events WHERE job_seq = NEW.pruned_seq), 0)
   );
   DELETE FROM events WHERE job_seq = NEW.pruned_seq;
+  DELETE FROM output_assets WHERE job_seq = NEW.pruned_seq;
   DELETE FROM labels WHERE job_seq = NEW.pruned_seq
     AND (key, value) IN (SELECT key, value FROM json_each((SELECT metadata FROM jobs WHERE seq = NEW.pruned_seq)));
   DELETE FROM histories WHERE job_seq = NEW.pruned_seq;

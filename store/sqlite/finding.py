@@ -41,6 +41,10 @@ class SqliteRows:
         """See ``KnownRows``."""
         return next(iter(self._jobs(self._rows("job", id=job_id))), None)
 
+    def maker(self, asset_id: str) -> Job | None:
+        """See ``ReadLedger``."""
+        return next(iter(self._jobs(self._rows("maker", asset_id=asset_id))), None)
+
     def payload(self, job_id: str) -> Payload | None:
         """See ``KnownRows``."""
         row = self._one("payload", id=job_id)

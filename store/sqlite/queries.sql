@@ -33,6 +33,8 @@ UPDATE ordering SET virtual_time = virtual_time
 
 -- name: job
 SELECT * FROM jobs WHERE id = :id
+-- name: maker
+SELECT * FROM jobs WHERE seq = (SELECT job_seq FROM output_assets WHERE id = :asset_id)
 -- name: payload
 SELECT prompt_json, extra_json, outputs_json FROM payloads WHERE job_seq = (SELECT seq FROM jobs WHERE id = :id)
 -- name: attempts

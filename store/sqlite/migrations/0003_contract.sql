@@ -45,6 +45,16 @@ CREATE TABLE events (
 CREATE INDEX events_by_job ON events (job_seq);
 CREATE INDEX events_by_principal ON events (principal);
 CREATE INDEX events_by_batch ON events (batch_id) WHERE batch_id IS NOT NULL;
+-- Which job made the output that is known under this id as an asset.
+CREATE TABLE output_assets (
+  id      TEXT    PRIMARY KEY,
+  job_seq INTEGER NOT NULL REFERENCES jobs (seq)
+) WITHOUT ROWID;
+CREATE INDEX output_assets_by_job ON output_assets (job_seq);
+INSERT OR IGNORE INTO output_assets (id, job_seq)
+SELECT made.value, jobs.seq FROM jobs, json_each(output_asset_ids(jobs.id, jobs.outputs)) AS made
+WHERE jobs.outputs <> '[]';
+
 -- The largest position of an event that was forgotten: who has read less far has missed something.
 ALTER TABLE ordering ADD COLUMN forgotten_position INTEGER NOT NULL DEFAULT 0;
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from ..functions import add_functions
 from ..statements import load_script
 
 SCRIPTS = ("0001_queue", "0002_scheduler", "0003_contract")
@@ -17,6 +18,7 @@ SCHEMA_VERSION = len(SCRIPTS)
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a database of ``version`` (0: a new file) to ``SCHEMA_VERSION``."""
+    """Bring a database of ``version`` (0: a new file) to ``SCHEMA_VERSION``. The connection has the functions of our SQL then."""
+    add_functions(connection)
     for script in SCRIPTS[version:]:
         connection.executescript(load_script(f"migrations/{script}"))

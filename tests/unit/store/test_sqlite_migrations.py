@@ -157,10 +157,12 @@ MIGRATOR = """
 import os, signal, sqlite3, sys
 sys.path.insert(0, sys.argv[1])
 import child_imports
+from expeditor.store.sqlite.functions import add_functions
 from expeditor.store.sqlite.migrations import SCRIPTS
 from expeditor.store.sqlite.statements import load_script
 path, steps = sys.argv[2], int(sys.argv[3])
 connection = sqlite3.connect(path, isolation_level=None)
+add_functions(connection)
 connection.executescript("PRAGMA cache_size = 1; PRAGMA cache_spill = ON;")  # so that pages reach the file before the commit
 statement = ""
 for line in "".join(load_script(f"migrations/{name}") for name in SCRIPTS[1:]).splitlines(keepends=True):
