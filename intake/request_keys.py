@@ -1,6 +1,7 @@
 """What makes a repeated request the same one: its key, whose key it is, and the digest of its body. Pure.
 
-A key is the header ``Idempotency-Key`` or, without one, the ``prompt_id`` that the client chose; the two never meet. It counts
+A key is the header ``Idempotency-Key`` or, without one, the ``prompt_id`` that the client chose; the two never meet, nor does
+either meet a key of the Comfy API v2. It counts
 for one principal; whoever only claims a name never meets the keys of the one whom a trusted proxy names so.
 """
 
@@ -19,13 +20,14 @@ MAX_LENGTH = 255
 _VISIBLE = re.compile(rf"[\x21-\x7e]{{1,{MAX_LENGTH}}}")
 _OF_HEADER = "key:"
 _OF_ID = "id:"
+_OF_CONTRACT = "v2:"
 _TRUSTED = "trusted-"
 
 
-def header_key(headers: Mapping[str, str]) -> str | None:
+def header_key(headers: Mapping[str, str], *, spaces: bool = False) -> str | None:
     """The header's value, or None without the header. Raises ``InputInvalid`` (400) for one that cannot be a key.
 
-    ``headers`` knows names in any case, as a request's do.
+    ``headers`` knows names in any case, as a request's do. ``spaces``: they may stand in a key.
     """
     if HEADER not in headers:
         return None
@@ -37,8 +39,8 @@ def header_key(headers: Mapping[str, str]) -> str | None:
         raise _malformed(f"{HEADER} is empty.")
     if len(value) > MAX_LENGTH:
         raise _malformed(f"{HEADER} has {len(value)} characters; it may have {MAX_LENGTH}.")
-    if not _VISIBLE.fullmatch(value):
-        raise _malformed(f"{HEADER} may hold visible ASCII characters only, so no spaces.")
+    if not _VISIBLE.fullmatch(value.replace(" ", "_") if spaces else value):
+        raise _malformed(f"{HEADER} may hold visible ASCII characters only{'' if spaces else ', so no spaces'}.")
     return value
 
 
@@ -54,6 +56,12 @@ def request_key(principal: Principal, header: str | None, prompt_id: str | None,
     else:
         return None
     return RequestKey(_TRUSTED + key if principal.trusted else key, fingerprint(body))
+
+
+def single_use_key(principal: Principal, header: str) -> RequestKey:
+    """The key of a request by the Comfy API v2, where a key counts once whatever the body: all such requests look the same."""
+    key = _OF_CONTRACT + header
+    return RequestKey(_TRUSTED + key if principal.trusted else key, "")
 
 
 def fingerprint(body: JsonObject) -> str:

@@ -44,6 +44,17 @@ async def read_fields(
         raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
 
 
+async def read_object(request: web.Request, *, max_bytes: int | None = None) -> dict[str, Any]:
+    """The body as a JSON object, whatever its label says. Raises as ``read_fields`` does for JSON."""
+    request = _bounded(request, max_bytes)
+    try:
+        return parse_object(await request.read())
+    except web.HTTPRequestEntityTooLarge:
+        _too_large(max_bytes)
+    except web.RequestPayloadError as error:
+        raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
+
+
 def text_field(fields: dict[str, Any], name: str) -> str | None:
     """One text field; None when absent or null. Whole numbers count as text, so that node ids may be either.
 

@@ -17,6 +17,7 @@ from ..errors import Handler
 from ..guard import Guard, no_guard
 from ..status import StatusRoutes
 from .errors import envelope, v2_boundary
+from .jobs import V2JobRoutes
 
 PREFIX = "/api/v2"
 """Where clients of the contract look."""
@@ -32,6 +33,7 @@ class V2Handlers:
     """The sets of handlers that the table is made of."""
 
     status: StatusRoutes
+    jobs: V2JobRoutes
 
 
 def v2_routes(prefix: str, handlers: V2Handlers, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -48,7 +50,15 @@ def v2_routes(prefix: str, handlers: V2Handlers, *, guard: Guard = no_guard) -> 
 
 
 def _rows(handlers: V2Handlers) -> tuple[Row, ...]:
-    return (("GET", "/health", handlers.status.health),)
+    jobs = handlers.jobs
+    return (
+        ("GET", "/health", handlers.status.health),
+        ("POST", "/jobs", jobs.submit),
+        ("GET", "/jobs", jobs.list),
+        ("GET", "/jobs/{job_id}", jobs.get),
+        ("GET", "/jobs/{job_id}/workflow", jobs.workflow),
+        ("POST", "/jobs/{job_id}/cancel", jobs.cancel),
+    )
 
 
 class _Fallback:
