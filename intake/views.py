@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..jobs.model import Job, Progress
 from ..store.base import Reprioritise
-from ..store.records import PAGE_LIMIT_MAX, Ahead, JobQuery
+from ..store.records import PAGE_LIMIT_MAX, Ahead, JobPage, JobQuery
 from .waiting import Waiting
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "BulkReport",
     "DepthView",
     "JobListing",
+    "JobPage",
     "JobQuery",
     "JobView",
     "QueueView",

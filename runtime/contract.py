@@ -12,11 +12,23 @@ from aiohttp import web
 
 from ..host.board import OFF, ON, HookBoard
 from ..routes.guard import Guard
+from ..routes.status import StatusRoutes
+from ..routes.v2.jobs import V2JobRoutes
 from ..routes.v2.table import OWN_PREFIX, PREFIX, V2Handlers, v2_routes
+from .services import Services
 
 HOOK = "api_v2"
 JOBS = f"{PREFIX}/jobs"
 ASIDE = f"{JOBS} is served by ComfyUI or another pack already; ours is at {OWN_PREFIX} alone"
+
+
+def contract_handlers(services: Services, status: StatusRoutes) -> V2Handlers:
+    """Make the handlers and what is behind them. No I/O."""
+    settings = services.settings
+    routes = V2JobRoutes(
+        services.entrance.contract, max_bytes=settings.max_body_bytes, user_header=settings.trusted_user_header
+    )
+    return V2Handlers(status, routes)
 
 
 def register_own(server: Any, handlers: V2Handlers, guard: Guard) -> None:

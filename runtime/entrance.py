@@ -26,11 +26,15 @@ from ..intake.operations import QueueOperations
 from ..intake.redriving import Redriver
 from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
+from ..intake.v2.holding import HeldPolls
+from ..intake.v2.no_assets import NoAssets
+from ..intake.v2.service import ContractJobs, ContractParts
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
 from ..jobs.principals import PrincipalRules
 from ..store.base import Clock, JobStore
 from .audience import Audience
+from .retention import retention
 from .settings import Settings
 from .settings_api import TokenSettings
 
@@ -45,6 +49,7 @@ class Entrance:
     validation: PromptValidation
     gate: StockGate
     repeats: Repeats
+    contract: ContractJobs
     tokens: Tokens
     held: HeldRequests
     outputs: JobOutputs
@@ -74,17 +79,11 @@ def build_entrance(parts: IntakeParts) -> Entrance:
     canceller = Canceller(store, runs)
     redriver = Redriver(store, awaiter)
     bulk = BulkService(store=store, views=views, canceller=canceller, redriver=redriver, awaiter=awaiter)
+    judges = _judges(parts, validation, tokens)
     return Entrance(
         jobs=JobService(
             store=store,
-            judges=Judges(
-                validation=validation,
-                core=ComfyValidator(),
-                depth=parts.depth,
-                principals=_principals(parts.settings),
-                ceilings=_ceilings(parts.settings),
-                tokens=tokens,
-            ),
+            judges=judges,
             door=door,
             views=views,
             canceller=canceller,
@@ -108,9 +107,38 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         validation=validation,
         gate=_gate(parts.settings, validation, parts.depth, tokens),
         repeats=repeats,
+        contract=_contract(parts, judges, canceller, repeats),
         tokens=tokens,
         held=HeldRequests(parts.audience.changes, views),
         outputs=JobOutputs(views, OutputFinder(folder_of)),
+    )
+
+
+def _contract(parts: IntakeParts, judges: Judges, canceller: Canceller, repeats: Repeats) -> ContractJobs:
+    made = ContractParts(
+        store=parts.store,
+        judges=judges,
+        door=parts.door,
+        canceller=canceller,
+        runs=parts.runs,
+        repeats=repeats,
+        assets=NoAssets(),
+        awaiter=parts.awaiter,
+        clock=parts.clock,
+        new_id=lambda: str(uuid.uuid4()),
+        kept={status: kept.age_s for status, kept in retention(parts.settings).kept.items()},
+    )
+    return ContractJobs(made, HeldPolls(parts.audience.changes, parts.settings.v2_held_poll_s))
+
+
+def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) -> Judges:
+    return Judges(
+        validation=validation,
+        core=ComfyValidator(),
+        depth=parts.depth,
+        principals=_principals(parts.settings),
+        ceilings=_ceilings(parts.settings),
+        tokens=tokens,
     )
 
 

@@ -23,9 +23,8 @@ from ..routes.outputs import OutputRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import RouteSets, route_table
 from ..routes.tokens import TokenRoutes
-from ..routes.v2.table import V2Handlers
 from ..telemetry.logs import configure
-from .contract import Mount, register_own
+from .contract import Mount, contract_handlers, register_own
 from .hooks import install_hooks, stand_down
 from .lifespan import Lifespan
 from .services import Services, build, set_current
@@ -100,7 +99,7 @@ def _register(services: Services, server: Any) -> None:
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):
         server.routes.route(route.method, route.path)(route.handler)
-    v2 = V2Handlers(sets.status)
+    v2 = contract_handlers(services, sets.status)
     register_own(server, v2, guard)
     server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)
     server.app.on_startup.append(Lifespan(services, metrics).start)

@@ -10,15 +10,15 @@ import time
 from collections.abc import Awaitable, Callable
 
 from ...jobs.transitions import is_terminal
+from ..ports import Changes
 from ..views import JobView
-from .ports import Changes
 from .words import STATUS
 
 AFTER_A_CHANGE_S = 0.25
 """How much longer a poll is held after a change that is no end."""
 
 
-class Held:
+class HeldPolls:
     """See the module's docstring."""
 
     def __init__(self, changes: Changes, held_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:

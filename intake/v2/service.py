@@ -17,15 +17,14 @@ from ...jobs.errors import ExpeditorError, Gone, InputInvalid, NotFound, Refused
 from ...jobs.model import PRIORITY_DEFAULT, Job, JobStatus, JsonObject, Principal, RequestKey, Source
 from ...jobs.transitions import is_terminal
 from ...store.base import JobStore
-from ...store.records import JobPage, JobQuery
 from ..cancelling import Canceller
 from ..ceilings import Wish
 from ..idempotency import Repeats
 from ..judges import Caller, Judges
 from ..ports import QueueDoor, Runs
 from ..request_keys import single_use_key
-from ..views import JobView
-from .holding import Held
+from ..views import JobPage, JobQuery, JobView
+from .holding import HeldPolls
 from .ports import AssetResolver
 from .refusals import IDEMPOTENCY_KEY_REUSE, INVALID_CURSOR, ContractRefusal
 from .request import V2Request, parse_request
@@ -56,7 +55,7 @@ class ContractParts:
 class ContractJobs:
     """See the module's docstring. One object per server; safe to use from one event loop."""
 
-    def __init__(self, parts: ContractParts, held: Held) -> None:
+    def __init__(self, parts: ContractParts, held: HeldPolls) -> None:
         """``held`` waits for a job's status to change."""
         self._parts = parts
         self._held = held

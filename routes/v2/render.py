@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...intake.v2.words import STATUS, error_code, execution_ms, expires_at_s, queue_ms
-from ...intake.views import JobView
+from ...intake.views import JobPage, JobView
 from ...jobs.asset_ids import output_asset_id
 from ...jobs.model import Job, JobError, JobStatus, Output, Progress
 from ...jobs.times import rfc3339
-from ...store.records import JobPage
 
 TRACEBACK_CHARS = 8_000
 """The most that a job shows of a traceback: its end."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.http.edge import App
+from tests.http.v2_edge import V2App
 
 
 @pytest.fixture
@@ -19,3 +20,15 @@ def edge() -> Iterator[App]:
 @pytest.fixture
 async def http(edge, aiohttp_client):
     return await aiohttp_client(edge.web)
+
+
+@pytest.fixture
+def v2_edge() -> Iterator[V2App]:
+    made = V2App()
+    yield made
+    made.storage.stop()
+
+
+@pytest.fixture
+async def v2(v2_edge, aiohttp_client):
+    return await aiohttp_client(v2_edge.web)

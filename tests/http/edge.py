@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+import json
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -116,7 +117,7 @@ class FakeDoor:
             source=entry.source,
             created_at_s=self._clock(),
             number=entry.number or 0.0,
-            payload=Payload("{}", "{}", "[]"),
+            payload=Payload(json.dumps(entry.prompt), "{}", "[]"),
             front=entry.front,
             client_id=entry.extra_data.get("client_id"),
             metadata=entry.metadata,
@@ -199,16 +200,17 @@ class App:
 
     def _service(self, validation):
         numbers = itertools.count(1)
+        self.judges = Judges(
+            validation=validation,
+            core=self.core,
+            depth=self.depth,
+            principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
+            ceilings=Ceilings(10, {"junior": 5, "grace": 2, "shop": 7}, {"shop": 6}),
+            tokens=self.tokens,
+        )
         return JobService(
             store=self.store,
-            judges=Judges(
-                validation=validation,
-                core=self.core,
-                depth=self.depth,
-                principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
-                ceilings=Ceilings(10, {"junior": 5, "grace": 2, "shop": 7}, {"shop": 6}),
-                tokens=self.tokens,
-            ),
+            judges=self.judges,
             door=self.door,
             views=self.views,
             canceller=self.canceller,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 from aiohttp import web
@@ -23,18 +22,6 @@ EVERY = [
 PREFIXES = ("/api/v2", "/expeditor/api/v2")
 
 
-@pytest.fixture
-def edge() -> Iterator[V2App]:
-    made = V2App()
-    yield made
-    made.storage.stop()
-
-
-@pytest.fixture
-async def v2(edge, aiohttp_client):
-    return await aiohttp_client(edge.web)
-
-
 @pytest.mark.parametrize("prefix", PREFIXES)
 async def test_health_answers_with_a_request_id(v2, prefix):
     first, second = await v2.get(f"{prefix}/health"), await v2.get(f"{prefix}/health")
@@ -44,7 +31,7 @@ async def test_health_answers_with_a_request_id(v2, prefix):
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("path", ["", "/", "/nothing", "/health/more", "/jobs/a/b/c/d", "/%ff", "/j\u00f6bs"])
+@pytest.mark.parametrize("path", ["", "/", "/nothing", "/health/more", "/jobs/a/b/c/d", "/jobs/", "/%ff", "/j\u00f6bs"])
 async def test_unknown_paths_have_the_envelope(v2, prefix, path):
     assert await told(await v2.get(prefix + path)) == (404, "not_found")
 
@@ -125,36 +112,36 @@ async def test_a_bug_is_a_500_with_an_id_that_the_log_has(failing, caplog):
 
 class TestMount:
     @staticmethod
-    def mount(edge: V2App, *, wanted: bool = True) -> tuple[Mount, HookBoard]:
+    def mount(v2_edge: V2App, *, wanted: bool = True) -> tuple[Mount, HookBoard]:
         board = HookBoard()
-        return Mount(board, edge.v2, no_guard, wanted=wanted), board
+        return Mount(board, v2_edge.v2, no_guard, wanted=wanted), board
 
-    async def test_it_takes_the_path_that_is_free(self, edge):
-        mount, board = self.mount(edge)
+    async def test_it_takes_the_path_that_is_free(self, v2_edge):
+        mount, board = self.mount(v2_edge)
         app = web.Application()
         await mount.start(app)
         assert board.states() == {"api_v2": "on"}
         assert {resource.canonical for resource in app.router.resources()} >= {"/api/v2/health"}
 
-    async def test_it_leaves_the_path_to_whoever_has_it(self, edge, caplog):
-        mount, board = self.mount(edge)
+    async def test_it_leaves_the_path_to_whoever_has_it(self, v2_edge, caplog):
+        mount, board = self.mount(v2_edge)
         app = web.Application()
-        app.router.add_get("/api/v2/jobs", edge.v2.status.health)
+        app.router.add_get("/api/v2/jobs", v2_edge.v2.status.health)
         with caplog.at_level(logging.WARNING, logger="expeditor.host"):
             await mount.start(app)
         assert "/expeditor/api/v2" in board.states()["api_v2"]
         assert len(caplog.records) == 1
         assert len(list(app.router.resources())) == 1
 
-    async def test_it_can_be_switched_off(self, edge):
-        mount, board = self.mount(edge, wanted=False)
+    async def test_it_can_be_switched_off(self, v2_edge):
+        mount, board = self.mount(v2_edge, wanted=False)
         app = web.Application()
         await mount.start(app)
         assert board.states() == {"api_v2": "off"}
         assert not list(app.router.resources())
 
-    async def test_a_router_that_does_not_fit_stops_nothing(self, edge):
-        mount, board = self.mount(edge)
+    async def test_a_router_that_does_not_fit_stops_nothing(self, v2_edge):
+        mount, board = self.mount(v2_edge)
         app = web.Application()
         app.freeze()
         await mount.start(app)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+
+from expeditor.intake.idempotency import Repeats
 from expeditor.intake.tokens import Tokens
+from expeditor.intake.v2.holding import HeldPolls
+from expeditor.intake.v2.no_assets import NoAssets
+from expeditor.intake.v2.service import ContractJobs, ContractParts
+from expeditor.jobs.model import JobStatus
 from expeditor.routes.guard import token_guard
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.v2.errors import REQUEST_ID
+from expeditor.routes.v2.jobs import V2JobRoutes
 from expeditor.routes.v2.table import OWN_PREFIX, PREFIX, V2Handlers, v2_routes
-from tests.http.edge import App
+from tests.http.edge import MAX_BYTES, App
+
+HELD_S = 30.0
+KEPT_S = 1000.0
 
 
 class V2App(App):
@@ -15,9 +26,34 @@ class V2App(App):
 
     def __init__(self, tokens: Tokens | None = None) -> None:
         super().__init__(tokens)
-        self.v2 = V2Handlers(StatusRoutes(lambda: self.health, lambda: self.not_ready))
+        self.assets = NoAssets()
+        self.watched: list[str] = []
+        routes = V2JobRoutes(self._contract(), max_bytes=MAX_BYTES, user_header="X-User")
+        self.v2 = V2Handlers(StatusRoutes(lambda: self.health, lambda: self.not_ready), routes)
         for prefix in (PREFIX, OWN_PREFIX):
             self.web.router.add_routes(v2_routes(prefix, self.v2, guard=token_guard(self.tokens)))
+
+    def _contract(self):
+        numbers = itertools.count(1)
+        parts = ContractParts(
+            store=self.store,
+            judges=self.judges,
+            door=self.door,
+            canceller=self.canceller,
+            runs=self.runs,
+            repeats=Repeats(self.store, self.awaiter, self.reservations),
+            assets=self.assets,
+            awaiter=self.awaiter,
+            clock=self.clock,
+            new_id=lambda: f"00000000-0000-4000-9000-{next(numbers):012d}",
+            kept={JobStatus.SUCCEEDED: KEPT_S, JobStatus.FAILED: None},
+        )
+        return ContractJobs(parts, HeldPolls(self, HELD_S))
+
+    def watch(self, job_id):
+        """The jobs that somebody waited for are noted in `watched`."""
+        self.watched.append(job_id)
+        return self.changes.watch(job_id)
 
 
 async def told(response) -> tuple[int, str]:
