@@ -14,7 +14,7 @@ from ...jobs.events import JobEvent
 from ...jobs.model import Attempt, Job, JobStatus, Payload
 from ...jobs.transitions import is_terminal
 from ..batches import NewBatch
-from ..ledger import StoredKey
+from ..ledger import ALL_SIGNATURES, StoredKey
 from ..line import Line
 from .changes import Changes, Forgetting, Pruned
 from .finding import SqliteRows
@@ -56,8 +56,12 @@ class SqliteLedger:
         self._paused = rows.paused()
         self._logbook = Logbook(rows, self.on_undo)
         self.line.promote(now_s)
+        signatures = {ALL_SIGNATURES}
         for job in rows.unfinished():
             self.line.put(job)
+            signatures.add(job.signature)
+        for signature in list(signatures)[:MEANS_MAX]:
+            self.mean_run_s(signature)
 
     def expect(self, job_ids: Iterable[str], keys: Sequence[tuple[str, str]]) -> None:
         """Look up which of the jobs that verbs are about to ask for do not and did not exist, and their request keys:

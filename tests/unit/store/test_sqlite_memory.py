@@ -225,10 +225,14 @@ def test_a_job_is_never_told_as_a_commit_would_have_made_it_that_failed(storage)
 
 def test_a_mean_that_is_not_in_memory_is_looked_up(storage):
     store = storage.start()
-    enqueue(store, "a", signature="s")
-    done(store.finish("a", claim(store).attempt, ending(run_s=9.0)))
+    for name in ("a", "b"):
+        enqueue(store, name, signature=name)
+        done(store.finish(name, claim(store).attempt, ending(run_s=9.0)))
+    enqueue(store, "next", signature="a")
     store = storage.start()
-    assert done(store.basis("s")) is EstimateBasis.SAME_WORKFLOW
+    held = store.basis("a")
+    assert held.done(), "what waits is asked for, so its mean is read at the start"
+    assert done(held) is done(store.basis("b")) is EstimateBasis.SAME_WORKFLOW
     assert done(store.basis("other")) is EstimateBasis.ALL_WORKFLOWS
 
 
