@@ -191,6 +191,8 @@ class MemoryLedger:
         """See ``Ledger``."""
         self._ids.append(job.id)
         self._payloads[job.id] = payload
+        if job.slot is not None and job.slot.batch_id in self._batches:
+            self._batches[job.slot.batch_id][1].add(job.id)
         self.save(job)
 
     def save(self, job: Job) -> None:
