@@ -10,7 +10,19 @@ from typing import Any, Protocol
 from ..jobs.entry import CoreVerdict, Entry
 from ..jobs.model import Job, NewBatch, Output, Progress
 
-__all__ = ["Changes", "CoreValidator", "CoreVerdict", "Entry", "OutputFiles", "QueueDoor", "Runs", "Watch"]
+__all__ = [
+    "Changes",
+    "CoreValidator",
+    "CoreVerdict",
+    "Entry",
+    "OutputFiles",
+    "Placed",
+    "QueueDoor",
+    "Runs",
+    "Staged",
+    "UploadFolder",
+    "Watch",
+]
 
 
 class CoreValidator(Protocol):
@@ -91,4 +103,50 @@ class OutputFiles(Protocol):
 
     def find(self, output: Output, finished_at_s: float) -> Path | None:
         """The file of an output of a job that ended then; None if it is not there, or is another one by now. Blocks."""
+        ...
+
+
+class Staged(Protocol):
+    """A file that is being received; its verbs block."""
+
+    def write(self, chunk: bytes) -> None:
+        """Add to it. Raises ``StoreUnavailable``."""
+        ...
+
+    def digest(self) -> str:
+        """It is whole: the digest of its bytes, hexadecimal. Raises ``StoreUnavailable``."""
+        ...
+
+    def discard(self) -> None:
+        """Remove it from where it is received; what was placed stays. Never raises."""
+        ...
+
+
+class Placed(Protocol):
+    """A file in ComfyUI's input folder."""
+
+    @property
+    def name(self) -> str:
+        """Its name there."""
+        ...
+
+    @property
+    def fresh(self) -> bool:
+        """Whether it was not there before."""
+        ...
+
+
+class UploadFolder(Protocol):
+    """ComfyUI's input folder; ``host.uploads`` fits. Its verbs block."""
+
+    def stage(self) -> Staged:
+        """A new file to receive into. Raises ``StoreUnavailable``."""
+        ...
+
+    def place(self, staged: Any, name: str) -> Placed:
+        """Put a whole file into the input folder, over no other. Raises ``StoreUnavailable``."""
+        ...
+
+    def remove(self, name: str) -> None:
+        """Remove a file that was placed. Never raises."""
         ...

@@ -20,7 +20,7 @@ from ..jobs.errors import Fault, InputInvalid, InvalidJson, LimitExceeded
 FORM_TYPES = frozenset({"multipart/form-data", "application/x-www-form-urlencoded"})
 
 # What aiohttp's form parser lets through of broken parts, headers, encodings and compression.
-_BROKEN_FORM = (ValueError, AssertionError, LookupError, RuntimeError, zlib.error, HttpProcessingError)
+BROKEN_FORM = (ValueError, AssertionError, LookupError, RuntimeError, zlib.error, HttpProcessingError)
 
 
 async def read_fields(
@@ -36,7 +36,7 @@ async def read_fields(
     request = _bounded(request, max_bytes)
     try:
         if request.content_type in FORM_TYPES and not await _is_mislabelled_json(request):
-            return _decoded(await _form_fields(request), json_fields)
+            return decoded(await _form_fields(request), json_fields)
         return parse_object(await request.read())
     except web.HTTPRequestEntityTooLarge:
         _too_large(max_bytes)
@@ -118,7 +118,7 @@ def _too_large(max_bytes: int | None) -> NoReturn:
 async def _form_fields(request: web.Request) -> dict[str, str]:
     try:
         form = await request.post()
-    except _BROKEN_FORM as error:
+    except BROKEN_FORM as error:
         raise InputInvalid("The form cannot be read.", faults=(_fault("", "The form is malformed."),)) from error
     fields: dict[str, str] = {}
     for name, value in form.items():
@@ -141,7 +141,8 @@ def _as_text(name: str, value: str | bytes | bytearray | web.FileField) -> str:
         raise InputInvalid(fault.message, faults=(fault,)) from error
 
 
-def _decoded(fields: dict[str, str], json_fields: Collection[str]) -> dict[str, Any]:
+def decoded(fields: dict[str, str], json_fields: Collection[str]) -> dict[str, Any]:
+    """The fields of a form, with those that hold JSON read as such. Raises ``InvalidJson``."""
     return {name: _decode(name, text) if name in json_fields else text for name, text in fields.items()}
 
 

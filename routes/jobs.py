@@ -12,11 +12,14 @@ from ..intake.judges import Caller
 from ..intake.request_keys import header_key
 from ..intake.service import JobService
 from ..intake.submission import JSON_FIELDS
+from ..intake.upload_names import is_file_part, with_files
+from ..intake.uploads import UploadDesk, Uploads
 from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject
 from .fields import read_fields
 from .guard import AUTHORIZATION
 from .held import held_answer
+from .multipart import MULTIPART, read_parts
 from .queries import list_query, priority_change, wait_query
 from .render import job_json, listing_json, verdict_json
 
@@ -43,6 +46,7 @@ class JobRoutes:
         service: JobService,
         schemas: Schemas,
         held: HeldRequests,
+        uploads: UploadDesk,
         *,
         max_bytes: int,
         max_wait_s: float,
@@ -56,6 +60,7 @@ class JobRoutes:
         self._service = service
         self._schemas = schemas
         self._held = held
+        self._uploads = uploads
         self._max_bytes = max_bytes
         self._max_wait_s = max_wait_s
         self._user_header = user_header
@@ -65,8 +70,9 @@ class JobRoutes:
         """``POST /expeditor/submit?wait_s=`` → 201 job, committed before the answer; 200 for a repeated request, and for one
         that waited for the job's end; 202 when that did not come in time."""
         wait_s = wait_query(request.query, self._max_wait_s)
-        fields = await self._fields(request)
-        submitted = await self._service.submit(fields, self._caller(request))
+        async with self._uploads.open() as files:
+            fields = await self._submission(request, files)
+            submitted = await self._service.submit(fields, self._caller(request))
         headers = {REPEATED: "true"} if submitted.repeated else {}
         if wait_s is not None:
             view = await self._held.until_ended_from(submitted.view, wait_s, _gone(request))
@@ -126,6 +132,16 @@ class JobRoutes:
     async def retry(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/retry`` → the job, queued again; idempotent."""
         return web.json_response(job_json(await self._service.retry(request.match_info["job_id"]), _origin(request)))
+
+    async def _submission(self, request: web.Request, files: Uploads) -> dict[str, Any]:
+        """The fields of a submit, its files received and named in the prompt."""
+        if request.content_type != MULTIPART:
+            return await self._fields(request)
+        fields = await read_parts(
+            request, files, is_file=is_file_part, max_bytes=self._max_bytes, json_fields=JSON_FIELDS
+        )
+        self._note_client_id(fields.get("client_id"))
+        return with_files(fields, files.complete())
 
     async def _fields(self, request: web.Request) -> dict[str, Any]:
         fields = await read_fields(request, max_bytes=self._max_bytes, json_fields=JSON_FIELDS)

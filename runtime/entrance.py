@@ -6,10 +6,8 @@ import uuid
 from dataclasses import dataclass
 
 from ..dispatch.runs import RunTable
-from ..host.comfy import folder_of
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
-from ..host.files import OutputFinder
 from ..host.validator import ComfyValidator
 from ..intake.bulk import BulkService
 from ..intake.cancelling import Canceller
@@ -29,6 +27,7 @@ from ..intake.tokens import Token, Tokens
 from ..intake.v2.holding import HeldPolls
 from ..intake.v2.no_assets import NoAssets
 from ..intake.v2.service import ContractJobs, ContractParts
+from ..intake.uploads import UploadDesk, UploadLimits
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
 from ..jobs.principals import PrincipalRules
@@ -37,6 +36,7 @@ from .audience import Audience
 from .retention import retention
 from .settings import Settings
 from .settings_api import TokenSettings
+from .storage import JobFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Entrance:
     contract: ContractJobs
     tokens: Tokens
     held: HeldRequests
+    uploads: UploadDesk
     outputs: JobOutputs
 
 
@@ -68,6 +69,7 @@ class IntakeParts:
     awaiter: Awaiter
     clock: Clock
     audience: Audience
+    files: JobFiles
 
 
 def build_entrance(parts: IntakeParts) -> Entrance:
@@ -110,7 +112,8 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         contract=_contract(parts, judges, canceller, repeats),
         tokens=tokens,
         held=HeldRequests(parts.audience.changes, views),
-        outputs=JobOutputs(views, OutputFinder(folder_of)),
+        uploads=UploadDesk(parts.files.uploads, _upload_limits(parts.settings)),
+        outputs=JobOutputs(views, parts.files.outputs),
     )
 
 
@@ -140,6 +143,8 @@ def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) ->
         ceilings=_ceilings(parts.settings),
         tokens=tokens,
     )
+def _upload_limits(settings: Settings) -> UploadLimits:
+    return UploadLimits(files=settings.max_upload_files, size_bytes=settings.max_upload_bytes)
 
 
 def _ceilings(settings: Settings) -> Ceilings:

@@ -81,6 +81,7 @@ def _register(services: Services, server: Any) -> None:
         services.entrance.jobs,
         services.entrance.validation,
         services.entrance.held,
+        services.entrance.uploads,
         max_bytes=services.settings.max_body_bytes,
         max_wait_s=services.settings.max_wait_s,
         user_header=services.settings.trusted_user_header,

@@ -23,6 +23,9 @@ log = logging.getLogger("expeditor.runtime")
 TICK_S = 1.0
 PRUNE_EVERY_S = 60.0
 FORGET_EVERY_S = 3600.0
+SWEEP_EVERY_S = 6 * 3600.0
+UPLOAD_LIFE_S = 3600.0
+"""How long a file that came with a submit is left alone though no job names it: longer than any request is on its way."""
 BATCH_JOBS = 200
 """Jobs that are forgotten in one step: a commit of a few milliseconds."""
 BATCHES_MAX = 50
@@ -57,6 +60,18 @@ class CopyKeeper(Protocol):
         ...
 
 
+class UploadFolder(Protocol):
+    """Has the files that came with submits; ``host.uploads`` fits."""
+
+    def unused_since(self, age_s: float) -> frozenset[str]:
+        """Those that have not been sent for so long."""
+        ...
+
+    def remove_unused(self, names: AbstractSet[str], age_s: float) -> None:
+        """Remove them, but for those that were sent again meanwhile."""
+        ...
+
+
 class Keeper:
     """See the module's docstring. One per server; used on the event loop."""
 
@@ -67,15 +82,19 @@ class Keeper:
         retention: Retention,
         files: FileRemover,
         copies: CopyKeeper | None,
+        uploads: UploadFolder | None = None,
         wake: Callable[[], None],
         clock: Clock,
         tick_s: float = TICK_S,
     ) -> None:
-        """``copies`` is None when none are kept; ``wake`` has the worker look at the queue again; ``clock`` is the store's."""
+        """``copies`` is None when none are kept, ``uploads`` when they stay for ever.
+
+        ``wake`` has the worker look at the queue again; ``clock`` is the store's."""
         self._store = store
         self._retention = retention
         self._files = files
         self._copies = copies
+        self._uploads = uploads
         self._wake = wake
         self._clock = clock
         self._tick_s = tick_s
@@ -85,8 +104,8 @@ class Keeper:
         minute, forgetting every hour. A step that fails is logged, and done again the next time."""
         await self._safely(self._restore)
         elapsed_s = 0.0
-        due = {self.prune: PRUNE_EVERY_S, self.forget: PRUNE_EVERY_S}
-        every = {self.prune: PRUNE_EVERY_S, self.forget: FORGET_EVERY_S}
+        every = {self.prune: PRUNE_EVERY_S, self.forget: FORGET_EVERY_S, self.sweep: SWEEP_EVERY_S}
+        due = dict.fromkeys(every, PRUNE_EVERY_S)
         while True:
             await asyncio.sleep(self._tick_s)
             elapsed_s += self._tick_s
@@ -120,6 +139,19 @@ class Keeper:
         """Forget old request keys and the ids of jobs that were pruned long ago."""
         now_s = self._clock()
         await asyncio.wrap_future(self._store.forget(now_s - KEY_LIFE_S, now_s - PRUNED_LIFE_S))
+
+    async def sweep(self) -> None:
+        """Remove the files that came with submits and that no job names any more: of jobs that were pruned, or never came."""
+        if self._uploads is None:
+            return
+        unused = await asyncio.to_thread(self._uploads.unused_since, UPLOAD_LIFE_S)
+        after_seq: int | None = 0
+        while unused and after_seq is not None:
+            texts = frozenset(spelling for name in unused for spelling in spellings(name))
+            named = await asyncio.wrap_future(self._store.naming(frozenset(), texts, frozenset(), after_seq))
+            unused = frozenset(name for name in unused if named.texts.isdisjoint(spellings(name)))
+            after_seq = named.next_seq
+        await asyncio.to_thread(self._uploads.remove_unused, unused, UPLOAD_LIFE_S)
 
     async def _restore(self) -> None:
         if self._copies is not None:

@@ -16,11 +16,10 @@ from typing import Any
 
 from ..events.mailbox import Mailbox
 from ..host.board import HookBoard
-from ..host.comfy import folder_of, version
+from ..host.comfy import version
 from ..host.door import Door
 from ..host.endings import Endings
 from ..host.farewells import Farewells
-from ..host.files import Leftovers, TempCopies
 from ..host.listing import Listing
 from ..host.live import LiveQueue
 from ..host.notifier import Notifier
@@ -44,9 +43,7 @@ from .observers import RequestMetrics
 from .retention import retention
 from .settings import Settings
 from .stopping import Leaving
-from .storage import build_store
-
-TEMP_COPIES = "temp_outputs"
+from .storage import JobFiles, build_files, build_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +100,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     audience = build_audience(AudienceParts(server, metrics, notifier, (depth, Listing(server, told.farewells, clock))))
     store = build_store(settings, data_dir, audience.bus, metrics, clock)
     evidence, leaving, mailbox = Evidence(data_dir), Leaving(live, store, os._exit), Mailbox(clock, _token)
-    copies = TempCopies(folder_of, data_dir / TEMP_COPIES) if settings.keep_temp_outputs else None
+    files = build_files(settings, data_dir)
     machine = build_machine(
         MachineParts(
             settings=settings,
@@ -119,7 +116,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             evidence=evidence,
             leaving=leaving,
             residents=residents,
-            copies=copies,
+            copies=files.copies,
         )
     )
     door, runs = Door(server, live, awaiter), machine.runs
@@ -137,12 +134,12 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         residents=residents,
         flow=flow,
         machine=machine,
-        entrance=build_entrance(IntakeParts(settings, store, door, flow, depth, runs, awaiter, clock, audience)),
+        entrance=build_entrance(IntakeParts(settings, store, door, flow, depth, runs, awaiter, clock, audience, files)),
         health=_health(board, store, lag, machine, lambda: flow.not_ready() or depth.too_full()),
         lag=lag,
         evidence=evidence,
         leaving=leaving,
-        keeper=_keeper(settings, store, copies, live, clock),
+        keeper=_keeper(settings, store, files, live, clock),
     )
 
 
@@ -182,12 +179,13 @@ def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
     return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()), flow)
 
 
-def _keeper(settings: Settings, store: JobStore, copies: TempCopies | None, live: LiveQueue, clock: Clock) -> Keeper:
+def _keeper(settings: Settings, store: JobStore, files: JobFiles, live: LiveQueue, clock: Clock) -> Keeper:
     return Keeper(
         store=store,
         retention=retention(settings),
-        files=Leftovers(folder_of),
-        copies=copies,
+        files=files.leftovers,
+        copies=files.copies,
+        uploads=files.uploads if settings.prune_uploads else None,
         wake=live.wake,
         clock=clock,
     )

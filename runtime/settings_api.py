@@ -73,6 +73,17 @@ class ApiSettings(BaseSettings):
         description="Longest time for which a request may ask to be held until its job has ended (`?wait_s=`).",
     )
 
+    max_upload_files: int = Field(
+        32, ge=0, le=200, description="Most input files that one multipart `/expeditor/submit` may bring. 0: none."
+    )
+    max_upload_bytes: int = Field(
+        1_073_741_824, ge=0, description="Most bytes of those files together; they are streamed to disk."
+    )
+    prune_uploads: bool = Field(
+        True,
+        description="Remove files that came with a submit from ComfyUI's `input` folder once no kept job names them any more.",
+    )
+
     @field_validator("tokens")
     @classmethod
     def _have_names(cls, tokens: dict[str, TokenSettings]) -> dict[str, TokenSettings]:

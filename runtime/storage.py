@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 
+from ..host.comfy import folder_of
+from ..host.files import Leftovers, OutputFinder, TempCopies
+from ..host.uploads import InputUploads
+from ..intake.upload_names import STORED
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
@@ -15,6 +20,28 @@ from ..telemetry.metrics import Metrics
 from .settings import Settings
 
 DATABASE_NAME = "expeditor.sqlite3"
+TEMP_COPIES = "temp_outputs"
+UPLOADS = "uploads"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFiles:
+    """Who looks after the files of jobs; ``copies``: None where files of ``temp`` are not kept."""
+
+    copies: TempCopies | None
+    uploads: InputUploads
+    leftovers: Leftovers
+    outputs: OutputFinder
+
+
+def build_files(settings: Settings, data_dir: Path) -> JobFiles:
+    """Who looks after files in ComfyUI's folders."""
+    return JobFiles(
+        copies=TempCopies(folder_of, data_dir / TEMP_COPIES) if settings.keep_temp_outputs else None,
+        uploads=InputUploads(folder_of, data_dir / UPLOADS, STORED),
+        leftovers=Leftovers(folder_of),
+        outputs=OutputFinder(folder_of),
+    )
 
 
 def build_store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock) -> JobStore:

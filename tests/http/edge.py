@@ -9,6 +9,7 @@ import asyncio
 import copy
 import itertools
 import json
+from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -17,6 +18,7 @@ from expeditor.dispatch.runs import RunTable
 from expeditor.events.changes import JobChanges
 from expeditor.events.mailbox import Mailbox
 from expeditor.host.files import OutputFinder
+from expeditor.host.uploads import InputUploads
 from expeditor.intake.admission import Pace
 from expeditor.intake.bulk import BulkService
 from expeditor.intake.cancelling import Canceller
@@ -31,6 +33,8 @@ from expeditor.intake.operations import QueueOperations
 from expeditor.intake.redriving import Redriver
 from expeditor.intake.service import JobService
 from expeditor.intake.tokens import Tokens
+from expeditor.intake.upload_names import STORED
+from expeditor.intake.uploads import UploadDesk, UploadLimits
 from expeditor.intake.validation import Checked
 from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.entry import CoreVerdict
@@ -57,6 +61,7 @@ PROMPT = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B", "inpu
 MAX_BYTES = 20_000
 MAX_WAITING = 200
 MAX_WAIT_S = 120
+MAX_UPLOAD_BYTES = 1_000_000
 
 
 class FakeValidation:
@@ -143,6 +148,8 @@ class FakeDoor:
 class App:
     """The app's parts in reach of a test. `health` and `not_ready` are what the status routes are told; `folders` are ComfyUI's."""
 
+    staging = Path("/dev/null/no folder: set one before the app is made")
+
     def __init__(self, tokens: Tokens | None = None) -> None:
         self.tokens = tokens or Tokens()
         self.storage = MemoryStorage()
@@ -157,6 +164,7 @@ class App:
         self.monotonic = HandMonotonic()
         self.runs = RunTable(interrupter=self.interrupter, observer=FakeObserver(), monotonic=self.monotonic)
         self.folders: dict[str, str] = {}
+        self.uploads = self._uploads()
         self.health = {"status": "ok"}
         self.not_ready: str | None = None
         self.clients: list[object] = []
@@ -171,6 +179,7 @@ class App:
             self.service,
             validation,
             HeldRequests(self.changes, self.views, look_every_s=0.05),
+            self.uploads,
             max_bytes=MAX_BYTES,
             max_wait_s=MAX_WAIT_S,
             user_header="X-User",
@@ -197,6 +206,10 @@ class App:
     def _published(self, events):
         self.depth.publish(events)
         self.changes.publish(events)
+
+    def _uploads(self):
+        folder = InputUploads(self.folders.get, self.staging, STORED)
+        return UploadDesk(folder, UploadLimits(files=3, size_bytes=MAX_UPLOAD_BYTES))
 
     def _service(self, validation):
         numbers = itertools.count(1)

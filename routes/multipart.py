@@ -1,0 +1,114 @@
+"""A submit with its input files in one multipart body: fields as text, files streamed on as they come.
+
+Owns the reading, part by part, and the faults of a body that cannot be read. Does not own what becomes of the files
+(``intake.uploads``), nor what the fields mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Collection
+from typing import Any, NoReturn, Protocol, cast
+
+from aiohttp import BodyPartReader, hdrs, web
+
+from ..intake.faults import pointer, short
+from ..jobs.errors import Fault, InputInvalid, InvalidJson, LimitExceeded
+from .fields import BROKEN_FORM, decoded
+
+CHUNK_BYTES = 1 << 18
+MAX_PARTS = 256
+MULTIPART = "multipart/form-data"
+_PLAIN_ENCODINGS = ("", "binary", "8bit", "7bit", "identity")
+
+
+class Receiver(Protocol):
+    """Takes files in; ``intake.uploads`` fits."""
+
+    async def receive(self, part: str, filename: str | None, chunks: AsyncIterator[bytes]) -> None:
+        """One file."""
+        ...
+
+
+async def read_parts(
+    request: web.Request,
+    receiver: Receiver,
+    *,
+    is_file: Callable[[str], bool],
+    max_bytes: int,
+    json_fields: Collection[str],
+) -> dict[str, Any]:
+    """The body's fields, as ``fields.read_fields`` gives them; the parts that ``is_file`` names went to ``receiver``.
+
+    ``max_bytes`` bounds all fields together. Raises as ``read_fields``, and what ``receiver`` raises.
+    """
+    try:
+        return decoded(await _Parts(receiver, is_file, max_bytes).read(request), json_fields)
+    except (web.RequestPayloadError, ConnectionError) as error:
+        raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
+    except BROKEN_FORM as error:
+        raise InputInvalid("The form cannot be read.", faults=(_fault("", "The form is malformed."),)) from error
+
+
+class _Parts:
+    """One body being read."""
+
+    def __init__(self, receiver: Receiver, is_file: Callable[[str], bool], max_bytes: int) -> None:
+        self._receiver = receiver
+        self._is_file = is_file
+        self._left_bytes = self._max_bytes = max_bytes
+        self._fields: dict[str, str] = {}
+
+    async def read(self, request: web.Request) -> dict[str, str]:
+        count = 0
+        reader = await request.multipart()
+        while (part := await reader.next()) is not None:
+            count += 1
+            if count > MAX_PARTS:
+                raise LimitExceeded(
+                    f"The form has more than {MAX_PARTS} parts.", details={"max_parts": MAX_PARTS}, too_large=True
+                )
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                _refuse("", "Each part of the form must be a field or a file with a name.")
+            await self._take(part, part.name)
+        return self._fields
+
+    async def _take(self, part: BodyPartReader, name: str) -> None:
+        if any(
+            part.headers.get(header, "").lower() not in _PLAIN_ENCODINGS
+            for header in (hdrs.CONTENT_ENCODING, hdrs.CONTENT_TRANSFER_ENCODING)
+        ):
+            _refuse(name, f"{short(name)} is sent encoded; send it as it is.")
+        if self._is_file(name):
+            await self._receiver.receive(name, part.filename, _chunks(part))
+            return
+        if name in self._fields:
+            _refuse(name, f"{short(name)} is given twice.")
+        self._fields[name] = await self._text(part, name)
+
+    async def _text(self, part: BodyPartReader, name: str) -> str:
+        text = bytearray()
+        async for chunk in _chunks(part):
+            self._left_bytes -= len(chunk)
+            if self._left_bytes < 0:
+                message = f"The fields of the form are larger than {self._max_bytes} bytes."
+                raise LimitExceeded(message, details={"max_bytes": self._max_bytes}, too_large=True)
+            text += chunk
+        charset = part.get_charset("utf-8")
+        try:
+            return text.decode(charset)
+        except UnicodeDecodeError as error:
+            message = f"{short(name)} must be {charset.upper()} text."
+            raise InputInvalid(message, faults=(_fault(name, message),)) from error
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await part.read_chunk(CHUNK_BYTES):
+        yield cast("bytes", chunk)
+
+
+def _refuse(name: str, message: str) -> NoReturn:
+    raise InputInvalid(message, faults=(_fault(name, message),))
+
+
+def _fault(name: str, message: str) -> Fault:
+    return Fault(pointer=pointer(short(name)) if name else "", code=InputInvalid.code, message=message)
