@@ -68,14 +68,21 @@ class InputUploads:
     """Fits ``intake.ports.UploadFolder``. Blocks: not for the event loop."""
 
     def __init__(
-        self, folders: Folders, staging: Path, ours: re.Pattern[str], clock: Callable[[], float] = time.time
+        self,
+        folders: Folders,
+        staging: Path,
+        ours: re.Pattern[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        link: Callable[[Path, Path], None] = os.link,
     ) -> None:
         """``staging`` is made when it is needed, best on the disk of the input folder. ``ours``: the names of uploads;
-        ``clock`` is the file system's."""
+        ``clock`` is the file system's; ``link`` gives a file a second name, on the same disk only."""
         self._folders = folders
         self._staging = staging
         self._ours = ours
         self._clock = clock
+        self._link = link
 
     def stage(self) -> StagedFile:
         """A new file to receive into. Raises ``StoreUnavailable``."""
@@ -90,7 +97,7 @@ class InputUploads:
             base = self._base()
             for number in range(_MOST_NAMESAKES):
                 target = base / (name if number == 0 else _numbered(name, number))
-                if _put(staged.path, target):
+                if _put(staged.path, target, self._link):
                     return Placed(target.name, fresh=True)
                 if _same(staged.path, target):
                     # Old files of pruned jobs go: this one is needed again.
@@ -137,10 +144,10 @@ def _room() -> Iterator[None]:
         raise StoreUnavailable(text, retry_after_s=RETRY_AFTER_S) from fault
 
 
-def _put(source: Path, target: Path) -> bool:
+def _put(source: Path, target: Path, link: Callable[[Path, Path], None]) -> bool:
     """Whether ``target`` is now the whole file; False if there was one of that name."""
     try:
-        os.link(source, target)
+        link(source, target)
     except FileExistsError:
         return False
     except OSError:

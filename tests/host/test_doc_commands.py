@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,8 @@ ADDRESS = "http://127.0.0.1:8188"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WORKFLOW = "workflows/style_transfer_api.json"
 DEADLINE_S = 300
-PAGES = ["README.md", "docs/api.md", "docs/operations.md", "docs/retries.md"]
-FEWEST = {"docs/retries.md": 1}  # so that a page whose blocks were renamed is noticed
+PAGES = ["README.md", "docs/api.md", "docs/operations.md", "docs/retries.md", "docs/one_call.md"]
+FEWEST = {"docs/retries.md": 1, "docs/one_call.md": 1}  # so that a page whose blocks were renamed is noticed
 # A refusal with status 400 and above fails the command, and whatever the server said is shown.
 STRICT_CURL = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error "$@"; }\n'
 
@@ -49,7 +50,7 @@ def bash(server: RealComfyUI, folder: Path, script: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the commands run: holds the one file that they name."""
+    """Where the commands run: holds the files that they name."""
     prompt = json.loads((EXAMPLES / WORKFLOW).read_text(encoding="utf-8"))
     for node in prompt.values():
         for name in ("width", "height", "x", "y", "left", "top", "right", "bottom"):
@@ -58,6 +59,8 @@ def folder(tmp_path: Path) -> Path:
     file = tmp_path / "examples" / WORKFLOW
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(prompt), encoding="utf-8")
+    (tmp_path / "example_workflows").mkdir()
+    shutil.copy(ROOT / "example_workflows/style_transfer.jpg", tmp_path / "example_workflows")
     return tmp_path
 
 
@@ -68,6 +71,8 @@ def test_the_commands_work(expeditor_server: RealComfyUI, folder: Path, page: st
     bash(expeditor_server, folder, STRICT_CURL + "\n".join(commands))
     if page == "README.md":
         assert (folder / "painted.png").read_bytes().startswith(b"\x89PNG")
+    if page == "docs/one_call.md":
+        assert (folder / "inverted.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_page_has_commands_that_no_test_runs() -> None:

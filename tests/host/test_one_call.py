@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import requests
+from PIL import Image
 
 from tests.host.jobs_client import job, occupy, quick, submit, until_ended, until_status
 from tests.host.stock_walk import gate_prompt, open_gate
@@ -136,3 +140,77 @@ def test_a_server_that_stops_lets_held_requests_go_and_keeps_their_job(tmp_path:
         open_gate(server, "stop")
         ended = server.get(f"/expeditor/jobs/{held_job}?wait_s=60")
         assert (ended.status_code, ended.json()["status"]) == (200, "succeeded")
+
+
+# -- with the input files in the same call ---------------------------------------------------------------------------
+
+
+def drawn(color: tuple[int, int, int]) -> bytes:
+    """A small PNG of one color."""
+    file = io.BytesIO()
+    Image.new("RGB", (24, 16), color).save(file, "PNG")
+    return file.getvalue()
+
+
+def inverts(image: str) -> dict:
+    return {
+        "1": {"class_type": "LoadImage", "inputs": {"image": image}},
+        "2": {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "inverted"}},
+    }
+
+
+def inputs_of(server: RealComfyUI) -> set[str]:
+    return {path.name for path in (server.base / "input").iterdir()}
+
+
+@pytest.mark.parametrize("part", ["files", "file:1.image"])
+def test_a_picture_goes_in_and_another_comes_out(server, part):
+    before, image = inputs_of(server), "cat.png" if part == "files" else "whatever.png"
+    color = (10, 20, 30) if part == "files" else (30, 20, 10)
+    body = {"data": {"prompt": json.dumps(inverts(image))}, "files": {part: ("cat.png", drawn(color))}}
+    answer = server.post("/expeditor/submit?wait_s=60", **body)
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded"), answer.text
+    with Image.open(io.BytesIO(bytes_of(answer.json()["outputs"][0]).content)) as picture:
+        assert (picture.size, picture.convert("RGB").getpixel((0, 0))) == ((24, 16), tuple(255 - x for x in color))
+    assert len(inputs_of(server) - before) == 1
+    again = server.post("/expeditor/submit?wait_s=60", **body).json()
+    assert [output["cached"] for output in again["outputs"]] == [True], "the same bytes are the same input"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "content", "status"),
+    [
+        pytest.param(inverts("cat.png"), b"no picture", 200, id="it fails in the run"),
+        pytest.param(
+            {**inverts("cat.png"), "4": {"class_type": "Nothing", "inputs": {}}}, b"x", 422, id="refused by us"
+        ),
+        pytest.param({**inverts("cat.png"), "5": inverts("missing.png")["1"]}, b"x", 422, id="refused by ComfyUI"),
+    ],
+)
+def test_a_refused_submit_leaves_no_file(server, prompt, content, status):
+    if status == 422:
+        prompt["3"]["inputs"]["images"] = ["5" if "5" in prompt else "2", 0]
+    before = inputs_of(server)
+    answer = server.post(
+        "/expeditor/submit?wait_s=60",
+        data={"prompt": json.dumps(prompt)},
+        files={"files": ("cat.png", content + str(status).encode())},
+    )
+    assert answer.status_code == status, answer.text
+    assert len(inputs_of(server) - before) == (1 if status == 200 else 0)
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(server):
+    before = inputs_of(server)
+    head = (
+        f"POST /expeditor/submit HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000000\r\n\r\n"
+        '--b\r\nContent-Disposition: form-data; name="files"; filename="cat.png"\r\n\r\n'
+    )
+    (staging,) = {path.parent for path in (server.base / "user").rglob("expeditor.sqlite3")}
+    with socket.create_connection(("127.0.0.1", server.port)) as half:
+        half.sendall(head.encode() + b"x" * 1_000_000)
+        wait_until(lambda: list((staging / "uploads").glob("*.part")), 30, what="the file to be begun")
+    wait_until(lambda: not list((staging / "uploads").iterdir()), 30, what="it to be removed")
+    assert inputs_of(server) == before

@@ -175,6 +175,11 @@ class App:
         self.canceller = Canceller(self.store, self.runs)
         self.redriver = Redriver(self.store, self.awaiter)
         self.service = self._service(validation)
+        self.web = web.Application(client_max_size=100 * 1024 * 1024)
+        self.rows = route_table(self._sets(validation), guard=token_guard(self.tokens))
+        self.web.router.add_routes(self.rows)
+
+    def _sets(self, validation):
         jobs = JobRoutes(
             self.service,
             validation,
@@ -190,8 +195,7 @@ class App:
             lambda: asyncio.wrap_future(self.store.summary()),
             deadline_s=5.0,
         )
-        self.web = web.Application(client_max_size=100 * 1024 * 1024)
-        sets = RouteSets(
+        return RouteSets(
             jobs=jobs,
             outputs=OutputRoutes(JobOutputs(self.views, OutputFinder(self.folders.get))),
             operations=self._operations(),
@@ -200,8 +204,6 @@ class App:
             metrics=metrics,
             tokens=TokenRoutes(self.tokens),
         )
-        self.rows = route_table(sets, guard=token_guard(self.tokens))
-        self.web.router.add_routes(self.rows)
 
     def _published(self, events):
         self.depth.publish(events)

@@ -66,6 +66,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     "name",
     [
         "clients.md",
+        "one_call.md",
         "api.md",
         "settings.md",
         "metrics.md",

@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from expeditor.host.files import Leftovers, TempCopies
+from expeditor.host.uploads import InputUploads
+from expeditor.intake.upload_names import STORED, stored_name
 from expeditor.jobs.leftovers import FileName
 from expeditor.jobs.model import JobStatus, Output, Payload, RequestKey
-from expeditor.runtime.keeper import BATCH_JOBS, KEY_LIFE_S, Keeper
+from expeditor.runtime.keeper import BATCH_JOBS, KEY_LIFE_S, UPLOAD_LIFE_S, Keeper
 from expeditor.runtime.retention import Retention, retention
 from expeditor.runtime.settings import Settings
 from expeditor.store.base import KeptFor
@@ -36,6 +38,9 @@ class Made:
         self.storage = SqliteStorage(folder)
         self.store = self.storage.start()
         self.copies = TempCopies(lambda kind: str(self.base / kind), folder / "copies")
+        self.uploads = InputUploads(
+            lambda kind: str(self.base / kind), folder / "staging", STORED, clock=self.storage.clock
+        )
         self.woken = 0
 
     def keeper(self, retention: Retention, store=None) -> Keeper:
@@ -44,6 +49,7 @@ class Made:
             retention=retention,
             files=Leftovers(lambda kind: str(self.base / kind)),
             copies=self.copies,
+            uploads=self.uploads,
             wake=self.wake,
             clock=self.storage.clock,
             tick_s=0.001,
@@ -212,3 +218,25 @@ def test_zero_means_no_bound():
     assert given.kept[JobStatus.FAILED] == KeptFor(None, None)
     assert given.kept[JobStatus.EXPIRED] == KeptFor(30 * 86_400.0, 7)
     assert (given.outputs, given.inputs) == (True, False)
+
+
+async def test_uploads_that_no_kept_job_names_are_swept_away(made: Made):
+    kept, lost, young = (stored_name("a.png", sign * 64) for sign in "123")
+    for name in (kept, lost, "by hand.png"):
+        made.file("input", name)
+    made.ran("a", image=f"{kept} [input]")
+    made.storage.clock.now_s += 2 * UPLOAD_LIFE_S
+    made.file("input", young)
+    await made.keeper(Retention(ALL_GO)).sweep()
+    assert {file.name for file in (made.base / "input").iterdir()} == {kept, young, "by hand.png"}
+    done(made.store.prune(["a"]))
+    await made.keeper(Retention(ALL_GO)).sweep()
+    assert {file.name for file in (made.base / "input").iterdir()} == {young, "by hand.png"}
+
+
+async def test_uploads_stay_where_they_are_to_stay(made: Made):
+    made.file("input", stored_name("a.png", "1" * 64))
+    made.storage.clock.now_s += 2 * UPLOAD_LIFE_S
+    made.uploads = None
+    await made.keeper(Retention(ALL_GO)).sweep()
+    assert len(list((made.base / "input").iterdir())) == 1
