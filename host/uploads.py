@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -136,7 +136,7 @@ class InputUploads:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def _room() -> Generator[None, None, None]:
     try:
         yield
     except OSError as fault:

@@ -7,7 +7,7 @@ Owns the reading, part by part, and the faults of a body that cannot be read. Do
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
-from typing import Any, NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol
 
 from aiohttp import BodyPartReader, hdrs, web
 
@@ -103,7 +103,7 @@ class _Parts:
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
     while chunk := await part.read_chunk(CHUNK_BYTES):
-        yield cast("bytes", chunk)
+        yield chunk
 
 
 def _refuse(name: str, message: str) -> NoReturn:

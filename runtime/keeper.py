@@ -144,7 +144,7 @@ class Keeper:
         """Remove the files that came with submits and that no job names any more: of jobs that were pruned, or never came."""
         if self._uploads is None:
             return
-        unused = await asyncio.to_thread(self._uploads.unused_since, UPLOAD_LIFE_S)
+        unused: frozenset[str] = await asyncio.to_thread(self._uploads.unused_since, UPLOAD_LIFE_S)
         after_seq: int | None = 0
         while unused and after_seq is not None:
             texts = frozenset(spelling for name in unused for spelling in spellings(name))

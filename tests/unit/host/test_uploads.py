@@ -93,16 +93,18 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path):
 def test_uploads_that_were_not_sent_for_long_are_found_and_others_are_nobodys(tmp_path):
     now_s = time.time()
     made = folder(tmp_path, clock=lambda: now_s)
-    made.place(staged(made, b"old"), NAME)
-    made.place(staged(made, b"young"), stored_name("b.png", "1" * 64))
+    for content, name in ((b"old", NAME), (b"young", stored_name("b.png", "1" * 64))):
+        received = staged(made, content)
+        made.place(received, name)
+        received.discard()
+    remains = [staged(made, b"half").path for _ in range(2)]
     (tmp_path / "input/by hand.png").write_bytes(b"x")
     (tmp_path / "input/expeditor-mine.png").write_bytes(b"x")
-    remains = list((tmp_path / "staging").iterdir())
     for old in (NAME, "by hand.png", "expeditor-mine.png"):
         os.utime(tmp_path / "input" / old, (now_s - 100, now_s - 100))
     os.utime(remains[0], (now_s - 100, now_s - 100))
     assert made.unused_since(50) == {NAME}
-    assert len(list((tmp_path / "staging").iterdir())) == 1, "what was left half received goes with its age"
+    assert list((tmp_path / "staging").iterdir()) == remains[1:], "what was left half received goes with its age"
     os.utime(tmp_path / "input" / NAME)
     made.remove_unused({NAME}, 50)
     assert (tmp_path / "input" / NAME).exists(), "sent again meanwhile"
