@@ -24,10 +24,10 @@ from ..intake.operations import QueueOperations
 from ..intake.redriving import Redriver
 from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
+from ..intake.uploads import UploadDesk, UploadLimits
 from ..intake.v2.holding import HeldPolls
 from ..intake.v2.no_assets import NoAssets
 from ..intake.v2.service import ContractJobs, ContractParts
-from ..intake.uploads import UploadDesk, UploadLimits
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
 from ..jobs.principals import PrincipalRules
@@ -143,6 +143,8 @@ def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) ->
         ceilings=_ceilings(parts.settings),
         tokens=tokens,
     )
+
+
 def _upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(files=settings.max_upload_files, size_bytes=settings.max_upload_bytes)
 
