@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..jobs.errors import ExpeditorError, Fault
+from .faults import short
 
 _TYPES = {
     "INVALID_JSON": "invalid_json",
@@ -63,7 +64,7 @@ def _node_errors(faults: tuple[Fault, ...]) -> dict[str, Any]:
         if fault.node_id is None:
             continue
         node = nodes.setdefault(
-            fault.node_id, {"errors": [], "dependent_outputs": [], "class_type": fault.class_type or ""}
+            fault.node_id, {"errors": [], "dependent_outputs": [], "class_type": short(fault.class_type or "")}
         )
         node["errors"].append(_node_error(fault))
     return nodes
