@@ -30,6 +30,17 @@ def version() -> str:
     return str(__version__)
 
 
+def cors_headers() -> dict[str, str]:
+    """What ComfyUI adds to its answers when it was started with ``--enable-cors-header``: a stream must send it by itself, for
+    its headers are gone when core's middleware comes to add them."""
+    from comfy.cli_args import args
+
+    origin = getattr(args, "enable_cors_header", None)
+    if not origin:
+        return {}
+    return {"Access-Control-Allow-Origin": str(origin), "Access-Control-Allow-Credentials": "true"}
+
+
 def private_folder() -> Path:
     """The folder that ComfyUI's routes never serve: where the database belongs. It need not exist yet."""
     import folder_paths

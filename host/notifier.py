@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from ..jobs.events import OUTPUT, JobEvent
+from ..jobs.events import JobEvent
 from ..jobs.model import JsonObject
+from ..jobs.wire import event_json
 from .native import is_synthetic
 
 log = logging.getLogger("expeditor.host")
@@ -29,23 +30,9 @@ class Notifier:
             log.warning("An event could not be sent", exc_info=True, extra={"event": "notify.failed"})
 
     def publish(self, events: tuple[JobEvent, ...]) -> None:
-        """Tell each job's own client what happened to it."""
+        """Tell each job's own client what happened to it, in the words of the streams (``jobs.wire``)."""
         for event in events:
             client_id = event.job.client_id
-            if (
-                client_id is None
-                or is_synthetic(client_id)
-                or event.type == OUTPUT
-                or client_id not in self._server.sockets
-            ):
+            if client_id is None or is_synthetic(client_id) or client_id not in self._server.sockets:
                 continue
-            job = event.job
-            fields: JsonObject = {
-                "type": event.type,
-                "job_id": job.id,
-                "status": job.status.value,
-                "priority": job.priority,
-                "attempt": job.attempt,
-                "cause": job.cause.value if job.cause else None,
-            }
-            self.send(fields, client_id)
+            self.send(event_json(event.logged()), client_id)

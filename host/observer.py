@@ -1,8 +1,9 @@
 """Listens to what ComfyUI says on its sockets, by wrapping ``send_sync`` on the instance.
 
-Owns three things: signals about runs go to ``dispatch``; last words of runs go to ``endings``, which may keep them back;
-messages to the synthetic client ids that ``host.native`` gives to jobs without a client are sent to everybody where stock
-ComfyUI would have done so, and dropped where it would not have sent them. The wrapper never raises for our part.
+Owns four things: signals about runs go to ``dispatch``; progress and previews go to those who listen to the job; last words of
+runs go to ``endings``, which may keep them back; messages to the synthetic client ids that ``host.native`` gives to jobs without
+a client are sent to everybody where stock ComfyUI would have done so, and dropped where it would not have sent them. The
+wrapper never raises for our part.
 """
 
 from __future__ import annotations
@@ -14,19 +15,22 @@ from typing import Any, cast
 
 from .endings import Endings, Send
 from .native import is_synthetic
-from .ports import Signals
+from .pictures import picture_of, preview_facts
+from .ports import Glimpses, Signals
 
 log = logging.getLogger("expeditor.host")
 
 RUN_EVENTS = frozenset(
     "execution_start execution_cached executing executed progress progress_state execution_error execution_interrupted".split()
 )
+GOES_ON = frozenset({"progress_state", "executing", "execution_cached"})
+"""After which a run's progress may be another."""
 TO_EVERYBODY = frozenset({"execution_interrupted", "progress_state", "progress"})
 """What stock ComfyUI tells every socket about a prompt that has no client; previews (numbers) come on top."""
 
 
-def observe(server: Any, signals: Signals, endings: Endings) -> None:
-    """Wrap ``server.send_sync``."""
+def observe(server: Any, signals: Signals, endings: Endings, glimpses: Glimpses | None = None) -> None:
+    """Wrap ``server.send_sync``. ``glimpses`` hears of progress and previews."""
     original: Callable[..., Any] = server.send_sync
 
     def deliver(event: Any, data: Any, sid: Any, *args: Any, **kwargs: Any) -> Any:
@@ -50,9 +54,25 @@ def observe(server: Any, signals: Signals, endings: Endings) -> None:
             _tell(signals, event, fields)
         elif not isinstance(event, str):
             _tell(signals, "preview", {})
+        if glimpses is not None:
+            _glimpse(server, glimpses, event, data)
         return result
 
     server.send_sync = send_sync
+
+
+def _glimpse(server: Any, glimpses: Glimpses, event: Any, data: Any) -> None:
+    try:
+        if event in GOES_ON:
+            glimpses.progressed(str(data.get("prompt_id")))
+        elif not isinstance(event, str) and (picture := picture_of(event, data)) is not None:
+            # A bare picture does not say whose it is: one run at a time makes pictures.
+            last = getattr(server, "last_node_id", None)
+            job_id = picture.job_id or getattr(server, "last_prompt_id", None)
+            if job_id is not None:
+                glimpses.previewed(str(job_id), lambda: preview_facts(picture, None if last is None else str(last)))
+    except Exception:  # noqa: BLE001 - whoever looks on must not fail the node that is running
+        log.warning("A listener failed on %s", event, exc_info=True, extra={"event": "observer.failed"})
 
 
 def _withheld(endings: Endings, event: str, fields: Mapping[str, Any], send: Send) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ..jobs.entry import PreparedPrompt
-from ..jobs.model import Cause, Claim, Job, JobError, NewBatch, NewJob, Payload, Principal, RequestKey
+from ..jobs.model import Cause, Claim, Job, JobError, JsonObject, NewBatch, NewJob, Payload, Principal, RequestKey
 from ..jobs.settled import Settled
 
 
@@ -106,6 +106,18 @@ class Signals(Protocol):
 
     def signal(self, event: str, fields: Mapping[str, Any]) -> None:
         """One message."""
+        ...
+
+
+class Glimpses(Protocol):
+    """Who passes on how running jobs go on; ``events.glimpses`` fits. Must be quick where nobody listens."""
+
+    def progressed(self, job_id: str) -> None:
+        """A run went on."""
+        ...
+
+    def previewed(self, job_id: str, facts: Callable[[], JsonObject | None]) -> None:
+        """A run shows a picture; ``facts`` makes what is told of it."""
         ...
 
 

@@ -30,6 +30,11 @@ RELEASED = "job.released"
 EVENT_TYPES = frozenset({*_NAMES.values(), OUTPUT, REPRIORITISED, HELD, RELEASED})
 """The types of events that are kept."""
 
+END_TYPES = frozenset(
+    _NAMES[status] for status in (JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED)
+)
+"""The types of those that are a job's last, unless somebody puts it back into the queue."""
+
 PROGRESS = "job.progress"
 PREVIEW = "job.preview"
 PASSING_TYPES = frozenset({PROGRESS, PREVIEW})

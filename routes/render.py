@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 from ..intake.views import BulkReport, DepthView, JobListing, JobView, QueueView, Verdict, Waiting
 from ..jobs.asset_ids import output_asset_id
 from ..jobs.causes import CAUSES
-from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output, Progress
+from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output
 from ..jobs.times import rfc3339
 from ..jobs.transitions import REOPENABLE, is_terminal
+from ..jobs.wire import progress_json
 
 LOG_TAIL_CHARS = 8_000
 """The most that a job shows of the log of a process that died."""
@@ -94,19 +95,6 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
         "outputs": list(verdict.outputs),
         "estimated_s": round(verdict.estimated_s, 3),
         "errors": [],
-    }
-
-
-def progress_json(progress: Progress) -> dict[str, Any]:
-    """A snapshot of a running job."""
-    return {
-        "value": round(progress.value, 4),
-        "nodes_done": progress.nodes_done,
-        "nodes_total": progress.nodes_total,
-        "current_node": progress.current_node,
-        "current_node_class": progress.current_node_class,
-        "step": progress.step,
-        "steps": progress.steps,
     }
 
 

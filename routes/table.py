@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from .errors import Handler, boundary
+from .events import EventRoutes
 from .guard import OPEN_PATHS, Guard, no_guard
 from .jobs import JobRoutes
 from .messages import MessageRoutes
@@ -28,6 +29,7 @@ class RouteSets:
     messages: MessageRoutes
     metrics: MetricsRoutes
     tokens: TokenRoutes
+    events: EventRoutes
 
 
 def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -41,6 +43,8 @@ def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteD
         ("POST", "/expeditor/jobs/retry", sets.operations.retry),
         ("POST", "/expeditor/jobs/cancel", sets.operations.cancel),
         ("GET", "/expeditor/jobs/{job_id}", sets.jobs.get),
+        ("GET", "/expeditor/jobs/{job_id}/events", sets.events.of_job),
+        ("GET", "/expeditor/events", sets.events.of_many),
         ("POST", "/expeditor/jobs/{job_id}/cancel", sets.jobs.cancel),
         ("POST", "/expeditor/jobs/{job_id}/priority", sets.jobs.priority),
         ("POST", "/expeditor/jobs/{job_id}/hold", sets.jobs.hold),

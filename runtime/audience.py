@@ -7,6 +7,7 @@ from typing import Any
 
 from ..events.bus import Bus
 from ..events.changes import JobChanges
+from ..events.hub import Hub
 from ..host.notifier import Notifier
 from ..jobs.events import Publisher
 from ..telemetry.listener import TelemetryListener
@@ -20,6 +21,7 @@ class Audience:
     bus: Bus
     notifier: Notifier
     changes: JobChanges
+    hub: Hub
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,6 @@ class AudienceParts:
 
 def build_audience(parts: AudienceParts) -> Audience:
     """Make and join it."""
-    changes = JobChanges()
-    bus = Bus((*parts.first, TelemetryListener(parts.metrics), parts.notifier, changes))
-    return Audience(bus, parts.notifier, changes)
+    changes, hub = JobChanges(), Hub()
+    bus = Bus((*parts.first, TelemetryListener(parts.metrics), parts.notifier, changes, hub))
+    return Audience(bus, parts.notifier, changes, hub)

@@ -6,6 +6,7 @@ import uuid
 from dataclasses import dataclass
 
 from ..dispatch.runs import RunTable
+from ..events.streams import StreamLimits, Streams
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
 from ..host.validator import ComfyValidator
@@ -53,6 +54,7 @@ class Entrance:
     tokens: Tokens
     held: HeldRequests
     uploads: UploadDesk
+    streams: Streams
     outputs: JobOutputs
 
 
@@ -108,6 +110,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         ),
         validation=validation,
         gate=_gate(parts.settings, validation, parts.depth, tokens),
+        streams=_streams(parts),
         repeats=repeats,
         contract=_contract(parts, judges, canceller, repeats),
         tokens=tokens,
@@ -147,6 +150,12 @@ def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) ->
 
 def _upload_limits(settings: Settings) -> UploadLimits:
     return UploadLimits(files=settings.max_upload_files, size_bytes=settings.max_upload_bytes)
+
+
+def _streams(parts: IntakeParts) -> Streams:
+    settings = parts.settings
+    limits = StreamLimits(settings.event_streams_max, settings.stream_buffer, settings.stream_patience_s)
+    return Streams(parts.audience.hub, parts.store, parts.awaiter, limits)
 
 
 def _ceilings(settings: Settings) -> Ceilings:

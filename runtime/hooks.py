@@ -46,7 +46,7 @@ def install_hooks(services: Services) -> None:
         services,
         "observer",
         settings.hooks_observer,
-        lambda: observe(server, services.machine.runs, services.machine.wiring.told.endings),
+        lambda: observe(server, services.machine.runs, services.machine.wiring.told.endings, services.machine.glimpses),
     )
 
 

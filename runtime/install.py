@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..host.comfy import private_folder, prompt_server
+from ..host.comfy import cors_headers, private_folder, prompt_server
 from ..host.context import note_client_id
+from ..routes.events import EventRoutes
 from ..routes.guard import token_guard
 from ..routes.jobs import JobRoutes
 from ..routes.messages import MessageRoutes
@@ -96,6 +97,7 @@ def _register(services: Services, server: Any) -> None:
         messages=MessageRoutes(services.mailbox),
         metrics=metrics,
         tokens=TokenRoutes(tokens),
+        events=_events(services),
     )
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):
@@ -104,6 +106,11 @@ def _register(services: Services, server: Any) -> None:
     register_own(server, v2, guard)
     server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)
     server.app.on_startup.append(Lifespan(services, metrics).start)
+
+
+def _events(services: Services) -> EventRoutes:
+    entrance, heartbeat_s = services.entrance, services.settings.stream_heartbeat_s
+    return EventRoutes(entrance.streams, entrance.jobs, heartbeat_s=heartbeat_s, headers=cors_headers())
 
 
 def _configure_logs(settings: Settings) -> None:

@@ -72,6 +72,7 @@ class Lifespan:
         services = self._services
         try:
             self._offer_metrics(app)
+            services.metrics.event_streams(services.entrance.streams.count)
             loop = asyncio.get_running_loop()
             watches = services.lag.watch(), StoreWatch(services.store).watch(), services.keeper.watch()
             self._background += [loop.create_task(watch) for watch in watches]

@@ -12,6 +12,8 @@ from ..dispatch.retrying import RetryPolicy
 from ..dispatch.runs import RunTable
 from ..dispatch.stall import Patience
 from ..dispatch.watchdog import Watchdog
+from ..events.glimpses import Glimpses
+from ..events.hub import Hub
 from ..events.mailbox import Mailbox
 from ..host.comfy import ComfyFiles, free_memory
 from ..host.definitions import comfy_mappings
@@ -42,6 +44,7 @@ class Machine:
     wiring: QueueWiring
     rerun: Rerun
     watchdog: Watchdog
+    glimpses: Glimpses
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,7 @@ class MachineParts:
     depth: QueueDepth
     told: Told
     mailbox: Mailbox
+    hub: Hub
     evidence: Evidence
     leaving: Leaving
     residents: Residents
@@ -87,6 +91,7 @@ def build_machine(parts: MachineParts) -> Machine:
         wiring=wiring,
         rerun=rerun,
         watchdog=_watchdog(parts, runs, dispatcher, wiring),
+        glimpses=Glimpses(parts.hub, runs, parts.clock, time.monotonic),
     )
 
 

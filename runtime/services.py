@@ -113,6 +113,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             depth=depth,
             told=told,
             mailbox=mailbox,
+            hub=audience.hub,
             evidence=evidence,
             leaving=leaving,
             residents=residents,

@@ -83,6 +83,22 @@ class ApiSettings(BaseSettings):
         True,
         description="Remove files that came with a submit from ComfyUI's `input` folder once no kept job names them any more.",
     )
+    event_streams_max: int = Field(2_000, ge=0, le=100_000, description="How many event streams may be open at once.")
+    stream_heartbeat_s: float = Field(
+        15.0,
+        gt=0,
+        le=3600,
+        description="After how much silence an event stream sends a comment, so that proxies keep it open.",
+    )
+    stream_buffer: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="How many events are held for one stream; beyond that it reads them from the store.",
+    )
+    stream_patience_s: float = Field(
+        30.0, gt=0, le=3600, description="How long a stream's reader may take nothing before it is cut off."
+    )
 
     @field_validator("tokens")
     @classmethod

@@ -31,6 +31,7 @@ from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
 from .batches import BatchStore
+from .log import EventLog
 from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 Clock = Callable[[], float]
@@ -150,7 +151,7 @@ class StoreObserver(Protocol):
         ...
 
 
-class JobStore(BatchStore, Protocol):
+class JobStore(BatchStore, EventLog, Protocol):
     """See the module's docstring for what holds for all verbs, also for those that are inherited."""
 
     def open(self) -> None:

@@ -186,6 +186,10 @@ class Metrics:
         """Ask ``count`` at each scrape; to be called once."""
         _Factory(self._registry).reading("websocket_clients", "Open sockets of ComfyUI's /ws.", count)
 
+    def event_streams(self, count: Callable[[], float]) -> None:
+        """Ask ``count`` at each scrape; to be called once."""
+        _Factory(self._registry).reading("event_streams", "Open streams of events.", count)
+
     def build_info(self, *, version: str, comfyui_version: str) -> None:
         """Name the versions that run here, Python's included."""
         python_version = platform.python_version()

@@ -16,7 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from expeditor.dispatch.runs import RunTable
 from expeditor.events.changes import JobChanges
+from expeditor.events.hub import Hub
 from expeditor.events.mailbox import Mailbox
+from expeditor.events.streams import Passing, StreamLimits, Streams
 from expeditor.host.files import OutputFinder
 from expeditor.host.uploads import InputUploads
 from expeditor.intake.admission import Pace
@@ -42,6 +44,7 @@ from expeditor.jobs.errors import Fault, InvalidPrompt
 from expeditor.jobs.estimate import signature
 from expeditor.jobs.model import NewJob, Payload
 from expeditor.jobs.principals import PrincipalRules
+from expeditor.routes.events import EventRoutes
 from expeditor.routes.guard import token_guard
 from expeditor.routes.jobs import JobRoutes
 from expeditor.routes.messages import MessageRoutes
@@ -62,6 +65,7 @@ MAX_BYTES = 20_000
 MAX_WAITING = 200
 MAX_WAIT_S = 120
 MAX_UPLOAD_BYTES = 1_000_000
+HEARTBEAT_S = 0.2
 
 
 class FakeValidation:
@@ -158,7 +162,7 @@ class App:
         self.core = FakeCore()
         self.flow = Flow()
         self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0), flow=self.flow)
-        self.changes, self.storage.ears.on_publish = JobChanges(), self._published
+        self.changes, self.hub, self.storage.ears.on_publish = JobChanges(), Hub(), self._published
         self.door = FakeDoor(self.store, self.clock, self.depth)
         self.interrupter = FakeInterrupter()
         self.monotonic = HandMonotonic()
@@ -170,6 +174,7 @@ class App:
         self.clients: list[object] = []
         validation = FakeValidation()
         self.awaiter = Awaiter(10.0)
+        self.streams = Streams(self.hub, self.store, self.awaiter, StreamLimits(streams=3, buffer=8, patience_s=0.5))
         self.reservations = Reservations(10.0)
         self.views = JobViews(store=self.store, runs=self.runs, flow=self.flow, clock=self.clock, awaiter=self.awaiter)
         self.canceller = Canceller(self.store, self.runs)
@@ -203,11 +208,16 @@ class App:
             messages=MessageRoutes(Mailbox(self.clock, lambda: "token")),
             metrics=metrics,
             tokens=TokenRoutes(self.tokens),
+            events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),
         )
 
+    def passing(self, kind, job_id, facts):
+        """What a running job lets be seen, to give to the hub."""
+        return Passing(kind, job_id, self.clock(), facts)
+
     def _published(self, events):
-        self.depth.publish(events)
-        self.changes.publish(events)
+        for subscriber in (self.depth, self.changes, self.hub):
+            subscriber.publish(events)
 
     def _uploads(self):
         folder = InputUploads(self.folders.get, self.staging, STORED)

@@ -1,0 +1,41 @@
+"""What streams of events need of other rooms."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from typing import Protocol
+
+from ..jobs.log import LogPage, LogQuery
+from ..jobs.model import Progress
+
+
+class KeptEvents(Protocol):
+    """The event log; the stores fit (``store.log.EventLog``)."""
+
+    def events(self, query: LogQuery) -> Future[LogPage]:
+        """One page of the log, which sees every event that was committed before."""
+        ...
+
+    def last_position(self) -> Future[int]:
+        """The position of the newest event; 0 before the first."""
+        ...
+
+
+class Progressing(Protocol):
+    """How far running jobs are; ``dispatch.runs.RunTable`` fits."""
+
+    def progress(self, job_id: str) -> Progress | None:
+        """The latest snapshot of a job that runs here, else None."""
+        ...
+
+
+class Reader(Protocol):
+    """Who reads a stream, as far as the hub must know: an HTTP response, for example. Called on the event loop."""
+
+    def gone(self) -> bool:
+        """Whether nobody reads any more."""
+        ...
+
+    def cut(self) -> None:
+        """The reader was too slow: what it waits for must end now."""
+        ...
