@@ -76,7 +76,7 @@ def main() -> int:
     job_id = submit(arguments.url, json.loads(arguments.prompt.read_text(encoding="utf-8")))
     for event in events(arguments.url, job_id):
         more = event.get("progress") or event.get("output") or event.get("error") or ""
-        print(event["at"], event["type"], event["status"] if "status" in event else "", more, flush=True)
+        print(event["at"], event["type"], event.get("status", ""), more, flush=True)
         if event["type"] in ENDS:
             return 0 if event["type"] == "job.succeeded" else 1
     return 1

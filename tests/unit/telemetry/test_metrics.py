@@ -49,6 +49,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.vram("cuda:0", "free", 1e9)
     metrics.gpu_utilization("cuda:0", 0.5)
     metrics.websocket_clients(lambda: 2)
+    metrics.event_streams(lambda: 2)
     metrics.models_loaded(lambda: 3)
     metrics.model_loads(1)
     metrics.build_info(version="1", comfyui_version="2")
@@ -151,6 +152,7 @@ def test_a_reading_that_fails_leaves_the_rest(metrics: Metrics):
         raise RuntimeError("no server")
 
     metrics.websocket_clients(count)
+    metrics.event_streams(count)
     body = metrics.render("")[0].decode()
     assert not re.search(r"^expeditor_websocket_clients", body, re.MULTILINE)
     assert "expeditor_worker_busy_ratio 0.0" in body
