@@ -94,8 +94,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     clock, board, lag, notifier, live = SteadyClock(), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
     metrics = Metrics(clock=clock)
-    residents, flow, awaiter = Residents(metrics), Flow(), Awaiter(settings.store_deadline_s)
-    _describe(server, metrics, residents)
+    residents, flow, awaiter = _described(server, metrics), Flow(), Awaiter(settings.store_deadline_s)
     depth, told = _depth(settings, metrics, flow), _told(settings, server, clock)
     audience = build_audience(AudienceParts(server, metrics, notifier, (depth, Listing(server, told.farewells, clock))))
     store = build_store(settings, data_dir, audience.bus, metrics, clock)
@@ -144,10 +143,12 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     )
 
 
-def _describe(server: Any, metrics: Metrics, residents: Residents) -> None:
+def _described(server: Any, metrics: Metrics) -> Residents:
+    residents = Residents(metrics)
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
     metrics.models_loaded(residents.count)
+    return residents
 
 
 def _health(
