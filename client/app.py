@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from .commands import changing, looking, submitting
+from .commands import batch, changing, doctor, looking, submitting
 
 HELP = """Submit jobs to a ComfyUI, watch them, and run its queue.
 
-Works with Expeditor; with a ComfyUI without it as far as that can do it: submit, watch, batch, jobs, job, cancel, queue.
+Works with Expeditor; with a ComfyUI without it as far as that can do it: submit, watch, batch, jobs, job, cancel,
+queue, doctor.
 
 Results go to standard output, messages to standard error.
 """
@@ -19,6 +20,7 @@ app = typer.Typer(
 for _command in (
     submitting.submit,
     submitting.watch,
+    batch.batch,
     looking.jobs,
     looking.job,
     looking.queue,
@@ -30,6 +32,7 @@ for _command in (
     changing.pause,
     changing.resume,
     changing.drain,
+    doctor.doctor,
 ):
     app.command()(_command)
 

@@ -18,11 +18,14 @@ from httpx_sse import EventSource
 from .api import POLL_S, Expeditor
 from .connect import Server
 from .faults import Busy, NotHere, Refused
-from .records import Event, Job
+from .records import Event, Job, JsonObject
 from .transport import LONGEST_WAIT_S, Lost, Tell, Transport
 
 LAST_SEEN = "Last-Event-ID"
-_QUIET = frozenset({"job.progress", "job.preview"})
+_NO_PREVIEWS = ",".join(
+    f"job.{word}"
+    for word in "queued started waiting retrying canceling succeeded failed canceled expired output held released progress".split()
+)
 
 
 def follow(server: Server, job_id: str, tell: Tell, poll_s: float = POLL_S) -> Iterator[Job]:
@@ -40,23 +43,29 @@ def follow(server: Server, job_id: str, tell: Tell, poll_s: float = POLL_S) -> I
     yield from _by_asking(server, job, poll_s)
 
 
-def happenings(server: Expeditor, tell: Tell, job_id: str | None = None, after: str | None = None) -> Iterator[Event]:
+def happenings(
+    server: Expeditor, tell: Tell, job_id: str | None = None, after: str | None = None, types: str | None = None
+) -> Iterator[Event]:
     """Everything that happens from now on (or after a cursor), across lost connections: each kept event once, in order.
 
-    One job's stream ends behind its end; the one of all jobs never does. Raises ``NotHere`` on a server without the stream.
+    One job's stream begins with its first event and ends behind its end; the one of all jobs never does. ``types``: only these,
+    with commas. Raises ``NotHere`` on a server without the stream.
     """
     path = f"/expeditor/jobs/{quote(job_id, safe='')}/events" if job_id else "/expeditor/events"
+    params = {"types": types} if types else {}
     failures, cursor = 0, after
     while True:
         try:
-            for event in _stream(server.transport, path, cursor):
+            for event in _stream(server.transport, path, params, cursor):
                 failures = 0
                 cursor = event.cursor or cursor
-                yield event
-                if job_id and event.type.removeprefix("job.") in _ENDS:
-                    return
+                if event.type:
+                    yield event
+            if job_id and server.job(job_id).ended:
+                return
             tell("the stream of events has ended; going on behind the last one")
         except Busy as busy:
+            tell(f"{busy.status} {busy.code}; asking again in {busy.retry_after_s:.0f} s")
             server.transport.wait(busy.retry_after_s)
             continue
         except Lost as lost:
@@ -67,8 +76,8 @@ def happenings(server: Expeditor, tell: Tell, job_id: str | None = None, after: 
 
 
 def _by_events(server: Expeditor, job: Job, tell: Tell) -> Iterator[Job]:
-    for event in happenings(server, tell, job.id):
-        job = _progressed(job, event.told) if event.type in _QUIET else server.job(job.id)
+    for event in happenings(server, tell, job.id, types=_NO_PREVIEWS):
+        job = _progressed(job, event.told) if event.type == "job.progress" else server.job(job.id)
         yield job
         if job.ended:
             return
@@ -99,9 +108,6 @@ def look(server: Server, label: Mapping[str, str]) -> Look:
     return Look({job.id: job for job in jobs})
 
 
-_ENDS = frozenset({"succeeded", "failed", "canceled", "expired"})
-
-
 def _progressed(job: Job, told: Mapping[str, Any]) -> Job:
     progress: Mapping[str, Any] = told.get("progress") or told
     if "value" not in progress:
@@ -110,17 +116,21 @@ def _progressed(job: Job, told: Mapping[str, Any]) -> Job:
     return Job.of(wire)
 
 
-def _stream(transport: Transport, path: str, cursor: str | None) -> Iterator[Event]:
+def _stream(transport: Transport, path: str, params: Mapping[str, str], cursor: str | None) -> Iterator[Event]:
+    """One connection's events; one without a type only tells the cursor. Ends when the server has no more to tell."""
     headers = {"Accept": "text/event-stream", **({LAST_SEEN: cursor} if cursor else {})}
+    # No byte for so long means a dead connection: the server sends a heartbeat more often.
+    silence = httpx.Timeout(45.0, connect=5.0)
     try:
-        # No byte for so long means a dead connection: the server sends a heartbeat more often.
-        with transport.stream(path, headers=headers, timeout=httpx.Timeout(45.0, connect=5.0)) as answer:
+        with transport.stream(path, params=params, headers=headers, timeout=silence) as answer:
+            if answer.status_code == 204:
+                return
             if "text/event-stream" not in answer.headers.get("Content-Type", ""):
                 raise NotHere(f"{transport.url}{path} is no stream of events.")
             for event in EventSource(answer).iter_sse():
-                if event.data:
-                    yield Event(event.event, event.id or None, json.loads(event.data))
+                told: JsonObject = json.loads(event.data) if event.data else {}
+                yield Event(event.event if event.data else "", event.id or None, told)
     except Refused as refused:
-        if isinstance(refused, Busy) or refused.code == "NOT_FOUND":
-            raise
+        if isinstance(refused, Busy) or refused.code == refused.code.upper():
+            raise  # Expeditor's own word; a missing route has only the reason phrase
         raise NotHere(f"{transport.url} has no stream of events ({refused.status}).") from refused

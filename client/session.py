@@ -5,29 +5,32 @@ Results go to standard output, everything else to standard error. Owns the two c
 
 from __future__ import annotations
 
-import functools
+import inspect
 import json
 import sys
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, ParamSpec
+from types import TracebackType
+from typing import Any, NoReturn, get_type_hints
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
+from . import options
 from .connect import Server, connect
 from .faults import INTERRUPTED, ClientError, Refused
 from .transport import PATIENCE_S, Transport
 
-P = ParamSpec("P")
+Command = Callable[..., None]
 PIPE_WIDTH = 200
 
 
 @dataclass(slots=True)
 class Session:
-    """``say`` for people, ``emit`` for what was asked for."""
+    """``say`` for people, ``emit`` for what was asked for. A context manager: it gives its connections back."""
 
     url: str
     token: str = ""
@@ -38,10 +41,20 @@ class Session:
     out: Console = field(default_factory=lambda: Console(soft_wrap=True, highlight=False, width=_width()))
     err: Console = field(default_factory=lambda: Console(stderr=True, soft_wrap=True, highlight=False))
 
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
     def transport(self) -> Transport:
-        """A pool of connections to the server; nothing is asked yet."""
+        """A pool of connections to the server, given back with the session; nothing is asked yet."""
         busy = self.patience_s if self.busy_patience_s == -1.0 else self.busy_patience_s
-        return Transport(
+        made = Transport(
             self.url,
             token=self.token or None,
             patience_s=self.patience_s,
@@ -49,6 +62,8 @@ class Session:
             tell=self.say,
             sleep=self.sleep,
         )
+        self._open.callback(made.close)
+        return made
 
     def connect(self) -> Server:
         """The server, asked what it is."""
@@ -74,21 +89,46 @@ def _width() -> int | None:
     return None if sys.stdout.isatty() else PIPE_WIDTH
 
 
-def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """A command whose faults end the program with their exit code, one sentence, and with ``--json`` also as JSON."""
+def command(*, patience_s: float = PATIENCE_S) -> Callable[[Command], Callable[..., None]]:
+    """A function of a session and its own options as a command: it gets the options that all share, and faults become exit codes.
 
-    @functools.wraps(command)
-    def run(*args: P.args, **options: P.kwargs) -> None:
-        as_json = options.get("as_json") is True
-        try:
-            command(*args, **options)
-        except ClientError as fault:
-            _end(fault, as_json=as_json)
-        except KeyboardInterrupt:
-            Console(stderr=True).print("stopped")
-            raise typer.Exit(INTERRUPTED) from None
+    A fault is one sentence on standard error, and with ``--json`` an object ``error`` on standard output. ``patience_s``: the default.
+    """
+    shared: dict[str, tuple[Any, Any]] = {
+        "server": (options.ServerUrl, options.DEFAULT_URL),
+        "token": (options.Token, ""),
+        "patience": (options.Patience, patience_s),
+        "as_json": (options.Json, False),
+    }
 
-    return run
+    def made(function: Command) -> Callable[..., None]:
+        def run(**given: Any) -> None:
+            url, token, patience, as_json = (given.pop(name) for name in shared)
+            try:
+                with Session(url, token, as_json, patience) as session:
+                    function(session, **given)
+            except ClientError as fault:
+                _end(fault, as_json=as_json)
+            except KeyboardInterrupt:
+                raise typer.Exit(INTERRUPTED) from None
+
+        hints = get_type_hints(function, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, parameter in inspect.signature(function).parameters.items()
+            if name != "session"
+        ]
+        added = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for name, (kind, default) in shared.items()
+        ]
+        # What typer reads: the command's own options, then the shared ones.
+        run.__name__, run.__doc__ = function.__name__, function.__doc__
+        run.__signature__ = inspect.Signature([*own, *added])
+        run.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *added)}
+        return run
+
+    return made
 
 
 def _end(fault: ClientError, *, as_json: bool) -> NoReturn:

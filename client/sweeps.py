@@ -11,7 +11,7 @@ import itertools
 import json
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,17 +95,22 @@ def _values(told: str) -> list[Any]:
 
 
 def _range(first: str, last: str, step: str | None) -> list[Any]:
-    whole = all("." not in part for part in (first, last, step or "1"))
-    start, end = float(first), float(last)
-    by = float(step) if step else math.copysign(1.0, end - start)
-    if by == 0 or (end - start) * by < 0:
+    if all("." not in part for part in (first, last, step or "")):
+        # By integers: seeds are larger than a float is exact.
+        start, end = int(first), int(last)
+        by = int(step) if step else (1 if end >= start else -1)
+        count = (end - start) // by + 1 if by else 0
+        values: Iterable[Any] = range(start, start + count * by, by or 1)
+    else:
+        start_at, end_at = float(first), float(last)
+        stride = float(step) if step else math.copysign(1.0, end_at - start_at)
+        count = math.floor((end_at - start_at) / stride + 1e-9) + 1 if stride else 0
+        values = (round(start_at + number * stride, 10) for number in range(count))
+    if count < 1:
         raise BadInput(f"{first}..{last}..{step} leads nowhere.")
-    count = math.floor((end - start) / by + 1e-9) + 1
     if count > MOST_ITEMS:
         raise BadInput(f"{first}..{last} has {count:,} values; at most {MOST_ITEMS:,} go into one batch.")
-    if whole:  # by integers: seeds are larger than a float is exact
-        return [int(first) + number * int(by) for number in range(count)]
-    return [round(start + number * by, 10) for number in range(count)]
+    return list(values)
 
 
 def _lines(file: Path) -> list[Any]:

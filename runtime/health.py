@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..host.board import HookBoard
@@ -16,6 +18,7 @@ from ..store.base import JobStore
 VERSION = "0.1.0"
 LAG_INTERVAL_S = 1.0
 PROBE_INTERVAL_S = 2.0
+DISK_INTERVAL_S = 15.0
 SLOW_LOOP_S = 5.0
 
 
@@ -38,6 +41,25 @@ class LoopLag:
     def seconds(self) -> float:
         """The largest lag of the last ten measurements."""
         return max(self._recent, default=0.0)
+
+
+class DiskWatch:
+    """How much room is left on the disk that the queue is kept on, looked at off the event loop."""
+
+    def __init__(self, folder: Path, interval_s: float = DISK_INTERVAL_S) -> None:
+        """``free_bytes`` is None until the first look, and while the folder cannot be looked at."""
+        self._folder = folder
+        self._interval_s = interval_s
+        self.free_bytes: int | None = None
+
+    async def watch(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                self.free_bytes = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
+            except OSError:
+                self.free_bytes = None
+            await asyncio.sleep(self._interval_s)
 
 
 class StoreWatch:
@@ -72,10 +94,12 @@ class Health:
         worker_alive: Callable[[], bool | None],
         too_full: Callable[[], str | None],
         stuck: Callable[[], str | None] = lambda: None,
+        disk: DiskWatch | None = None,
     ) -> None:
         """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time.
 
         ``too_full`` says why the queue should get no more jobs, or None; ``stuck`` which run cannot be stopped, or None.
+        ``disk``: of the store, None where there is none.
         """
         self._board = board
         self._store = store
@@ -84,6 +108,7 @@ class Health:
         self._worker_alive = worker_alive
         self._too_full = too_full
         self._stuck = stuck
+        self.disk = disk
         self._started_s = time.monotonic()
 
     def facts(self) -> dict[str, Any]:
@@ -106,6 +131,7 @@ class Health:
                 "error": state.error,
                 "notice": state.notice,
                 "pending_writes": state.pending_writes,
+                "free_bytes": self.disk.free_bytes if self.disk else None,
             },
         }
 

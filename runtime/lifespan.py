@@ -74,8 +74,8 @@ class Lifespan:
             self._offer_metrics(app)
             services.metrics.event_streams(services.entrance.streams.count)
             loop = asyncio.get_running_loop()
-            watches = services.lag.watch(), StoreWatch(services.store).watch(), services.keeper.watch()
-            self._background += [loop.create_task(watch) for watch in watches]
+            watches = [services.lag, services.health.disk, StoreWatch(services.store), services.keeper]
+            self._background += [loop.create_task(each.watch()) for each in watches if each is not None]
             reader = await asyncio.to_thread(_gpu_reader)
             CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
         except Exception:  # noqa: BLE001 - a server that cannot be measured still runs jobs

@@ -36,7 +36,7 @@ from .audience import Audience, AudienceParts, build_audience
 from .clock import SteadyClock
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
-from .health import VERSION, Health, LoopLag
+from .health import VERSION, DiskWatch, Health, LoopLag
 from .keeper import Keeper
 from .machine import Machine, MachineParts, build_machine, worker_alive
 from .observers import RequestMetrics
@@ -135,7 +135,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         flow=flow,
         machine=machine,
         entrance=build_entrance(IntakeParts(settings, store, door, flow, depth, runs, awaiter, clock, audience, files)),
-        health=_health(board, store, lag, machine, lambda: flow.not_ready() or depth.too_full()),
+        health=_health(board, store, lag, DiskWatch(data_dir), machine, lambda: flow.not_ready() or depth.too_full()),
         lag=lag,
         evidence=evidence,
         leaving=leaving,
@@ -152,12 +152,18 @@ def _described(server: Any, metrics: Metrics) -> Residents:
 
 
 def _health(
-    board: HookBoard, store: JobStore, lag: LoopLag, machine: Machine, too_full: Callable[[], str | None]
+    board: HookBoard,
+    store: JobStore,
+    lag: LoopLag,
+    disk: DiskWatch,
+    machine: Machine,
+    too_full: Callable[[], str | None],
 ) -> Health:
     return Health(
         board=board,
         store=store,
         lag=lag,
+        disk=disk,
         comfyui_version=version(),
         worker_alive=lambda: worker_alive(machine.wiring),
         too_full=too_full,

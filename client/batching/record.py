@@ -23,7 +23,7 @@ VERSION = 1
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One item: its job if it was accepted, its ``status`` (None: not ended), why it did not do well, its files' names, its ``take``."""
+    """One item: its job if it was accepted, its ``status`` (None: not ended), why it did badly, its files' names, its ``take``."""
 
     job_id: str | None = None
     status: str | None = None
@@ -38,7 +38,7 @@ class Standing:
 
 
 class Record:
-    """The open file of one batch. Thread-safe. Lines are handed to the system at once; a crash of this program loses none."""
+    """The open file of one batch, a context manager. Thread-safe. A crash of this program loses no line."""
 
     def __init__(self, file: Path, batch_id: str, standings: dict[int, Standing], *, resumed: bool) -> None:
         self.batch_id = batch_id
@@ -71,8 +71,10 @@ class Record:
         standing = self.standing(number)
         self._note(number, {"again": True}, Standing(job_id=standing.job_id, take=standing.take))
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> Record:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._lines.close()
 
     def _note(self, number: int, told: JsonObject, standing: Standing) -> None:
@@ -111,8 +113,6 @@ def open_record(folder: Path, digest: str, items: int, server: str) -> Record:
 def _read(file: Path) -> tuple[JsonObject, dict[int, Standing]]:
     raw = file.read_bytes()
     whole, _, torn = raw.rpartition(b"\n")
-    if torn:
-        os.truncate(file, len(raw) - len(torn))
     try:
         head, *lines = [json.loads(line) for line in whole.splitlines()]
         if head["version"] != VERSION or not {"batch", "digest", "server"} <= head.keys():
@@ -123,6 +123,8 @@ def _read(file: Path) -> tuple[JsonObject, dict[int, Standing]]:
             standings[number] = _next(standings.get(number, Standing()), line)
     except (ValueError, KeyError, TypeError) as fault:
         raise BadInput(f"{file} is not the record of a batch ({fault}). Take another folder with --out.") from fault
+    if torn:
+        os.truncate(file, len(raw) - len(torn))
     return head, standings
 
 

@@ -52,7 +52,7 @@ class Stopper:
 class Board(Protocol):
     """Who shows how a batch goes. Called from several threads."""
 
-    def submitted(self, item: Item, job_id: str) -> None:
+    def submitted(self) -> None:
         """An item has become a job."""
         ...
 
@@ -126,7 +126,7 @@ class Runner:
         self._record.accepted(item.number, job.id)
         with self._lock:
             self._jobs[job.id] = item
-        self._board.submitted(item, job.id)
+        self._board.submitted()
 
     def _wish(self, item: Item) -> Wish:
         if not isinstance(self._server, Expeditor):

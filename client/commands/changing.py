@@ -10,11 +10,10 @@ import typer
 from ..api import Expeditor
 from ..connect import with_expeditor
 from ..faults import DONE, BadInput, Busy, Refused
-from ..options import DEFAULT_URL, JobIds, Json, Patience, ServerUrl, Token
+from ..options import JobIds
 from ..records import Job, JsonObject
-from ..session import Session, guarded
+from ..session import Session, command
 from ..show import job_line, queue_lines
-from ..transport import PATIENCE_S
 
 SomeJobs = Annotated[
     list[str] | None, typer.Argument(help="Ids of jobs; or choose by the options.", metavar="[JOB...]")
@@ -25,19 +24,15 @@ ByPrincipal = Annotated[str | None, typer.Option("--principal", help="All of thi
 All = Annotated[bool, typer.Option("--all", help="All.")]
 
 
-@guarded
+@command()
 def cancel(
+    session: Session,
     job_ids: SomeJobs = None,
     status: ByStatus = None,
     principal: ByPrincipal = None,
     everything: All = False,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Cancel jobs, whether they wait or run. Harmless for what has ended."""
-    session = Session(server, token, as_json, patience)
     there = session.connect()
     chosen = _chosen(job_ids, {"status": _listed(status), "principal": principal}, everything=everything)
     if chosen is None:
@@ -46,20 +41,16 @@ def cancel(
         _report(session, with_expeditor(there, "canceling by a filter").cancel_many(**chosen), "canceled")
 
 
-@guarded
+@command()
 def retry(
+    session: Session,
     job_ids: SomeJobs = None,
     status: ByStatus = None,
     cause: ByCause = None,
     principal: ByPrincipal = None,
     everything: All = False,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Run jobs again that ended badly, under their id. --all: everything that failed."""
-    session = Session(server, token, as_json, patience)
     there = with_expeditor(session.connect(), "retrying a job")
     wanted = {"status": _listed(status), "cause": _listed(cause), "principal": principal}
     chosen = _chosen(job_ids, wanted, everything=everything)
@@ -69,72 +60,54 @@ def retry(
         _report(session, there.retry_many(**chosen), "retried")
 
 
-@guarded
+@command()
 def priority(
+    session: Session,
     job_ids: JobIds,
     to: Annotated[int | None, typer.Option("--to", min=1, max=10, help="1 to 10, 10 is most urgent.")] = None,
     front: Annotated[bool, typer.Option("--front", help="Before everything that waits.")] = False,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Give waiting jobs another place."""
     if (to is None) == (not front):
         raise BadInput("Say either --to N or --front.")
-    session = Session(server, token, as_json, patience)
     there = with_expeditor(session.connect(), "a priority")
     _each(session, job_ids, lambda job_id: there.priority(job_id, to))
 
 
-@guarded
+@command()
 def hold(
+    session: Session,
     job_ids: JobIds,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Keep waiting jobs back."""
-    session = Session(server, token, as_json, patience)
     _each(session, job_ids, with_expeditor(session.connect(), "holding a job").hold)
 
 
-@guarded
+@command()
 def release(
+    session: Session,
     job_ids: JobIds,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Let jobs go on that were held."""
-    session = Session(server, token, as_json, patience)
     _each(session, job_ids, with_expeditor(session.connect(), "releasing a job").release)
 
 
-@guarded
-def pause(
-    server: ServerUrl = DEFAULT_URL, token: Token = "", patience: Patience = PATIENCE_S, as_json: Json = False
-) -> None:
+@command()
+def pause(session: Session) -> None:
     """Start no more jobs; they are still taken. Survives a restart; ends with resume."""
-    _steer(Session(server, token, as_json, patience), "pause")
+    _steer(session, "pause")
 
 
-@guarded
-def resume(
-    server: ServerUrl = DEFAULT_URL, token: Token = "", patience: Patience = PATIENCE_S, as_json: Json = False
-) -> None:
+@command()
+def resume(session: Session) -> None:
     """End a pause or a drain."""
-    _steer(Session(server, token, as_json, patience), "resume")
+    _steer(session, "resume")
 
 
-@guarded
-def drain(
-    server: ServerUrl = DEFAULT_URL, token: Token = "", patience: Patience = PATIENCE_S, as_json: Json = False
-) -> None:
+@command()
+def drain(session: Session) -> None:
     """Take no more jobs, start none, finish what runs: before a restart."""
-    _steer(Session(server, token, as_json, patience), "drain")
+    _steer(session, "drain")
 
 
 def _steer(session: Session, verb: str) -> None:

@@ -11,16 +11,16 @@ import typer
 from ..api import PAGE, Expeditor
 from ..connect import Server
 from ..faults import BadInput
-from ..options import DEFAULT_URL, JobId, Json, Labels, Patience, ServerUrl, Token
+from ..options import JobId, Labels
 from ..saving import save_outputs
-from ..session import Session, guarded
+from ..session import Session, command
 from ..show import job_details, job_table, queue_lines
-from ..transport import PATIENCE_S
 from .submitting import PREFIX_LENGTH, labels_of
 
 
-@guarded
+@command()
 def jobs(
+    session: Session,
     status: Annotated[
         str | None, typer.Option("--status", help="Only these, with commas: queued, running, failed …")
     ] = None,
@@ -30,13 +30,8 @@ def jobs(
     batch: Annotated[str | None, typer.Option("--batch", help="Only those of this batch of the server.")] = None,
     labels: Labels = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="At most so many.")] = 50,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """List jobs, newest first."""
-    session = Session(server, token, as_json, patience)
     filters = {
         "status": status,
         "cause": cause,
@@ -51,7 +46,7 @@ def jobs(
         found = list(there.page(limit, **wanted).jobs)
     else:
         found = list(itertools.islice(there.jobs(**wanted), limit))
-    if as_json:
+    if session.as_json:
         session.emit([job.wire for job in found])
     elif found:
         session.out.print(job_table(found))
@@ -59,22 +54,18 @@ def jobs(
         session.say("no jobs")
 
 
-@guarded
+@command()
 def job(
+    session: Session,
     job_id: JobId,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Save what it made in this folder.", metavar="FOLDER")
     ] = None,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Show one job: how it stands, why it waits or failed, what it made."""
-    session = Session(server, token, as_json, patience)
     there: Server = session.connect()
     found = there.job(job_id)
-    if as_json:
+    if session.as_json:
         session.emit(found.wire)
     for line in job_details(found):
         session.show(line)
@@ -85,14 +76,11 @@ def job(
             session.show(f"saved {path}")
 
 
-@guarded
-def queue(
-    server: ServerUrl = DEFAULT_URL, token: Token = "", patience: Patience = PATIENCE_S, as_json: Json = False
-) -> None:
+@command()
+def queue(session: Session) -> None:
     """Show how much waits and runs."""
-    session = Session(server, token, as_json, patience)
     told = session.connect().queue()
-    if as_json:
+    if session.as_json:
         session.emit(told)
     for line in queue_lines(told):
         session.show(line)

@@ -14,39 +14,34 @@ from ..connect import Server, with_expeditor
 from ..faults import ENDED_BADLY, BadInput
 from ..following import follow, happenings
 from ..options import (
-    DEFAULT_URL,
     Check,
     ClientId,
     ExpiresIn,
     Files,
     Front,
-    Json,
     Key,
     Labels,
     MaxAttempts,
     NotBefore,
-    Patience,
     Priority,
     SaveIn,
-    ServerUrl,
     Sets,
-    Token,
     Wait,
     Watch,
     WorkflowFile,
 )
 from ..records import Job, JsonObject
 from ..saving import save_outputs
-from ..session import Session, guarded
+from ..session import Session, command
 from ..show import job_line
-from ..transport import PATIENCE_S
 from ..workflow import Target, assignment, misspelt, read_prompt, value_of, with_inputs
 
 PREFIX_LENGTH = 8
 
 
-@guarded
+@command()
 def submit(
+    session: Session,
     workflow: WorkflowFile,
     sets: Sets = None,
     files: Files = None,
@@ -62,16 +57,11 @@ def submit(
     watch: Watch = False,
     out: SaveIn = None,
     check: Check = False,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Submit a workflow; print the job's id.
 
     With --wait, --watch or --out it waits for the end: exit code 1 if the job did not succeed.
     """
-    session = Session(server, token, as_json, patience)
     prompt, pictures = _prompt_of(session, workflow, sets or [], files or [])
     wish = Wish(
         priority=priority,
@@ -89,7 +79,7 @@ def submit(
         _check(session, there, prompt, wish)
         return
     job = there.submit(prompt, wish, key=chosen_key, repeat=key is not None)
-    if as_json and not (wait or watch or out):
+    if session.as_json and not (wait or watch or out):
         session.emit(job.wire)
     session.show(job.id)
     if wait or watch or out:
@@ -97,8 +87,9 @@ def submit(
         conclude(session, there, ended, out)
 
 
-@guarded
+@command()
 def watch(
+    session: Session,
     job: Annotated[str | None, typer.Argument(help="A job's id; all jobs if left out.", metavar="[JOB]")] = None,
     after: Annotated[
         str | None,
@@ -107,16 +98,11 @@ def watch(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Save what the job makes in this folder.", metavar="FOLDER")
     ] = None,
-    server: ServerUrl = DEFAULT_URL,
-    token: Token = "",
-    patience: Patience = PATIENCE_S,
-    as_json: Json = False,
 ) -> None:
     """Tell what happens to a job until it has ended, or to all jobs until Ctrl-C.
 
     Goes on across lost connections and restarts of the server. With --json a line for each change (one job: the job; all jobs: the event).
     """
-    session = Session(server, token, as_json, patience)
     there = session.connect()
     if job is None:
         _watch_all(session, there, after)

@@ -11,7 +11,7 @@ import pytest
 
 from expeditor.host.board import OFF, ON, HookBoard
 from expeditor.jobs.errors import StoreUnavailable
-from expeditor.runtime.health import VERSION, Health, LoopLag, StoreWatch
+from expeditor.runtime.health import VERSION, DiskWatch, Health, LoopLag, StoreWatch
 from expeditor.store.base import StoreState
 from tests.support.waiting import wait_until_async
 
@@ -71,7 +71,14 @@ def test_the_facts(made):
         "worker_alive": True,
         "loop_lag_s": 0.25,
         "hooks": {"queue": "on"},
-        "store": {"kind": "memory", "open": True, "error": None, "notice": None, "pending_writes": 2},
+        "store": {
+            "kind": "memory",
+            "open": True,
+            "error": None,
+            "notice": None,
+            "pending_writes": 2,
+            "free_bytes": None,
+        },
     }
 
 
@@ -167,3 +174,15 @@ async def test_a_store_that_failed_is_asked_until_it_works_and_then_left_alone()
     await wait_until_async(lambda: store.looks > looks + 5)
     watch.cancel()
     assert store.probes == 3
+
+
+async def test_the_room_on_the_disk_is_known_and_a_folder_that_is_gone_is_no_fault(tmp_path):
+    folder = tmp_path / "data"
+    folder.mkdir()
+    disk = DiskWatch(folder, interval_s=0.001)
+    watch = asyncio.ensure_future(disk.watch())
+    assert disk.free_bytes is None
+    await wait_until_async(lambda: disk.free_bytes)
+    folder.rmdir()
+    await wait_until_async(lambda: disk.free_bytes is None)
+    watch.cancel()
