@@ -61,11 +61,6 @@ class ApiSettings(BaseSettings):
         description="How long a poll by a job's `urls.self` of the Comfy API v2 is held until the job's status changes. 0: not "
         "at all. Official clients wait up to 5 s between polls, so a held one tells them of the end sooner.",
     )
-    v2_max_streams: int = Field(
-        2_000,
-        ge=0,
-        description="Most event streams of the Comfy API v2 at once; more are refused with 429 `too_many_streams`. 0: no limit.",
-    )
     max_wait_s: float = Field(
         300.0,
         ge=0,

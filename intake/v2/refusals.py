@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...jobs.errors import Fault, InputInvalid
+from ...jobs.errors import Fault, InputInvalid, RateLimited
 
 INVALID_REQUEST = "invalid_request"
 INVALID_WORKFLOW = "invalid_workflow"
@@ -40,3 +40,7 @@ class ContractRefusal(InputInvalid):
         """``word`` is the contract's code, one of ``WORDS``; ``malformed`` as in ``InputInvalid``."""
         super().__init__(message, details=details, faults=faults, malformed=malformed)
         self.word = word
+
+
+class TooManyStreams(RateLimited):
+    """There are too many event streams open."""

@@ -33,10 +33,15 @@ def expires_at_s(job: Job, kept: Mapping[JobStatus, float | None], now_s: float)
 
     ``kept``: seconds after the end by status, None for ever.
     """
-    ended = is_terminal(job.status)
-    kept_s = kept.get(job.status if ended else JobStatus.SUCCEEDED)
-    since_s = job.finished_at_s if ended and job.finished_at_s is not None else now_s
-    return since_s + (FOR_EVER_S if kept_s is None else kept_s)
+    if is_terminal(job.status) and job.finished_at_s is not None:
+        return kept_until_s(job.status, job.finished_at_s, kept)
+    return kept_until_s(JobStatus.SUCCEEDED, now_s, kept)
+
+
+def kept_until_s(status: JobStatus, ended_at_s: float, kept: Mapping[JobStatus, float | None]) -> float:
+    """Until when a job is kept that ended so at that time."""
+    kept_s = kept.get(status)
+    return ended_at_s + (FOR_EVER_S if kept_s is None else kept_s)
 
 
 def queue_ms(job: Job) -> int | None:

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from ...intake.core_shape import core_error
 from ...intake.v2 import refusals
-from ...intake.v2.refusals import ContractRefusal
+from ...intake.v2.refusals import ContractRefusal, TooManyStreams
 from ...jobs.errors import Busy, ExpeditorError, InputInvalid, LimitExceeded
 from ..errors import CODE_HEADER, Handler
 
@@ -83,6 +83,8 @@ def word_of(error: ExpeditorError) -> tuple[int, str]:
     """HTTP status and the contract's word."""
     if isinstance(error, LimitExceeded) and error.too_large:
         return 413, TOO_LARGE
+    if isinstance(error, TooManyStreams):
+        return 429, "too_many_streams"
     word = error.word if isinstance(error, ContractRefusal) else WORD_BY_CODE.get(error.code, UPSTREAM_ERROR)
     if isinstance(error, InputInvalid) and error.malformed:
         return 400, word if isinstance(error, ContractRefusal) else refusals.INVALID_REQUEST

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...intake.v2.words import STATUS, error_code, execution_ms, expires_at_s, queue_ms
+from ...intake.v2.words import STATUS, error_code, execution_ms, expires_at_s, kept_until_s, queue_ms
 from ...intake.views import JobPage, JobView
 from ...jobs.asset_ids import output_asset_id
+from ...jobs.events import LoggedEvent
 from ...jobs.model import Job, JobError, JobStatus, Output, Progress
 from ...jobs.times import rfc3339
 
@@ -34,6 +35,10 @@ class Keeping:
     def until(self, job: Job) -> str:
         """The job's ``expires_at``."""
         return rfc3339(expires_at_s(job, self.kept, self.now_s))
+
+    def of_a_job_that_succeeds_now(self) -> str:
+        """Until when what it makes can be had."""
+        return rfc3339(kept_until_s(JobStatus.SUCCEEDED, self.now_s, self.kept))
 
 
 def contract_job(view: JobView, place: Place, keeping: Keeping) -> dict[str, Any]:
@@ -79,6 +84,26 @@ def contract_output(job_id: str, output: Output, place: Place, until: str) -> di
         "url_expires_at": until,
         "job_id": job_id,
     }
+
+
+def event_output(job_id: str, event: LoggedEvent, place: Place, keeping: Keeping) -> dict[str, Any]:
+    """One file as the event of its making tells it; it is kept as long as a job that succeeds now."""
+    facts = event.facts["output"]
+    output = Output(
+        node_id=facts["node_id"],
+        name=facts["name"],
+        subfolder=facts["subfolder"],
+        folder=facts["folder"],
+        kind=facts["type"],
+        content_type=facts["content_type"],
+        size_bytes=facts["size_bytes"],
+    )
+    return contract_output(job_id, output, place, keeping.of_a_job_that_succeeds_now())
+
+
+def event_progress(facts: dict[str, Any]) -> dict[str, Any]:
+    """A snapshot as ``jobs.wire`` tells it."""
+    return contract_progress(Progress(**facts))
 
 
 def contract_progress(progress: Progress) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from ..errors import Handler
 from ..guard import Guard, no_guard
 from ..status import StatusRoutes
 from .errors import envelope, v2_boundary
+from .events import V2EventRoutes
 from .jobs import V2JobRoutes
 
 PREFIX = "/api/v2"
@@ -34,6 +35,7 @@ class V2Handlers:
 
     status: StatusRoutes
     jobs: V2JobRoutes
+    events: V2EventRoutes
 
 
 def v2_routes(prefix: str, handlers: V2Handlers, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -57,6 +59,7 @@ def _rows(handlers: V2Handlers) -> tuple[Row, ...]:
         ("GET", "/jobs", jobs.list),
         ("GET", "/jobs/{job_id}", jobs.get),
         ("GET", "/jobs/{job_id}/workflow", jobs.workflow),
+        ("GET", "/jobs/{job_id}/events", handlers.events.events),
         ("POST", "/jobs/{job_id}/cancel", jobs.cancel),
     )
 
