@@ -11,8 +11,10 @@ from typing import Any
 from aiohttp import web
 
 from ..host.board import OFF, ON, HookBoard
+from ..host.comfy import cors_headers
 from ..routes.guard import Guard
 from ..routes.status import StatusRoutes
+from ..routes.v2.events import V2EventRoutes
 from ..routes.v2.jobs import V2JobRoutes
 from ..routes.v2.table import OWN_PREFIX, PREFIX, V2Handlers, v2_routes
 from .services import Services
@@ -24,11 +26,12 @@ ASIDE = f"{JOBS} is served by ComfyUI or another pack already; ours is at {OWN_P
 
 def contract_handlers(services: Services, status: StatusRoutes) -> V2Handlers:
     """Make the handlers and what is behind them. No I/O."""
-    settings = services.settings
-    routes = V2JobRoutes(
-        services.entrance.contract, max_bytes=settings.max_body_bytes, user_header=settings.trusted_user_header
+    settings, entrance = services.settings, services.entrance
+    jobs = V2JobRoutes(entrance.contract, max_bytes=settings.max_body_bytes, user_header=settings.trusted_user_header)
+    events = V2EventRoutes(
+        entrance.streams, entrance.contract, heartbeat_s=settings.stream_heartbeat_s, headers=cors_headers()
     )
-    return V2Handlers(status, routes)
+    return V2Handlers(status, jobs, events)
 
 
 def register_own(server: Any, handlers: V2Handlers, guard: Guard) -> None:

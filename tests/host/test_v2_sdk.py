@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from comfy_sdk import Comfy
+from comfy_sdk import Comfy, OutputReady, StatusChange
 from comfy_sdk.exceptions import ComfyError, JobFailed, NotFound
 
 from tests.host.jobs_client import quick
@@ -72,6 +73,43 @@ def test_a_failed_job_says_why(client):
     error = failed.value.error
     assert (error.code, error.node_id, error.class_type) == ("node_execution_error", "1", "ExpeditorTestRaises")
     assert "Traceback" in (error.traceback or "") or "File" in (error.traceback or "")
+
+
+def kinds(events):
+    return [type(event).__name__ for event in events]
+
+
+def test_events_tell_a_job_from_its_wait_to_its_end(client, server):
+    name = gate_name()
+    holder = running(client, name)
+    prompt = quick(next(SALTS))
+    prompt["1"]["inputs"] |= {"seconds": 1.2, "steps": 6, "preview": True}
+    job = client.submit(graph(client, {**prompt, **_renumbered(image_prompt(next(SALTS)))}))
+    events = job.events()
+    first = next(events)
+    assert (first.status, first.queue_position) == ("queued", 1)
+    open_gate(server, name)
+    told = list(events)
+    states = [event.status for event in told if isinstance(event, StatusChange)]
+    assert states == ["running", "succeeded"]
+    assert kinds(told)[-1] == "StatusChange"
+    assert "Progress" in kinds(told)
+    made = [event.output for event in told if isinstance(event, OutputReady)]
+    assert [output.id for output in made] == [output.id for output in job.refresh().outputs]
+    assert len(made) == 1
+    assert holder.wait(PLENTY_S).status == "succeeded"
+
+
+def _renumbered(prompt):
+    moved = {"1": "11", "2": "12"}
+    (empty, save) = prompt.values()
+    save["inputs"]["images"] = ["11", 0]
+    return {moved["1"]: empty, moved["2"]: save}
+
+
+def test_events_of_a_job_that_ended_already(client):
+    job = client.run(graph(client, image_prompt(next(SALTS))))
+    assert kinds(job.events()) == ["OutputReady", "StatusChange"]
 
 
 def test_many_at_once_all_succeed(client):
@@ -215,9 +253,22 @@ class TestSpec:
             self.judged(contract, server.get(f"{jobs}/none{path}"), "GET", one + path)
         self.judged(contract, server.post(f"{jobs}/none/cancel"), "POST", one + "/cancel")
 
+    def test_frames(self, server, contract):
+        prompt = quick(next(SALTS))
+        prompt["1"]["inputs"] |= {"seconds": 1.2, "steps": 6, "preview": True}
+        job = server.post(
+            "/api/v2/jobs", json={"workflow": {**prompt, **_renumbered(image_prompt(next(SALTS)))}}
+        ).json()
+        text = server.get(job["urls"]["events"]).text
+        frames = [part.split("\n") for part in text.split("\n\n") if part and not part.startswith(":")]
+        told = [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in frames]
+        assert {name for name, _ in told} >= {"status", "progress", "preview", "output"}
+        assert [contract.event_faults(*frame) for frame in told] == [[]] * len(told)
+
     def test_it_is_able_to_find_a_fault(self, contract):
         assert contract.faults("GET", "/api/v2/jobs/{id}", 200, {"id": "x"})
         assert contract.faults("GET", "/api/v2/jobs/{id}", 503, {})
+        assert contract.event_faults("status", {"status": "waiting"})
 
 
 def test_a_big_body_has_the_envelope(server):

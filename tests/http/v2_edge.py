@@ -13,9 +13,10 @@ from expeditor.jobs.model import JobStatus
 from expeditor.routes.guard import token_guard
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.v2.errors import REQUEST_ID
+from expeditor.routes.v2.events import V2EventRoutes
 from expeditor.routes.v2.jobs import V2JobRoutes
 from expeditor.routes.v2.table import OWN_PREFIX, PREFIX, V2Handlers, v2_routes
-from tests.http.edge import MAX_BYTES, App
+from tests.http.edge import HEARTBEAT_S, MAX_BYTES, App
 
 HELD_S = 30.0
 KEPT_S = 1000.0
@@ -28,8 +29,10 @@ class V2App(App):
         super().__init__(tokens)
         self.assets = NoAssets()
         self.watched: list[str] = []
-        routes = V2JobRoutes(self._contract(), max_bytes=MAX_BYTES, user_header="X-User")
-        self.v2 = V2Handlers(StatusRoutes(lambda: self.health, lambda: self.not_ready), routes)
+        contract = self._contract()
+        routes = V2JobRoutes(contract, max_bytes=MAX_BYTES, user_header="X-User")
+        events = V2EventRoutes(self.streams, contract, heartbeat_s=HEARTBEAT_S, headers={})
+        self.v2 = V2Handlers(StatusRoutes(lambda: self.health, lambda: self.not_ready), routes, events)
         for prefix in (PREFIX, OWN_PREFIX):
             self.web.router.add_routes(v2_routes(prefix, self.v2, guard=token_guard(self.tokens)))
 
