@@ -7,7 +7,7 @@ choice of a V3 combo). Undeclared inputs, templates that ComfyUI expands, and th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -20,6 +20,9 @@ from .literals import Finding, Literal, Verdicts, unwrapped
 from .schemas import is_bounded
 
 Definitions = Callable[[str], "NodeDefinition | None"]
+
+_EXACT = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+"""What core makes of a literal of these types; a value of the very type stays as it is."""
 
 # Newer servers let these meet anything and leave the rest to the page; older ones refuse afterwards, in core.
 _OPEN_TYPES = ("*", "COMFY_MATCHTYPE_V3")
@@ -85,6 +88,13 @@ class InputStage:
                 found += self._literal_faults(node_id, node, literal, value, compiled, hints)
         return found
 
+    def settles(self, definition: NodeDefinition | None, values: Mapping[str, object]) -> bool:
+        """Whether core takes these literals, leaves them as they are, and asks nobody else about them."""
+        if definition is None or definition.dynamic_inputs or definition.self_validated or definition.validates_all:
+            return False
+        compiled = self.compiled(definition)
+        return all(_is_settled(compiled.literals.get(name), value) for name, value in values.items())
+
     def _literal_faults(
         self, node_id: str, node: dict[str, Any], literal: Literal, value: object, compiled: CompiledNode, hints: Hints
     ) -> list[Fault]:
@@ -97,6 +107,13 @@ class InputStage:
 
 def _same(known: NodeDefinition, other: NodeDefinition) -> bool:
     return known.fingerprint == other.fingerprint if other.fingerprint else known == other
+
+
+def _is_settled(literal: Literal | None, value: object) -> bool:
+    if literal is None or not literal.accepts(value):
+        return False
+    exact = str if literal.declared.choices is not None else _EXACT.get(literal.declared.type)
+    return type(value) is exact
 
 
 def types_fit(received: str, declared: InputDefinition) -> bool:

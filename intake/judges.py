@@ -69,11 +69,16 @@ class Judges:
     ) -> tuple[JsonObject, tuple[str, ...]]:
         """The prompt as it is to run and the outputs to execute, after every stage and core's own. Raises ``Refused``."""
         checked = self.validation.submit(prompt)
-        known = None if targets is None else known_targets(targets, checked.prompt)
-        verdict = await self.core.validate(prompt_id, checked.prompt, known)
+        return checked.prompt, await self.outputs(prompt_id, checked.prompt, targets)
+
+    async def outputs(self, prompt_id: str, prompt: JsonObject, targets: list[str] | None = None) -> tuple[str, ...]:
+        """The outputs to execute of a prompt that passed our stages, if core's own validation takes it; core may coerce values
+        inside it. Raises ``Refused``."""
+        known = None if targets is None else known_targets(targets, prompt)
+        verdict = await self.core.validate(prompt_id, prompt, known)
         if not verdict.valid or verdict.node_errors:
             raise _refusal(verdict.error, verdict.node_errors)
-        return checked.prompt, verdict.outputs_to_execute
+        return verdict.outputs_to_execute
 
 
 def _refusal(error: JsonObject | None, node_errors: JsonObject) -> Refused:

@@ -7,7 +7,7 @@ once, and the first stage with faults ends the walk. Core's own validation comes
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -94,6 +94,26 @@ class PromptValidation:
         faults = [fault for node_id in filled for fault in self._inputs.faults(filled, node_id, view.get, hints)]
         self._refuse(faults)
         return Checked(filled)
+
+    def recheck(self, prompt: Prompt, changed: Mapping[str, Collection[str]]) -> bool:
+        """Of a prompt that passed ``submit``, but for other plain values in these inputs of these nodes: raises as ``submit``.
+
+        Whether core takes the values as they stand, by the declarations alone: then it need not be asked.
+        """
+        nodes = {node_id: prompt[node_id] for node_id in changed}
+        self._refuse(list(value_faults(nodes, self._rules.max_depth, self._rules.max_string_bytes)))
+        view, hints = _View(self._definitions), Hints()
+        self._refuse([fault for node_id in nodes for fault in self._inputs.faults(prompt, node_id, view.get, hints)])
+        return all(
+            self._inputs.settles(
+                view.get(node["class_type"]), {name: node["inputs"][name] for name in changed[node_id]}
+            )
+            for node_id, node in nodes.items()
+        )
+
+    def declared(self, class_type: str) -> frozenset[str] | None:
+        """The names of the inputs that a class declares; None: unknown, or there may be more."""
+        return _View(self._definitions).input_names(class_type)
 
     def protect(self, body: object) -> None:
         """In front of stock ``/prompt``: raises ``Refused`` only for what core refuses or what would hurt the server.
