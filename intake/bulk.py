@@ -30,7 +30,7 @@ UNFINISHED = tuple(status for status in JobStatus if status not in TERMINAL)
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which jobs: all that fit every field that is given. ``ids``: of these only."""
+    """Which jobs: all that fit every field that is given. ``ids``: of these only; ``batch_id`` goes without them."""
 
     statuses: tuple[JobStatus, ...] = ()
     principal: str | None = None
@@ -38,6 +38,7 @@ class Selection:
     priority: int | None = None
     held: bool | None = None
     ids: tuple[str, ...] | None = None
+    batch_id: str | None = None
 
     def picks(self, job: Job) -> bool:
         """Whether the job fits."""
@@ -107,6 +108,7 @@ class BulkService:
 
     async def _retry(self, jobs: list[Job], count: _Count) -> None:
         # All at once: they share commits, where one after the other each would wait for its own.
+        jobs = sorted(jobs, key=lambda job: job.seq)  # so that they run in their old order
         asked = await asyncio.gather(*(self._redriver.redrive(job) for job in jobs), return_exceptions=True)
         for job, again in zip(jobs, asked, strict=True):
             if isinstance(again, ExpeditorError):
@@ -137,6 +139,7 @@ class BulkService:
             principal=selection.principal,
             causes=selection.causes,
             held=selection.held,
+            batch_id=selection.batch_id,
             limit=PAGE,
         )
         while True:
