@@ -68,7 +68,7 @@ def render_error(error: ExpeditorError) -> web.Response:
             "code": error.code,
             "message": error.message,
             "details": error.details,
-            "errors": [_fault(fault) for fault in error.faults],
+            "errors": [fault_json(fault) for fault in error.faults],
         }
     }
     return _response(error, status_of(error), body)
@@ -107,7 +107,8 @@ def boundary(handler: Handler) -> Handler:
     return guarded
 
 
-def _fault(fault: Fault) -> dict[str, Any]:
+def fault_json(fault: Fault) -> dict[str, Any]:
+    """One fault."""
     return {"pointer": fault.pointer, "code": fault.code, "message": fault.message, "hint": fault.hint}
 
 

@@ -8,16 +8,14 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from ..intake.holding import HeldRequests
-from ..intake.judges import Caller
-from ..intake.request_keys import header_key
 from ..intake.service import JobService
 from ..intake.submission import JSON_FIELDS
 from ..intake.upload_names import is_file_part, with_files
 from ..intake.uploads import UploadDesk, Uploads
 from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject
+from .asking import caller_of, origin_of
 from .fields import read_fields
-from .guard import AUTHORIZATION
 from .held import held_answer
 from .multipart import MULTIPART, read_parts
 from .queries import list_query, priority_change, wait_query
@@ -72,19 +70,21 @@ class JobRoutes:
         wait_s = wait_query(request.query, self._max_wait_s)
         async with self._uploads.open() as files:
             fields = await self._submission(request, files)
-            submitted = await self._service.submit(fields, self._caller(request))
+            submitted = await self._service.submit(fields, caller_of(request, self._user_header))
         headers = {REPEATED: "true"} if submitted.repeated else {}
         if wait_s is not None:
             view = await self._held.until_ended_from(submitted.view, wait_s, _gone(request))
-            return held_answer(view, _origin(request), headers)
+            return held_answer(view, origin_of(request), headers)
         headers["Location"] = f"/expeditor/jobs/{submitted.view.job.id}"
-        body = job_json(submitted.view, _origin(request))
+        body = job_json(submitted.view, origin_of(request))
         return web.json_response(body, status=200 if submitted.repeated else 201, headers=headers)
 
     async def validate(self, request: web.Request) -> web.Response:
         """``POST /expeditor/validate`` → 200, or what submit would answer. Changes nothing."""
         fields = await self._fields(request)
-        return web.json_response(verdict_json(await self._service.validate(fields, self._caller(request))))
+        return web.json_response(
+            verdict_json(await self._service.validate(fields, caller_of(request, self._user_header)))
+        )
 
     async def schema(self, _request: web.Request) -> web.Response:
         """``GET /expeditor/schema`` → JSON Schema of prompts on this server."""
@@ -100,38 +100,40 @@ class JobRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET /expeditor/jobs?status=&principal=&cause=&held=&limit=&cursor=`` → ``{jobs, next_cursor}``, newest first."""
-        return web.json_response(listing_json(await self._service.list(list_query(request.query)), _origin(request)))
+        return web.json_response(listing_json(await self._service.list(list_query(request.query)), origin_of(request)))
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /expeditor/jobs/{id}?wait_s=`` → 200 job; 202 when it was waited for and has not ended."""
         job_id, wait_s = request.match_info["job_id"], wait_query(request.query, self._max_wait_s)
         if wait_s is not None:
-            return held_answer(await self._held.until_ended(job_id, wait_s, _gone(request)), _origin(request))
-        return web.json_response(job_json(await self._service.get(job_id), _origin(request)))
+            return held_answer(await self._held.until_ended(job_id, wait_s, _gone(request)), origin_of(request))
+        return web.json_response(job_json(await self._service.get(job_id), origin_of(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/cancel`` → the job; idempotent."""
-        return web.json_response(job_json(await self._service.cancel(request.match_info["job_id"]), _origin(request)))
+        return web.json_response(job_json(await self._service.cancel(request.match_info["job_id"]), origin_of(request)))
 
     async def priority(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/priority`` with ``{priority}`` or ``{front: true}`` → the job."""
         fields = await self._fields(request)
         change = priority_change(fields)
-        caller = self._service.principal(self._caller(request), fields.get("client_id"))
+        caller = self._service.principal(caller_of(request, self._user_header), fields.get("client_id"))
         view = await self._service.reprioritise(request.match_info["job_id"], change, caller)
-        return web.json_response(job_json(view, _origin(request)))
+        return web.json_response(job_json(view, origin_of(request)))
 
     async def hold(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/hold`` → the job; idempotent."""
-        return web.json_response(job_json(await self._service.hold(request.match_info["job_id"]), _origin(request)))
+        return web.json_response(job_json(await self._service.hold(request.match_info["job_id"]), origin_of(request)))
 
     async def release(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/release`` → the job; idempotent."""
-        return web.json_response(job_json(await self._service.release(request.match_info["job_id"]), _origin(request)))
+        return web.json_response(
+            job_json(await self._service.release(request.match_info["job_id"]), origin_of(request))
+        )
 
     async def retry(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/retry`` → the job, queued again; idempotent."""
-        return web.json_response(job_json(await self._service.retry(request.match_info["job_id"]), _origin(request)))
+        return web.json_response(job_json(await self._service.retry(request.match_info["job_id"]), origin_of(request)))
 
     async def _submission(self, request: web.Request, files: Uploads) -> dict[str, Any]:
         """The fields of a submit, its files received and named in the prompt."""
@@ -147,19 +149,6 @@ class JobRoutes:
         fields = await read_fields(request, max_bytes=self._max_bytes, json_fields=JSON_FIELDS)
         self._note_client_id(fields.get("client_id"))
         return fields
-
-    def _caller(self, request: web.Request) -> Caller:
-        user = request.headers.get(self._user_header) if self._user_header else None
-        shown = request.headers.get(AUTHORIZATION)
-        return Caller(remote=request.remote, user=user, key=header_key(request.headers), authorization=shown)
-
-
-def _origin(request: web.Request) -> str:
-    # A Host header may be anything; without a sound one output URLs are relative, which any client resolves by itself.
-    try:
-        return str(request.url.origin())
-    except ValueError:
-        return ""
 
 
 def _gone(request: web.Request) -> Callable[[], bool]:

@@ -20,6 +20,7 @@ LABEL = "metadata."
 """Before a key of the metadata, in the name of a query parameter."""
 MOST_LABELS = 16
 WAIT = "wait_s"
+DRY_RUN = "dry_run"
 _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 
 
@@ -40,6 +41,18 @@ def wait_query(query: Mapping[str, str], max_wait_s: float) -> float | None:
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return wait_s
+
+
+def dry_run_query(query: Mapping[str, str]) -> bool:
+    """``?dry_run=``: ``true`` or ``false``; false without it."""
+    hint = "This route takes dry_run only."
+    faults = [_fault(name, f"Unknown query parameter {short(name)}.", hint) for name in query if name != DRY_RUN]
+    given = [value for name, value in query.items() if name == DRY_RUN]
+    if given not in ([], ["true"], ["false"]):
+        faults.append(_fault(DRY_RUN, f"{DRY_RUN} must be true or false, once."))
+    if faults:
+        raise InputInvalid(faults[0].message, faults=tuple(faults))
+    return given == ["true"]
 
 
 def list_query(query: Mapping[str, str]) -> JobQuery:

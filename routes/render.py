@@ -41,9 +41,9 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "max_attempts": job.max_attempts,
         "models": list(job.models),
         "progress": None if view.progress is None else progress_json(view.progress),
-        "outputs": [_output(job, output, number, origin) for number, output in enumerate(job.outputs)],
+        "outputs": [output_json(job, output, number, origin) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,
-        "error": None if job.error is None else _error(job.error),
+        "error": None if job.error is None else error_json(job.error),
         "metadata": job.metadata,
         "batch": None if job.slot is None else {"id": job.slot.batch_id, "index": job.slot.index},
         "held": job.held,
@@ -148,7 +148,8 @@ def _duration_s(attempt: Attempt) -> float | None:
     return round(attempt.finished_at_s - attempt.started_at_s, 3)
 
 
-def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
+def output_json(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
+    """One output of a job; ``number`` counts them from 0."""
     parts = {"filename": output.name, "subfolder": output.subfolder, "type": output.folder}
     query = urlencode(parts, errors="surrogatepass")  # nodes may name files by text that no UTF-8 can hold
     return {
@@ -167,7 +168,8 @@ def _output(job: Job, output: Output, number: int, origin: str) -> dict[str, Any
     }
 
 
-def _error(error: JobError) -> dict[str, Any]:
+def error_json(error: JobError) -> dict[str, Any]:
+    """Why a job failed."""
     # The node's traceback stays in the log: it names files of the server. What a dead process said last is all that an
     # operator has to go by, and is shown, bounded.
     died = error.code in _DEATHS and error.traceback

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from .batches import BatchRoutes
 from .errors import Handler, boundary
 from .events import EventRoutes
 from .guard import OPEN_PATHS, Guard, no_guard
@@ -23,6 +24,7 @@ class RouteSets:
     """The objects that have the handlers, one for each group of routes."""
 
     jobs: JobRoutes
+    batches: BatchRoutes
     outputs: OutputRoutes
     operations: OperationRoutes
     status: StatusRoutes
@@ -51,6 +53,12 @@ def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteD
         ("POST", "/expeditor/jobs/{job_id}/release", sets.jobs.release),
         ("POST", "/expeditor/jobs/{job_id}/retry", sets.jobs.retry),
         ("GET", "/expeditor/jobs/{job_id}/outputs/{number}", sets.outputs.content),
+        ("POST", "/expeditor/batches", sets.batches.submit),
+        ("GET", "/expeditor/batches/{batch_id}", sets.batches.get),
+        ("GET", "/expeditor/batches/{batch_id}/results", sets.batches.results),
+        ("GET", "/expeditor/batches/{batch_id}/results.zip", sets.batches.files),
+        ("POST", "/expeditor/batches/{batch_id}/cancel", sets.batches.cancel),
+        ("POST", "/expeditor/batches/{batch_id}/retry", sets.batches.retry),
         ("GET", "/expeditor/queue", sets.operations.look),
         ("POST", "/expeditor/queue/pause", sets.operations.pause),
         ("POST", "/expeditor/queue/resume", sets.operations.resume),

@@ -7,7 +7,7 @@ there; who may read what is decided by whoever names the files.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import ZIP_STORED, ZipFile, ZipInfo
@@ -44,7 +44,9 @@ class _Pipe:
         return taken
 
 
-def zipped(members: Iterable[Member], last: Callable[[frozenset[str]], tuple[str, bytes]]) -> Iterator[bytes]:
+def zipped(
+    members: Iterable[Member], last: Callable[[frozenset[str]], tuple[str, bytes]]
+) -> Generator[bytes, None, None]:
     """The zip's bytes, part by part, each of about ``CHUNK_BYTES`` at most; reading blocks.
 
     ``last`` gives the name and the bytes of one more file at the end; it is told the names of members that were not there, or
@@ -62,7 +64,7 @@ def zipped(members: Iterable[Member], last: Callable[[frozenset[str]], tuple[str
     yield pipe.take()
 
 
-def _one(archive: ZipFile, pipe: _Pipe, member: Member) -> Iterator[bytes]:
+def _one(archive: ZipFile, pipe: _Pipe, member: Member) -> Generator[bytes, None, None]:
     path = member.find()
     if path is None:
         raise FileNotFoundError(member.name)

@@ -10,6 +10,10 @@ from ..events.streams import StreamLimits, Streams
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
 from ..host.validator import ComfyValidator
+from ..intake.batch_entries import BatchEntries
+from ..intake.batch_preview import BatchPreviews
+from ..intake.batch_views import BatchViews
+from ..intake.batches import BatchRules, BatchService
 from ..intake.bulk import BulkService
 from ..intake.cancelling import Canceller
 from ..intake.ceilings import Ceilings
@@ -45,6 +49,7 @@ class Entrance:
     """The use cases that routes call, and what stands in front of stock routes."""
 
     jobs: JobService
+    batches: BatchService
     bulk: BulkService
     queue: QueueOperations
     validation: PromptValidation
@@ -93,10 +98,11 @@ def build_entrance(parts: IntakeParts) -> Entrance:
             canceller=canceller,
             redriver=redriver,
             clock=parts.clock,
-            new_id=lambda: str(uuid.uuid4()),
+            new_id=_new_id,
             awaiter=awaiter,
             repeats=repeats,
         ),
+        batches=_batches(parts, judges, validation, views, bulk, repeats),
         bulk=bulk,
         queue=QueueOperations(
             store=store,
@@ -120,6 +126,36 @@ def build_entrance(parts: IntakeParts) -> Entrance:
     )
 
 
+def _batches(
+    parts: IntakeParts,
+    judges: Judges,
+    validation: PromptValidation,
+    views: JobViews,
+    bulk: BulkService,
+    repeats: Repeats,
+) -> BatchService:
+    settings, store, awaiter = parts.settings, parts.store, parts.awaiter
+    entries = BatchEntries(judges, validation, most_bytes=settings.max_batch_bytes, clock=parts.clock, new_id=_new_id)
+    return BatchService(
+        rules=BatchRules(settings.max_batch_jobs, validation.declared),
+        judges=judges,
+        entries=entries,
+        previews=BatchPreviews(
+            store=store, entries=entries, depth=parts.depth, flow=parts.flow, new_id=_new_id, awaiter=awaiter
+        ),
+        door=parts.door,
+        views=BatchViews(store, views, awaiter),
+        bulk=bulk,
+        repeats=repeats,
+        clock=parts.clock,
+        new_id=_new_id,
+    )
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
 def _contract(parts: IntakeParts, judges: Judges, canceller: Canceller, repeats: Repeats) -> ContractJobs:
     made = ContractParts(
         store=parts.store,
@@ -131,7 +167,7 @@ def _contract(parts: IntakeParts, judges: Judges, canceller: Canceller, repeats:
         assets=NoAssets(),
         awaiter=parts.awaiter,
         clock=parts.clock,
-        new_id=lambda: str(uuid.uuid4()),
+        new_id=_new_id,
         kept={status: kept.age_s for status, kept in retention(parts.settings).kept.items()},
     )
     return ContractJobs(made, HeldPolls(parts.audience.changes, parts.settings.v2_held_poll_s))

@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..host.comfy import cors_headers, private_folder, prompt_server
+from ..host.comfy import cors_headers, folder_of, private_folder, prompt_server
 from ..host.context import note_client_id
+from ..host.files import OutputFinder
+from ..routes.batches import BatchRoutes
 from ..routes.events import EventRoutes
 from ..routes.guard import token_guard
 from ..routes.jobs import JobRoutes
@@ -91,6 +93,7 @@ def _register(services: Services, server: Any) -> None:
     entrance, tokens = services.entrance, services.entrance.tokens
     sets = RouteSets(
         jobs=jobs,
+        batches=_batches(services),
         outputs=OutputRoutes(entrance.outputs),
         operations=OperationRoutes(entrance.queue, entrance.bulk, max_bytes=services.settings.max_body_bytes),
         status=StatusRoutes(services.health.facts, services.health.not_ready),
@@ -111,6 +114,16 @@ def _register(services: Services, server: Any) -> None:
 def _events(services: Services) -> EventRoutes:
     entrance, heartbeat_s = services.entrance, services.settings.stream_heartbeat_s
     return EventRoutes(entrance.streams, entrance.jobs, heartbeat_s=heartbeat_s, headers=cors_headers())
+
+
+def _batches(services: Services) -> BatchRoutes:
+    return BatchRoutes(
+        services.entrance.batches,
+        OutputFinder(folder_of),
+        max_bytes=services.settings.max_body_bytes,
+        user_header=services.settings.trusted_user_header,
+        note_client_id=note_client_id,
+    )
 
 
 def _configure_logs(settings: Settings) -> None:

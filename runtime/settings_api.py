@@ -61,6 +61,12 @@ class ApiSettings(BaseSettings):
         description="How long a poll by a job's `urls.self` of the Comfy API v2 is held until the job's status changes. 0: not "
         "at all. Official clients wait up to 5 s between polls, so a held one tells them of the end sooner.",
     )
+    max_batch_jobs: int = Field(1_000, ge=1, le=100_000, description="Most jobs of one [batch](batches.md).")
+    max_batch_bytes: int = Field(
+        268_435_456,
+        gt=0,
+        description="Most bytes that the prompts and the extra data of one batch have together, as JSON in ASCII.",
+    )
     max_wait_s: float = Field(
         300.0,
         ge=0,

@@ -22,6 +22,10 @@ from expeditor.events.streams import Passing, StreamLimits, Streams
 from expeditor.host.files import OutputFinder
 from expeditor.host.uploads import InputUploads
 from expeditor.intake.admission import Pace
+from expeditor.intake.batch_entries import BatchEntries
+from expeditor.intake.batch_preview import BatchPreviews
+from expeditor.intake.batch_views import BatchViews
+from expeditor.intake.batches import BatchRules, BatchService
 from expeditor.intake.bulk import BulkService
 from expeditor.intake.cancelling import Canceller
 from expeditor.intake.ceilings import Ceilings
@@ -44,6 +48,7 @@ from expeditor.jobs.errors import Fault, InvalidPrompt
 from expeditor.jobs.estimate import signature
 from expeditor.jobs.model import NewJob, Payload
 from expeditor.jobs.principals import PrincipalRules
+from expeditor.routes.batches import BatchRoutes
 from expeditor.routes.events import EventRoutes
 from expeditor.routes.guard import token_guard
 from expeditor.routes.jobs import JobRoutes
@@ -63,6 +68,8 @@ from tests.unit.dispatch.made import FakeInterrupter, FakeObserver
 PROMPT = {"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B", "inputs": {"x": ["1", 0]}}}
 MAX_BYTES = 20_000
 MAX_WAITING = 200
+MAX_BATCH_JOBS = 100
+MAX_BATCH_BYTES = 100_000
 MAX_WAIT_S = 120
 MAX_UPLOAD_BYTES = 1_000_000
 HEARTBEAT_S = 0.2
@@ -75,6 +82,12 @@ class FakeValidation:
         if not isinstance(prompt, dict):
             raise InvalidPrompt("No graph.", faults=(Fault("/prompt", "INVALID_PROMPT", "No graph."),))
         return Checked(copy.deepcopy(prompt))
+
+    def recheck(self, prompt, changed):
+        return True
+
+    def declared(self, class_type):
+        return None
 
     def schema(self, class_type):
         return {"title": "A"} if class_type == "A" else None
@@ -114,12 +127,32 @@ class FakeDoor:
         self.after: asyncio.Event | None = None
 
     async def enter(self, entry):
-        self.entries.append(entry)
+        (job,) = await self._enter_all((entry,), self._depth_of_one, lambda jobs: self._store.enqueue(jobs[0]))
+        return job
+
+    async def enter_all(self, batch, entries):
+        return await self._enter_all(entries, self._depth.enter_all, lambda jobs: self._store.enqueue_all(batch, jobs))
+
+    def _depth_of_one(self, jobs):
+        return self._depth.enter(jobs[0], refusable=True)
+
+    async def _enter_all(self, entries, take_room, enqueue):
+        self.entries.extend(entries)
         if self.before is not None:
             await self.before.wait()
         if self.failure is not None:
             raise self.failure
-        job = NewJob(
+        jobs = [self._new_job(entry) for entry in entries]
+        commit_done = take_room(jobs)
+        commit = enqueue(jobs)
+        commit.add_done_callback(lambda _: commit_done())
+        entered = await asyncio.wrap_future(commit)
+        if self.after is not None:
+            await self.after.wait()
+        return entered if isinstance(entered, tuple) else (entered,)
+
+    def _new_job(self, entry):
+        return NewJob(
             id=entry.prompt_id,
             principal=entry.principal,
             priority=entry.priority,
@@ -136,14 +169,8 @@ class FakeDoor:
             not_before_s=entry.not_before_s,
             expires_at_s=None if entry.expires_in_s is None else self._clock() + entry.expires_in_s,
             max_attempts=entry.max_attempts,
+            slot=entry.slot,
         )
-        commit_done = self._depth.enter(job, refusable=True)
-        commit = self._store.enqueue(job)
-        commit.add_done_callback(lambda _: commit_done())
-        job = await asyncio.wrap_future(commit)
-        if self.after is not None:
-            await self.after.wait()
-        return job
 
     def wake(self):
         self.woken += 1
@@ -172,13 +199,22 @@ class App:
         self.health = {"status": "ok"}
         self.not_ready: str | None = None
         self.clients: list[object] = []
-        validation = FakeValidation()
+        validation = self.validation()
         self.awaiter = Awaiter(10.0)
         self.streams = Streams(self.hub, self.store, self.awaiter, StreamLimits(streams=3, buffer=8, patience_s=0.5))
         self.reservations = Reservations(10.0)
         self.views = JobViews(store=self.store, runs=self.runs, flow=self.flow, clock=self.clock, awaiter=self.awaiter)
         self.canceller = Canceller(self.store, self.runs)
         self.redriver = Redriver(self.store, self.awaiter)
+        numbers = itertools.count(1)
+        self.new_id = lambda: f"00000000-0000-4000-8000-{next(numbers):012d}"
+        self.bulk = BulkService(
+            store=self.store,
+            views=self.views,
+            canceller=self.canceller,
+            redriver=self.redriver,
+            awaiter=self.awaiter,
+        )
         self.service = self._service(validation)
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
         self.rows = route_table(self._sets(validation), guard=token_guard(self.tokens))
@@ -202,6 +238,7 @@ class App:
         )
         return RouteSets(
             jobs=jobs,
+            batches=self._batches(validation),
             outputs=OutputRoutes(JobOutputs(self.views, OutputFinder(self.folders.get))),
             operations=self._operations(),
             status=StatusRoutes(lambda: self.health, lambda: self.not_ready),
@@ -215,6 +252,40 @@ class App:
         """What a running job lets be seen, to give to the hub."""
         return Passing(kind, job_id, self.clock(), facts)
 
+    def validation(self):
+        return FakeValidation()
+
+    def _batches(self, validation):
+        limits = {"most_bytes": MAX_BATCH_BYTES, "clock": self.clock, "new_id": self.new_id}
+        entries = BatchEntries(self.judges, validation, **limits)
+        previews = BatchPreviews(
+            store=self.store,
+            entries=entries,
+            depth=self.depth,
+            flow=self.flow,
+            new_id=self.new_id,
+            awaiter=self.awaiter,
+        )
+        service = BatchService(
+            rules=BatchRules(MAX_BATCH_JOBS, validation.declared),
+            judges=self.judges,
+            entries=entries,
+            previews=previews,
+            door=self.door,
+            views=BatchViews(self.store, self.views, self.awaiter),
+            bulk=self.bulk,
+            repeats=Repeats(self.store, self.awaiter, self.reservations),
+            clock=self.clock,
+            new_id=self.new_id,
+        )
+        return BatchRoutes(
+            service,
+            OutputFinder(self.folders.get),
+            max_bytes=MAX_BYTES,
+            user_header="X-User",
+            note_client_id=self.clients.append,
+        )
+
     def _published(self, events):
         for subscriber in (self.depth, self.changes, self.hub):
             subscriber.publish(events)
@@ -224,7 +295,6 @@ class App:
         return UploadDesk(folder, UploadLimits(files=3, size_bytes=MAX_UPLOAD_BYTES))
 
     def _service(self, validation):
-        numbers = itertools.count(1)
         self.judges = Judges(
             validation=validation,
             core=self.core,
@@ -241,30 +311,23 @@ class App:
             canceller=self.canceller,
             redriver=self.redriver,
             clock=self.clock,
-            new_id=lambda: f"00000000-0000-4000-8000-{next(numbers):012d}",
+            new_id=self.new_id,
             awaiter=self.awaiter,
             repeats=Repeats(self.store, self.awaiter, self.reservations),
         )
 
     def _operations(self):
-        bulk = BulkService(
-            store=self.store,
-            views=self.views,
-            canceller=self.canceller,
-            redriver=self.redriver,
-            awaiter=self.awaiter,
-        )
         queue = QueueOperations(
             store=self.store,
             door=self.door,
             flow=self.flow,
             depth=self.depth,
             runs=self.runs,
-            bulk=bulk,
+            bulk=self.bulk,
             clock=self.clock,
             awaiter=self.awaiter,
         )
-        return OperationRoutes(queue, bulk, max_bytes=MAX_BYTES)
+        return OperationRoutes(queue, self.bulk, max_bytes=MAX_BYTES)
 
 
 async def refusal(response):

@@ -1,0 +1,25 @@
+"""Who asks, and by which address: what handlers read of a request besides its body and query."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from ..intake.judges import Caller
+from ..intake.request_keys import header_key
+from .guard import AUTHORIZATION
+
+
+def caller_of(request: web.Request, user_header: str | None) -> Caller:
+    """Who asks; ``user_header`` is the header that a trusted proxy sets, if any. Raises ``InputInvalid`` for a bad key."""
+    user = request.headers.get(user_header) if user_header else None
+    shown = request.headers.get(AUTHORIZATION)
+    return Caller(remote=request.remote, user=user, key=header_key(request.headers), authorization=shown)
+
+
+def origin_of(request: web.Request) -> str:
+    """Scheme and host that the client used. A Host header may be anything: without a sound one it is empty, so that URLs are
+    relative, which any client resolves by itself."""
+    try:
+        return str(request.url.origin())
+    except ValueError:
+        return ""
