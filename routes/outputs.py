@@ -44,10 +44,15 @@ class OutputRoutes:
 
 
 def disposition(output: Output) -> str:
-    """The header with the file's name: as RFC 6266 has it, the full name in UTF-8 and a plain one for old clients."""
-    shown = output.content_type.startswith(SHOWN) and output.content_type not in SCRIPTABLE
-    plain = "".join(sign if " " <= sign <= "~" and sign not in '"\\%' else "_" for sign in output.name)
-    full = quote(output.name.encode("utf-8", "replace"), safe="")
+    """The header with an output's name."""
+    return named(output.name, output.content_type)
+
+
+def named(name: str, content_type: str) -> str:
+    """``Content-Disposition`` with a file's name: as RFC 6266 has it, the full name in UTF-8 and a plain one for old clients."""
+    shown = content_type.startswith(SHOWN) and content_type not in SCRIPTABLE
+    plain = "".join(sign if " " <= sign <= "~" and sign not in '"\\%' else "_" for sign in name)
+    full = quote(name.encode("utf-8", "replace"), safe="")
     return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{full}"
 
 

@@ -14,6 +14,7 @@ from ..host.board import OFF, ON, HookBoard
 from ..host.comfy import cors_headers
 from ..routes.guard import Guard
 from ..routes.status import StatusRoutes
+from ..routes.v2.assets import V2AssetRoutes
 from ..routes.v2.events import V2EventRoutes
 from ..routes.v2.jobs import V2JobRoutes
 from ..routes.v2.table import OWN_PREFIX, PREFIX, V2Handlers, v2_routes
@@ -31,7 +32,15 @@ def contract_handlers(services: Services, status: StatusRoutes) -> V2Handlers:
     events = V2EventRoutes(
         entrance.streams, entrance.contract, heartbeat_s=settings.stream_heartbeat_s, headers=cors_headers()
     )
-    return V2Handlers(status, jobs, events)
+    assets = V2AssetRoutes(
+        entrance.shelf.service,
+        lambda caller: entrance.jobs.principal(caller, None),
+        max_bytes=settings.asset_max_bytes,
+        idle_s=settings.asset_idle_s,
+        user_header=settings.trusted_user_header,
+        clock=entrance.shelf.service.now_s,
+    )
+    return V2Handlers(status, jobs, events, assets)
 
 
 def register_own(server: Any, handlers: V2Handlers, guard: Guard) -> None:

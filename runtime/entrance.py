@@ -31,7 +31,6 @@ from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
 from ..intake.uploads import UploadDesk, UploadLimits
 from ..intake.v2.holding import HeldPolls
-from ..intake.v2.no_assets import NoAssets
 from ..intake.v2.service import ContractJobs, ContractParts
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
@@ -41,6 +40,7 @@ from .audience import Audience
 from .retention import retention
 from .settings import Settings
 from .settings_api import TokenSettings
+from .shelf import Shelf
 from .storage import JobFiles
 
 
@@ -56,6 +56,7 @@ class Entrance:
     gate: StockGate
     repeats: Repeats
     contract: ContractJobs
+    shelf: Shelf
     tokens: Tokens
     held: HeldRequests
     uploads: UploadDesk
@@ -77,6 +78,7 @@ class IntakeParts:
     clock: Clock
     audience: Audience
     files: JobFiles
+    shelf: Shelf
 
 
 def build_entrance(parts: IntakeParts) -> Entrance:
@@ -118,6 +120,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         gate=_gate(parts.settings, validation, parts.depth, tokens),
         streams=_streams(parts),
         repeats=repeats,
+        shelf=parts.shelf,
         contract=_contract(parts, judges, canceller, repeats),
         tokens=tokens,
         held=HeldRequests(parts.audience.changes, views),
@@ -164,7 +167,7 @@ def _contract(parts: IntakeParts, judges: Judges, canceller: Canceller, repeats:
         canceller=canceller,
         runs=parts.runs,
         repeats=repeats,
-        assets=NoAssets(),
+        assets=parts.shelf.references,
         awaiter=parts.awaiter,
         clock=parts.clock,
         new_id=_new_id,

@@ -84,6 +84,7 @@ class Keeper:
         copies: CopyKeeper | None,
         uploads: UploadFolder | None = None,
         wake: Callable[[], None],
+        spared: Callable[[Sequence[str]], Awaitable[frozenset[str]]] | None = None,
         clock: Clock,
         tick_s: float = TICK_S,
     ) -> None:
@@ -96,6 +97,7 @@ class Keeper:
         self._copies = copies
         self._uploads = uploads
         self._wake = wake
+        self._spared = spared
         self._clock = clock
         self._tick_s = tick_s
 
@@ -202,7 +204,8 @@ class Keeper:
             for name in inputs_of(payload.prompt_json) if payload else ():
                 named[name] = max(named.get(name, 0.0), job.finished_at_s or 0.0)
         there = await asyncio.to_thread(self._files.inputs_there, frozenset(named))
-        return {name: named[name] for name in there}
+        spared = frozenset[str]() if self._spared is None else await self._spared(sorted(there))
+        return {name: named[name] for name in there - spared}
 
     def _remove(self, outputs: Mapping[FileName, float], inputs: Mapping[str, float]) -> None:
         for file, at_s in outputs.items():

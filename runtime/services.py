@@ -42,6 +42,7 @@ from .machine import Machine, MachineParts, build_machine, worker_alive
 from .observers import RequestMetrics
 from .retention import retention
 from .settings import Settings
+from .shelf import Shelf, build_shelf
 from .stopping import Leaving
 from .storage import JobFiles, build_files, build_store
 
@@ -93,13 +94,12 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     clock, board, lag, notifier, live = SteadyClock(), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
-    metrics = Metrics(clock=clock)
-    residents, flow, awaiter = _described(server, metrics), Flow(), Awaiter(settings.store_deadline_s)
-    depth, told = _depth(settings, metrics, flow), _told(settings, server, clock)
+    (metrics, residents), flow, awaiter = _measured(server, clock), Flow(), Awaiter(settings.store_deadline_s)
+    depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
     audience = build_audience(AudienceParts(server, metrics, notifier, (depth, Listing(server, told.farewells, clock))))
     store = build_store(settings, data_dir, audience.bus, metrics, clock)
-    evidence, leaving, mailbox = Evidence(data_dir), Leaving(live, store, os._exit), Mailbox(clock, _token)
-    files = build_files(settings, data_dir)
+    shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
+    evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
     machine = build_machine(
         MachineParts(
             settings=settings,
@@ -119,7 +119,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             copies=files.copies,
         )
     )
-    door, runs = Door(server, live, awaiter), machine.runs
+    parts = IntakeParts(settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf)
     return Services(
         settings=settings,
         server=server,
@@ -134,21 +134,22 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         residents=residents,
         flow=flow,
         machine=machine,
-        entrance=build_entrance(IntakeParts(settings, store, door, flow, depth, runs, awaiter, clock, audience, files)),
+        entrance=build_entrance(parts),
         health=_health(board, store, lag, DiskWatch(data_dir), machine, lambda: flow.not_ready() or depth.too_full()),
         lag=lag,
         evidence=evidence,
         leaving=leaving,
-        keeper=_keeper(settings, store, files, live, clock),
+        keeper=_keeper(settings, store, files, live, clock, shelf),
     )
 
 
-def _described(server: Any, metrics: Metrics) -> Residents:
+def _measured(server: Any, clock: Clock) -> tuple[Metrics, Residents]:
+    metrics = Metrics(clock=clock)
     residents = Residents(metrics)
     metrics.build_info(version=VERSION, comfyui_version=version())
     metrics.websocket_clients(lambda: len(server.sockets))
     metrics.models_loaded(residents.count)
-    return residents
+    return metrics, residents
 
 
 def _health(
@@ -187,7 +188,9 @@ def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
     return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()), flow)
 
 
-def _keeper(settings: Settings, store: JobStore, files: JobFiles, live: LiveQueue, clock: Clock) -> Keeper:
+def _keeper(
+    settings: Settings, store: JobStore, files: JobFiles, live: LiveQueue, clock: Clock, shelf: Shelf
+) -> Keeper:
     return Keeper(
         store=store,
         retention=retention(settings),
@@ -196,6 +199,7 @@ def _keeper(settings: Settings, store: JobStore, files: JobFiles, live: LiveQueu
         uploads=files.uploads if settings.prune_uploads else None,
         wake=live.wake,
         clock=clock,
+        spared=shelf.service.spared,
     )
 
 

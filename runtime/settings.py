@@ -162,7 +162,7 @@ class Settings(ApiSettings):
     prune_inputs: bool = Field(
         False,
         description="With a job that is no longer kept, remove the files of ComfyUI's `input` folder that its prompt names and no "
-        "other job's does. Files put there by hand too.",
+        "other job's does. Files put there by hand or by ComfyUI's page too; not assets, which `asset_keep_s` bounds.",
     )
 
     max_waiting_jobs: int = Field(

@@ -67,6 +67,20 @@ class ApiSettings(BaseSettings):
         gt=0,
         description="Most bytes that the prompts and the extra data of one batch have together, as JSON in ASCII.",
     )
+    asset_max_bytes: int = Field(
+        1_073_741_824,
+        gt=0,
+        description="Largest upload of an asset; it goes to the disk as it comes and needs no memory.",
+    )
+    asset_idle_s: float = Field(
+        60.0, gt=0, le=3600, description="An upload of an asset that sends nothing for so long is given up."
+    )
+    asset_keep_s: float = Field(
+        0.0,
+        ge=0,
+        description="How long an uploaded asset that names no end of its own is kept after its last use; never deleted while an "
+        "unfinished job needs it. 0: for ever.",
+    )
     max_wait_s: float = Field(
         300.0,
         ge=0,

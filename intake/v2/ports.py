@@ -18,5 +18,5 @@ class AssetResolver(Protocol):
         ...
 
     async def hold(self, job_id: str, asset_ids: tuple[str, ...]) -> None:
-        """An accepted job needs these assets until it has ended."""
+        """A job that is about to enter needs these assets until it has ended; should it not come about, nothing is lost."""
         ...

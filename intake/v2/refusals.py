@@ -17,10 +17,15 @@ IDEMPOTENCY_KEY_REUSE = "idempotency_key_reuse"
 INVALID_METADATA_FILTER = "invalid_metadata_filter"
 INVALID_CURSOR = "invalid_cursor"
 METHOD_NOT_ALLOWED = "method_not_allowed"
+HASH_MISMATCH = "hash_mismatch"
+ASSET_IN_USE = "asset_in_use"
+BLOB_NOT_FOUND = "blob_not_found"
+RANGE_NOT_SATISFIABLE = "range_not_satisfiable"
 WORDS = frozenset(
     {
         *(INVALID_REQUEST, INVALID_WORKFLOW, WORKFLOW_FORMAT_UI, METADATA_INVALID, IDEMPOTENCY_KEY_REUSE),
         *(INVALID_METADATA_FILTER, INVALID_CURSOR, METHOD_NOT_ALLOWED),
+        *(HASH_MISMATCH, ASSET_IN_USE, BLOB_NOT_FOUND, RANGE_NOT_SATISFIABLE),
     }
 )
 

@@ -6,14 +6,13 @@ assets in the graph. The steps themselves are those of every door (``judges``, `
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
 
 from ...jobs.awaiting import Awaiter
 from ...jobs.entry import Entry
-from ...jobs.errors import ExpeditorError, Gone, InputInvalid, NotFound, Refused, StoreUnavailable
+from ...jobs.errors import Gone, InputInvalid, NotFound, Refused, StoreUnavailable
 from ...jobs.model import PRIORITY_DEFAULT, Job, JobStatus, JsonObject, Principal, RequestKey, Source
 from ...jobs.transitions import is_terminal
 from ...store.base import JobStore
@@ -28,8 +27,6 @@ from .holding import HeldPolls
 from .ports import AssetResolver
 from .refusals import IDEMPOTENCY_KEY_REUSE, INVALID_CURSOR, ContractRefusal
 from .request import V2Request, parse_request
-
-log = logging.getLogger("expeditor.intake")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +133,9 @@ class ContractJobs:
             metadata=dict(request.labels),
             request_key=key,
         )
-        job = await parts.door.enter(entry)
         if asset_ids:
-            await self._hold(job.id, asset_ids)
-        return job
+            await parts.assets.hold(prompt_id, asset_ids)
+        return await parts.door.enter(entry)
 
     async def _judged(
         self, prompt_id: str, request: V2Request, principal: Principal
@@ -153,13 +149,6 @@ class ContractJobs:
             error.faults = tuple(replace(fault, pointer=_moved(fault.pointer)) for fault in error.faults)
             raise
         return prompt, outputs, asset_ids
-
-    async def _hold(self, job_id: str, asset_ids: tuple[str, ...]) -> None:
-        try:
-            await self._parts.assets.hold(job_id, asset_ids)
-        except ExpeditorError as error:
-            # The job is accepted, which is the answer; its files are where they were.
-            log.warning("Assets of job %s are not held: %s", job_id, error, extra={"event": "assets.unheld"})
 
     async def _seen(self, job_id: str) -> JobView:
         """One trip to the store's thread, whatever the job's status."""

@@ -16,6 +16,7 @@ from ...jobs.errors import NotFound
 from ..errors import Handler
 from ..guard import Guard, no_guard
 from ..status import StatusRoutes
+from .assets import V2AssetRoutes
 from .errors import envelope, v2_boundary
 from .events import V2EventRoutes
 from .jobs import V2JobRoutes
@@ -36,6 +37,7 @@ class V2Handlers:
     status: StatusRoutes
     jobs: V2JobRoutes
     events: V2EventRoutes
+    assets: V2AssetRoutes
 
 
 def v2_routes(prefix: str, handlers: V2Handlers, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -52,7 +54,7 @@ def v2_routes(prefix: str, handlers: V2Handlers, *, guard: Guard = no_guard) -> 
 
 
 def _rows(handlers: V2Handlers) -> tuple[Row, ...]:
-    jobs = handlers.jobs
+    jobs, assets = handlers.jobs, handlers.assets
     return (
         ("GET", "/health", handlers.status.health),
         ("POST", "/jobs", jobs.submit),
@@ -61,6 +63,12 @@ def _rows(handlers: V2Handlers) -> tuple[Row, ...]:
         ("GET", "/jobs/{job_id}/workflow", jobs.workflow),
         ("GET", "/jobs/{job_id}/events", handlers.events.events),
         ("POST", "/jobs/{job_id}/cancel", jobs.cancel),
+        ("POST", "/assets", assets.upload),
+        ("POST", "/assets/from-hash", assets.from_hash),
+        ("HEAD", "/assets/by-hash/{hash}", assets.known),
+        ("GET", "/assets/{asset_id}", assets.get),
+        ("DELETE", "/assets/{asset_id}", assets.delete),
+        ("GET", "/assets/{asset_id}/content", assets.content),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +24,10 @@ async def http(edge, aiohttp_client):
 
 
 @pytest.fixture
-def v2_edge() -> Iterator[V2App]:
-    made = V2App()
+def v2_edge(tmp_path: Path) -> Iterator[V2App]:
+    made = V2App(tmp_path)
     yield made
+    made.shelf.store.close()
     made.storage.stop()
 
 

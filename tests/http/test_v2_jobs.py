@@ -157,10 +157,10 @@ class TestPriority:
         assert [entry.priority for entry in v2_edge.door.entries] == [9, 8, 3]
         assert (first["metadata"], second["metadata"], third["metadata"]) == (label, label, {}), "echoed as sent"
 
-    async def test_a_principals_default_and_ceiling(self, aiohttp_client):
+    async def test_a_principals_default_and_ceiling(self, aiohttp_client, tmp_path):
         secret = "a-long-enough-secret"
 
-        edge = V2App(Tokens([Token("shop", hashlib.sha256(secret.encode()).hexdigest())], required=True))
+        edge = V2App(tmp_path, Tokens([Token("shop", hashlib.sha256(secret.encode()).hexdigest())], required=True))
         http = await aiohttp_client(edge.web)
         header = {"Authorization": f"Bearer {secret}"}
         assert (await http.post(JOBS, json={"workflow": PROMPT}, headers=header)).status == 201
@@ -171,6 +171,7 @@ class TestPriority:
         assert await told(await http.post(JOBS, json=over)) == (401, "unauthorized")
         assert await told(await http.get(f"{JOBS}/any")) == (401, "unauthorized")
         assert (await http.get("/api/v2/health")).status == 200
+        edge.shelf.store.close()
         edge.storage.stop()
 
     async def test_a_trusted_proxys_user_else_anonymous(self, v2, v2_edge):
