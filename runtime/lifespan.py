@@ -74,7 +74,13 @@ class Lifespan:
             self._offer_metrics(app)
             services.metrics.event_streams(services.entrance.streams.count)
             loop = asyncio.get_running_loop()
-            watches = [services.lag, services.health.disk, StoreWatch(services.store), services.keeper, services.entrance.shelf]
+            watches = [
+                services.lag,
+                services.health.disk,
+                StoreWatch(services.store),
+                services.keeper,
+                services.entrance.shelf,
+            ]
             self._background += [loop.create_task(each.watch()) for each in watches if each is not None]
             reader = await asyncio.to_thread(_gpu_reader)
             CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
