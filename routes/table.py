@@ -15,6 +15,7 @@ from .messages import MessageRoutes
 from .metrics import MetricsRoutes
 from .operations import OperationRoutes
 from .outputs import OutputRoutes
+from .spec import SpecRoutes
 from .status import StatusRoutes
 from .tokens import TokenRoutes
 
@@ -32,6 +33,7 @@ class RouteSets:
     metrics: MetricsRoutes
     tokens: TokenRoutes
     events: EventRoutes
+    spec: SpecRoutes
 
 
 def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -70,6 +72,7 @@ def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteD
         ("GET", "/expeditor/messages/pending", sets.messages.pending),
         ("GET", "/expeditor/metrics", sets.metrics.exposition),
         ("GET", "/expeditor/tokens", sets.tokens.list),
+        ("GET", "/expeditor/openapi.json", sets.spec.openapi),
     )
     return tuple(
         web.route(method, path, boundary(handler if path in OPEN_PATHS else guard(handler)))

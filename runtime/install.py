@@ -23,11 +23,13 @@ from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
 from ..routes.operations import OperationRoutes
 from ..routes.outputs import OutputRoutes
+from ..routes.spec import SpecRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import RouteSets, route_table
 from ..routes.tokens import TokenRoutes
 from ..telemetry.logs import configure
 from .contract import Mount, contract_handlers, register_own
+from .health import VERSION
 from .hooks import install_hooks, stand_down
 from .lifespan import Lifespan
 from .services import Services, build, set_current
@@ -101,6 +103,7 @@ def _register(services: Services, server: Any) -> None:
         metrics=metrics,
         tokens=TokenRoutes(tokens),
         events=_events(services),
+        spec=SpecRoutes(VERSION),
     )
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):

@@ -56,6 +56,7 @@ from expeditor.routes.messages import MessageRoutes
 from expeditor.routes.metrics import MetricsRoutes
 from expeditor.routes.operations import OperationRoutes
 from expeditor.routes.outputs import OutputRoutes
+from expeditor.routes.spec import SpecRoutes
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import RouteSets, route_table
 from expeditor.routes.tokens import TokenRoutes
@@ -246,6 +247,7 @@ class App:
             metrics=metrics,
             tokens=TokenRoutes(self.tokens),
             events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),
+            spec=SpecRoutes("0.0.0"),
         )
 
     def passing(self, kind, job_id, facts):
