@@ -70,7 +70,9 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> Iterator[st
     )
     for kind, content in operation.get("requestBody", {}).get("content", {}).items():
         schema = content["schema"]
-        yield f"Body, `{kind}`: {_value(schema)}" + ("" if operation["requestBody"]["required"] else " (may be left out)")
+        yield f"Body, `{kind}`: {_value(schema)}" + (
+            "" if operation["requestBody"]["required"] else " (may be left out)"
+        )
         yield ""
         yield from _fields(schema)
     yield from _rows(("answer", "", "body"), list(_answers(operation)))

@@ -128,7 +128,9 @@ OPERATIONS = (
         {200: json_answer(ref("Canceled"), "How many.")},
         codes=(*READ_FAULTS, "LIMIT_EXCEEDED"),
         also=TOO_LARGE,
-        body=Body({"application/json": asked({"principal": nullable(TEXT), "priority": nullable(PRIORITY)})}, required=False),
+        body=Body(
+            {"application/json": asked({"principal": nullable(TEXT), "priority": nullable(PRIORITY)})}, required=False
+        ),
     ),
     Operation(
         "POST",

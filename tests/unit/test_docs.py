@@ -67,6 +67,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     [
         "clients.md",
         "one_call.md",
+        "reference.md",
         "events.md",
         "api.md",
         "settings.md",

@@ -7,6 +7,7 @@ A new route fails here until it has an `Operation` in `routes/openapi/` (a modul
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from dataclasses import fields
 from pathlib import Path
@@ -16,9 +17,19 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from expeditor.intake.submission import FIELDS
-from expeditor.intake.views import Ahead, BulkReport, DepthView, JobListing, JobView, QueueView, RefusedJob, Verdict, Waiting
+from expeditor.intake.views import (
+    Ahead,
+    BulkReport,
+    DepthView,
+    JobListing,
+    JobView,
+    QueueView,
+    RefusedJob,
+    Verdict,
+    Waiting,
+)
 from expeditor.intake.waiting import EstimateBasis, WaitReason
-from expeditor.jobs.errors import ExpeditorError
+from expeditor.jobs.errors import ExpeditorError, Fault, NotFound
 from expeditor.jobs.model import (
     Attempt,
     BatchSlot,
@@ -74,9 +85,14 @@ def test_the_document_is_sound() -> None:
 
 def test_routes_document_and_pages_are_the_same() -> None:
     assert served() - described() == set(), f"served and not described: {HOW_TO}"
-    assert described() - served() == set(), "described and not served: remove the Operation, or add the route to routes/table.py"
+    assert described() - served() == set(), (
+        "described and not served: remove the Operation, or add the route to routes/table.py"
+    )
     assert len(OPERATIONS) == len(described()), "described twice"
-    for name, row in (("reference.md", r"^\| \[`([A-Z]+ /expeditor\S*)`\]"), ("api.md", r"^\| \[`([A-Z]+ /expeditor\S*)`\]")):
+    for name, row in (
+        ("reference.md", r"^\| \[`([A-Z]+ /expeditor\S*)`\]"),
+        ("api.md", r"^\| \[`([A-Z]+ /expeditor\S*)`\]"),
+    ):
         told = re.findall(row, page(name), re.MULTILINE)
         assert set(told) == served(), f"docs/{name} has a table of all routes"
         assert len(told) == len(set(told))
@@ -192,10 +208,6 @@ def test_a_field_that_is_not_described_is_found() -> None:
 
 
 def test_every_error_has_the_envelope() -> None:
-    import json
-
-    from expeditor.jobs.errors import Fault, NotFound
-
     body = json.loads(render_error(NotFound("no", faults=(Fault("/a", "NOT_FOUND", "no", "look"),))).text or "")
     assert Conformance(document("")).faults("Error", body) == []
 

@@ -1,0 +1,111 @@
+"""The OpenAPI document against a real server: schemathesis asks everything that it may be asked, and much that it may not."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.host.jobs_client import quick, until_ended
+from tests.support.comfy_server import ROOT, RealComfyUI
+from tests.support.openapi import Conformance, strict
+
+PACK = ROOT / "tests/support/packs/expeditor_test_nodes"
+CHECKS = (
+    *("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_headers_conformance"),
+    *("response_schema_conformance", "negative_data_rejection"),
+)
+LEFT_OUT = (
+    r"/queue/(pause|drain)$",  # the rest would meet a queue that stands still; asked below
+    r"/events$",  # a stream has no end to wait for
+)
+RUN = "from schemathesis.cli import schemathesis; schemathesis()"
+LIMIT_S = 300
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RealComfyUI]:
+    with RealComfyUI(packs=[PACK]) as started:
+        for salt in (1, 2):
+            prompt = {
+                **quick(salt),
+                "2": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": salt}},
+                "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}},
+            }
+            job = started.post("/expeditor/submit?wait_s=60", json={"prompt": prompt}).json()
+            assert until_ended(started, job["id"])["status"] == "succeeded"
+        yield started
+
+
+def asked(server: RealComfyUI, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """One run of schemathesis, on the document as it is served, with its objects closed."""
+    spec = strict(server.get("/expeditor/openapi.json").json())
+    return asked_by(spec, server, folder, "--exclude-path-regex", "|".join(LEFT_OUT), *options)
+
+
+def asked_by(
+    spec: dict[str, Any], server: RealComfyUI, folder: Path, *options: str
+) -> subprocess.CompletedProcess[str]:
+    """The same, on another document."""
+    file = folder / "openapi.json"
+    file.write_text(json.dumps(spec), encoding="utf-8")
+    command = [
+        *(sys.executable, "-W", "ignore", "-c", RUN, "run", str(file), "--url", server.url),
+        *("--checks", ",".join(CHECKS), "--continue-on-failure", "--seed", "1", "--generation-database", "none"),
+        *("--no-color", "--warnings", "off", *options),
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+
+
+def judge(run: subprocess.CompletedProcess[str], at_least: int) -> None:
+    assert run.returncode == 0, run.stdout[-20_000:] + run.stderr[-2_000:]
+    assert "No issues found" in run.stdout
+    (generated,) = (line for line in run.stdout.splitlines() if " generated, " in line)
+    assert int(generated.split()[0]) >= at_least, generated
+
+
+def test_every_answer_is_described(server: RealComfyUI, tmp_path: Path) -> None:
+    judge(asked(server, tmp_path, "--phases", "coverage,fuzzing", "--max-examples", "5", "--max-time", "25"), 300)
+    assert server.get("/expeditor/health").json()["status"] == "ok"
+
+
+@pytest.mark.full
+def test_every_answer_is_described_however_long_one_asks(server: RealComfyUI, tmp_path: Path) -> None:
+    judge(asked(server, tmp_path, "--phases", "coverage,fuzzing,stateful", "--max-examples", "150"), 3_000)
+    assert server.get("/expeditor/health").json()["status"] == "ok"
+
+
+def test_a_document_that_is_wrong_is_found_out(server: RealComfyUI, tmp_path: Path) -> None:
+    spec = strict(server.get("/expeditor/openapi.json").json())
+    del spec["components"]["schemas"]["Health"]["properties"]["pid"]
+    spec["components"]["schemas"]["Health"]["required"].remove("pid")
+    run = asked_by(spec, server, tmp_path, "--include-path", "/expeditor/health", "--phases", "fuzzing", "-n", "1")
+    assert run.returncode == 1
+    assert "'pid' was unexpected" in run.stdout
+
+
+@pytest.mark.parametrize("prefix", ["", "/api"])
+def test_it_is_served_under_both_prefixes(server: RealComfyUI, prefix: str) -> None:
+    answer = server.get(f"{prefix}/expeditor/openapi.json")
+    assert (answer.status_code, answer.json()["openapi"]) == (200, "3.1.0")
+
+
+def test_the_queue_s_own_answers_are_described(server: RealComfyUI) -> None:
+    conformance = Conformance(server.get("/expeditor/openapi.json").json())
+    for verb in ("pause", "drain", "resume"):
+        answer = server.post(f"/expeditor/queue/{verb}")
+        assert (answer.status_code, conformance.faults("Queue", answer.json())) == (200, [])
+        if verb == "drain":
+            ready = server.get("/expeditor/ready")
+            assert (ready.status_code, conformance.faults("Ready", ready.json())) == (503, [])
+            refused = server.post("/expeditor/submit", json={"prompt": quick(3)})
+            assert (refused.status_code, conformance.faults("Error", refused.json())) == (503, [])
