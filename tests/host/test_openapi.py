@@ -40,6 +40,10 @@ def server() -> Iterator[RealComfyUI]:
             }
             job = started.post("/expeditor/submit?wait_s=60", json={"prompt": prompt}).json()
             assert until_ended(started, job["id"])["status"] == "succeeded"
+        made = started.post("/expeditor/batches", json={"prompt": quick(0), "sweep": {"zip": {"1.salt": [3, 4]}}})
+        assert made.status_code == 201, made.text
+        for job_id in made.json()["job_ids"]:
+            until_ended(started, job_id)
         yield started
 
 
@@ -91,6 +95,26 @@ def test_a_document_that_is_wrong_is_found_out(server: RealComfyUI, tmp_path: Pa
     run = asked_by(spec, server, tmp_path, "--include-path", "/expeditor/health", "--phases", "fuzzing", "-n", "1")
     assert run.returncode == 1
     assert "'pid' was unexpected" in run.stdout
+
+
+def test_batches_are_described(server: RealComfyUI) -> None:
+    conformance = Conformance(server.get("/expeditor/openapi.json").json())
+    body = {"prompt": quick(0), "sweep": {"product": {"1.salt": [5, 6], "1.steps": [1, 2]}}, "metadata": {"a": "b"}}
+    preview = server.post("/expeditor/batches?dry_run=true", json=body)
+    assert (preview.status_code, conformance.faults("BatchPreview", preview.json())) == (200, [])
+    batch = server.post("/expeditor/batches", json=body)
+    assert (batch.status_code, conformance.faults("BatchSubmitted", batch.json())) == (201, [])
+    for job_id in batch.json()["job_ids"]:
+        until_ended(server, job_id)
+    here = f"/expeditor/batches/{batch.json()['id']}"
+    for method, path, name in (
+        ("GET", "", "Batch"),
+        ("GET", "/results", "BatchResults"),
+        ("POST", "/cancel", "BatchCanceled"),
+        ("POST", "/retry", "BatchRetried"),
+    ):
+        answer = server.request(method, here + path)
+        assert (answer.status_code, conformance.faults(name, answer.json())) == (200, []), path
 
 
 @pytest.mark.parametrize("prefix", ["", "/api"])
