@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import typer
 
 from .commands import batch, changing, doctor, looking, submitting
@@ -14,10 +16,7 @@ queue, doctor.
 Results go to standard output, messages to standard error.
 """
 
-app = typer.Typer(
-    name="expeditor", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
-)
-for _command in (
+COMMANDS: tuple[Callable[..., None], ...] = (
     submitting.submit,
     submitting.watch,
     batch.batch,
@@ -33,7 +32,13 @@ for _command in (
     changing.resume,
     changing.drain,
     doctor.doctor,
-):
+)
+"""In the order of the help."""
+
+app = typer.Typer(
+    name="expeditor", help=HELP, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
+)
+for _command in COMMANDS:
     app.command()(_command)
 
 

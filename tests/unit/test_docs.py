@@ -66,6 +66,8 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
     "name",
     [
         "clients.md",
+        "cli.md",
+        "batching.md",
         "one_call.md",
         "reference.md",
         "events.md",
