@@ -1,7 +1,7 @@
-"""The load: posts given bodies to `/prompt` from several clients at once and reports how long each answer took.
+"""The load: posts given bodies to `/prompt`, or another path, from several clients at once and reports how long each answer took.
 
 A process of its own, so that it shares nothing with what it measures but the machine. Reads one JSON object from standard
-input, `{url, clients, bodies}`, and writes one to standard output, `{wall_s, latencies_s, statuses}`. Client `i` posts the
+input, `{url, path?, clients, bodies}`, and writes one to standard output, `{wall_s, latencies_s, statuses}`. Client `i` posts the
 bodies `i, i + clients, …` one after the other over a kept connection.
 """
 
@@ -27,14 +27,12 @@ async def _client(session: aiohttp.ClientSession, url: str, bodies: list[str]) -
     return latencies, statuses
 
 
-async def measure(url: str, clients: int, bodies: list[str]) -> dict[str, object]:
+async def measure(url: str, clients: int, bodies: list[str], path: str = "/prompt") -> dict[str, object]:
     """See the module's docstring."""
     connector = aiohttp.TCPConnector(limit=0)
     async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=120)) as session:
         start = time.perf_counter()
-        done = await asyncio.gather(
-            *(_client(session, url + "/prompt", bodies[each::clients]) for each in range(clients))
-        )
+        done = await asyncio.gather(*(_client(session, url + path, bodies[each::clients]) for each in range(clients)))
         wall_s = time.perf_counter() - start
     statuses = [status for _, found in done for status in found]
     return {
@@ -46,4 +44,4 @@ async def measure(url: str, clients: int, bodies: list[str]) -> dict[str, object
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    json.dump(asyncio.run(measure(asked["url"], asked["clients"], asked["bodies"])), sys.stdout)
+    json.dump(asyncio.run(measure(**asked)), sys.stdout)
