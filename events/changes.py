@@ -10,6 +10,7 @@ import threading
 from types import TracebackType
 
 from ..jobs.events import JobEvent
+from ..jobs.model import Job
 
 
 class Watch:
@@ -21,6 +22,8 @@ class Watch:
         self.job_id = job_id
         self._loop = asyncio.get_running_loop()
         self._happened = asyncio.Event()
+        self.job: Job | None = None
+        """The job as the last event left it, once there was one."""
 
     def __enter__(self) -> Watch:
         """Listen from now on."""
@@ -42,8 +45,9 @@ class Watch:
         self._happened.clear()
         return True
 
-    def wake(self) -> None:
-        """An event of the job was committed. Any thread."""
+    def wake(self, job: Job | None = None) -> None:
+        """An event of the job was committed, which left it so (None: who knows). Any thread."""
+        self.job = job
         try:
             self._loop.call_soon_threadsafe(self._happened.set)
         except RuntimeError:
@@ -78,6 +82,6 @@ class JobChanges:
     def publish(self, events: tuple[JobEvent, ...]) -> None:
         """See ``Publisher``."""
         with self._lock:
-            woken = {watch for event in events for watch in self._watches.get(event.job.id, ())}
-        for watch in woken:
-            watch.wake()
+            woken = {watch: event.job for event in events for watch in self._watches.get(event.job.id, ())}
+        for watch, job in woken.items():
+            watch.wake(job)

@@ -75,6 +75,11 @@ class Runs(Protocol):
 class Watch(Protocol):
     """One waiter for one job; enter it, look at the job, then wait."""
 
+    @property
+    def job(self) -> Job | None:
+        """The job as the last event left it, once there was one."""
+        ...
+
     def __enter__(self) -> Watch:
         """Listen from now on."""
         ...

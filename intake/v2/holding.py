@@ -33,13 +33,14 @@ class HeldPolls:
             return await look(job_id)
         with self._changes.watch(job_id) as watch:
             view = await look(job_id)
-            first, until_s = STATUS[view.job.status], self._monotonic() + self._held_s
+            word, until_s, old = STATUS[view.job.status], self._monotonic() + self._held_s, False
             while not is_terminal(view.job.status):
                 left_s = until_s - self._monotonic()
-                if left_s <= 0 or not await watch.changed(left_s):
+                if left_s <= 0 or not await watch.changed(left_s) or watch.job is None:
                     break
-                view = await look(job_id)
-                if STATUS[view.job.status] != first:
-                    until_s = min(until_s, self._monotonic() + AFTER_A_CHANGE_S)
-                    first = STATUS[view.job.status]
-            return view
+                if is_terminal(watch.job.status):
+                    return JobView(job=watch.job)
+                old = True
+                if STATUS[watch.job.status] != word:
+                    word, until_s = STATUS[watch.job.status], min(until_s, self._monotonic() + AFTER_A_CHANGE_S)
+        return await look(job_id) if old else view

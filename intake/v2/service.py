@@ -12,7 +12,7 @@ from typing import cast
 
 from ...jobs.awaiting import Awaiter
 from ...jobs.entry import Entry
-from ...jobs.errors import Gone, InputInvalid, NotFound, Refused, StoreUnavailable
+from ...jobs.errors import Gone, InputInvalid, NotFound, Refused
 from ...jobs.model import PRIORITY_DEFAULT, Job, JobStatus, JsonObject, Principal, RequestKey, Source
 from ...jobs.transitions import is_terminal
 from ...store.base import JobStore
@@ -72,7 +72,7 @@ class ContractJobs:
         request = parse_request(body)
         principal = self._parts.judges.principal(caller, None)
         if caller.key is None:
-            return await self._view(await self._enter(request, principal, None))
+            return self._view(await self._enter(request, principal, None))
         key = single_use_key(principal, caller.key)
         try:
             turn = await self._parts.repeats.turn(principal, key)
@@ -83,7 +83,7 @@ class ContractJobs:
                 raise _reused(turn.earlier.id)
             job = await self._enter(request, principal, key)
             turn.done(job.id)
-        return await self._view(job)
+        return self._view(job)
 
     async def get(self, job_id: str) -> JobView:
         """The job as it is now. Raises ``NotFound``, also for one that was pruned; so do all below."""
@@ -110,7 +110,7 @@ class ContractJobs:
     async def cancel(self, job_id: str) -> JobView:
         """Cancel the job; idempotent. One that runs is interrupted, now or at its first sign of life."""
         try:
-            return await self._view(await self._wait(self._parts.canceller.cancel(_findable(job_id))))
+            return self._view(await self._wait(self._parts.canceller.cancel(_findable(job_id))))
         except NotFound:
             raise _absent(job_id) from None
 
@@ -151,23 +151,18 @@ class ContractJobs:
         return prompt, outputs, asset_ids
 
     async def _seen(self, job_id: str) -> JobView:
-        """One trip to the store's thread, whatever the job's status."""
-        store, known = self._parts.store, _findable(job_id)
-        place_asked = store.place(known)
-        job = await self._wait(store.get(known))
+        job = await self._wait(self._parts.store.get(_findable(job_id)))
         if job is None:
             raise _absent(job_id)
-        place = await self._wait(place_asked)
-        waits = job.status is JobStatus.QUEUED and place is not None
-        return self._standing(job, place.position if place is not None and waits else None)
+        place = await self._wait(self._parts.store.place(job.id)) if job.status is JobStatus.QUEUED else None
+        return self._standing(job, None if place is None else place.position)
 
-    async def _view(self, job: Job) -> JobView:
-        if job.status is not JobStatus.QUEUED:
-            return self._standing(job, None)
-        try:
-            place = await self._wait(self._parts.store.place(job.id))
-        except StoreUnavailable:
-            place = None  # the job is committed: that is the answer, with or without its place
+    def _view(self, job: Job) -> JobView:
+        """A job that was written this moment. Its place is told only if that is known at once: on an idle machine the next thing
+        written is the claim of this very job, and its client need not wait for that."""
+        asked = self._parts.store.place(job.id) if job.status is JobStatus.QUEUED else None
+        known = asked is not None and asked.done() and asked.exception() is None
+        place = asked.result() if asked is not None and known else None
         return self._standing(job, None if place is None else place.position)
 
     def _standing(self, job: Job, position: int | None) -> JobView:
