@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from typing import Any
 
 from aiohttp import web
@@ -72,10 +72,7 @@ class BatchRoutes:
         response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}"'})
         response.content_type = "application/zip"
         await response.prepare(request)
-        with closing(archive(members_of(results, manifest, self._files), manifest)) as parts, suppress(ConnectionError):
-            while (part := await asyncio.to_thread(next, parts, None)) is not None:
-                await asyncio.wait_for(response.write(part), SEND_TIMEOUT_S)
-            await response.write_eof()
+        await _send(request, response, archive(members_of(results, manifest, self._files), manifest))
         return response
 
     async def cancel(self, request: web.Request) -> web.Response:
@@ -92,3 +89,18 @@ class BatchRoutes:
         fields = await read_fields(request, max_bytes=self._max_bytes, json_fields=JSON_FIELDS)
         self._note_client_id(fields.get("client_id"))
         return fields
+
+
+async def _send(request: web.Request, response: web.StreamResponse, parts: Generator[bytes, None, None]) -> None:
+    """Read and send part by part, the next one once the client has taken the last. A client that is gone or takes too long is cut
+    off: an end that looks like one would tell it that it has all."""
+    try:
+        while (part := await asyncio.to_thread(next, parts, None)) is not None:
+            await asyncio.wait_for(response.write(part), SEND_TIMEOUT_S)
+        await response.write_eof()
+    except (ConnectionError, asyncio.TimeoutError):
+        if request.transport is not None:
+            request.transport.abort()
+    finally:
+        with suppress(ValueError):  # another thread is still reading: the server stops
+            parts.close()

@@ -77,6 +77,8 @@ def _one(archive: ZipFile, pipe: _Pipe, member: Member) -> Generator[bytes, None
                 target.write(part)
                 left -= len(part)
                 yield pipe.take()
+            if left > 0:
+                raise OSError(f"{member.name} became shorter while it was read")
 
 
 def _info(name: str, at_s: float) -> ZipInfo:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
+from dataclasses import replace
+
 import pytest
 
 from expeditor.jobs.model import Cause, JobError, JobStatus
@@ -84,3 +89,49 @@ async def test_an_unknown_batch_is_404_and_a_pruned_one_410(http, edge):
             assert (await refusal(await http.get(base + path)))[:2] == expected
         for path in ("/cancel", "/retry"):
             assert (await refusal(await http.post(base + path)))[:2] == expected
+
+
+# -- the zip -------------------------------------------------------------------------------------------------------------
+
+
+def made(folder, *names):
+    """Outputs with files in ComfyUI's output folder."""
+    for name in names:
+        (folder / name).write_bytes(name.encode() * 100)
+    return tuple(replace(IMAGE, name=name, subfolder="", size_bytes=None) for name in names)
+
+
+async def test_the_zip_has_every_file_in_a_folder_of_its_job_and_the_manifest(http, edge, tmp_path):
+    edge.folders["output"] = str(tmp_path)
+    batch = await posted(http, {"prompt": graph(), "sweep": {"product": {"1.color": list(range(12))}}})
+    settle(edge, outputs=made(tmp_path, "a.png", "b.png"))
+    settle(edge, outputs=(*made(tmp_path, "c.png"), *made(tmp_path, "gone.png")))
+    (tmp_path / "gone.png").unlink()
+    response = await http.get(f"{BATCHES}/{batch['id']}/results.zip")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "application/zip"
+    assert response.headers["Content-Disposition"] == f'attachment; filename="batch-{batch["id"]}.zip"'
+    with zipfile.ZipFile(io.BytesIO(await response.read())) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(files.pop("manifest.json"))
+    assert files == {name: name[3:].encode() * 100 for name in ("00/a.png", "00/b.png", "01/c.png")}
+    assert [[out["file"] for out in row["outputs"]] for row in manifest["items"][:3]] == [
+        ["00/a.png", "00/b.png"],
+        ["01/c.png", None],
+        [],
+    ]
+    assert (manifest["missing"], manifest["items"][11]["values"]) == (1, {"1.color": 11})
+
+
+async def test_a_client_that_goes_in_the_middle_of_a_zip_harms_nobody(http, edge, tmp_path):
+    edge.folders["output"] = str(tmp_path)
+    batch = await posted(http, {"prompt": graph(), "sweep": SEEDS})
+    outputs = made(tmp_path, "large.png")
+    with (tmp_path / "large.png").open("wb") as large:
+        large.truncate(200 * 1024 * 1024)
+    settle(edge, outputs=outputs)
+    response = await http.get(f"{BATCHES}/{batch['id']}/results.zip")
+    assert await response.content.read(1000)
+    response.close()
+    again = await got(http, f"{BATCHES}/{batch['id']}")
+    assert again["ended"] == 1
