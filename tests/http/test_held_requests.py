@@ -6,10 +6,12 @@ import asyncio
 
 import pytest
 
+from expeditor.intake.holding import HeldRequests
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import JobStatus
 from tests.conformance.harness import IMAGE, claim, done, ending, enqueue
 from tests.http.edge import MAX_WAIT_S, PROMPT, refusal
+from tests.support.clocks import HandMonotonic
 from tests.support.waiting import wait_until_async
 
 SUBMIT = "/expeditor/submit"
@@ -180,3 +182,43 @@ async def test_other_parameters_are_refused(http, edge):
 
 async def test_nobody_waits_for_a_job_that_is_not_there(http):
     assert await refusal(await http.get("/expeditor/jobs/nobody?wait_s=60")) == (404, "NOT_FOUND", [])
+
+
+class FakeWatch:
+    """Nothing ever happens to the job; time passes by as much as is waited."""
+
+    def __init__(self) -> None:
+        self.clock = HandMonotonic()
+        self.waits: list[float] = []
+        self.open = 0
+
+    def watch(self, job_id):
+        return self
+
+    def __enter__(self):
+        self.open += 1
+        return self
+
+    def __exit__(self, *_):
+        self.open -= 1
+
+    async def changed(self, timeout_s):
+        self.waits.append(timeout_s)
+        self.clock.now_s += timeout_s
+        return False
+
+
+async def test_a_client_that_went_is_seen_at_the_next_look(edge):
+    enqueue(edge.store, "a")
+    watch = FakeWatch()
+    requests = HeldRequests(watch, edge.views, monotonic=watch.clock, look_every_s=1.0)
+    view = await requests.until_ended("a", 60.0, lambda: watch.clock.now_s >= 3.0)
+    assert (view.job.status, watch.waits, watch.open) == (JobStatus.QUEUED, [1.0, 1.0, 1.0], 0)
+
+
+async def test_the_last_wait_is_what_is_left(edge):
+    enqueue(edge.store, "a")
+    watch = FakeWatch()
+    requests = HeldRequests(watch, edge.views, monotonic=watch.clock, look_every_s=1.0)
+    await requests.until_ended("a", 2.5, lambda: False)
+    assert (watch.waits, watch.open) == ([1.0, 1.0, 0.5], 0)

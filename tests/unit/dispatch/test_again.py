@@ -328,3 +328,18 @@ def test_a_return_that_can_never_be_stored_does_not_block_the_queue(claimed, cap
     assert "cannot be stored" in caplog.text
     claimed.front.away = None
     assert claimed.dispatcher.claim().job.id == "b"
+
+
+def test_an_output_of_the_attempt_before_is_not_taken_for_an_older_job_s(claimed):
+    for node in ("1", "7"):
+        claimed.runs.signal("executing", {"prompt_id": "a", "node": node})
+    assert claimed.run(OOM) == "at once"
+    claimed.runs.signal("execution_cached", {"prompt_id": "a", "nodes": ["1"]})
+    claimed.runs.signal("executing", {"prompt_id": "a", "node": "7"})
+    outputs = {node: {"images": [{"filename": f"{node}.png"}]} for node in ("1", "7", "9")}
+    claimed.dispatcher.finish("a", True, SUCCESS, outputs)
+    assert {output.node_id: output.cached for output in claimed.job("a").outputs} == {
+        "1": False,
+        "7": False,
+        "9": True,
+    }
