@@ -12,6 +12,7 @@ from typing import Protocol
 from ..jobs.errors import InputInvalid, Refused
 from ..jobs.model import JsonObject, Principal
 from ..jobs.principals import PrincipalRules, principal_of
+from ..jobs.webhook_rules import WebhookRules
 from .ceilings import Ceilings, Wish
 from .core_faults import faults_of
 from .depth import QueueDepth
@@ -53,6 +54,7 @@ class Judges:
     principals: PrincipalRules
     ceilings: Ceilings
     tokens: Tokens = field(default_factory=Tokens)
+    webhooks: WebhookRules = field(default_factory=WebhookRules)
 
     def principal(self, caller: Caller, client_id: str | None) -> Principal:
         """Whose request it is."""

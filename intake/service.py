@@ -26,6 +26,7 @@ from .redriving import Redriver
 from .request_keys import request_key
 from .submission import SubmitRequest, check_times, parse_submission
 from .views import JobListing, JobView, Submitted, Verdict
+from .webhook_field import check_webhook
 
 
 class JobService:
@@ -96,6 +97,7 @@ class JobService:
             not_before_s=request.not_before_s,
             expires_in_s=request.expires_in_s,
             max_attempts=request.max_attempts,
+            webhook=request.webhook,
         )
         return await self._door.enter(entry)
 
@@ -162,6 +164,7 @@ class JobService:
 
     def _allowed(self, request: SubmitRequest, principal: Principal) -> int:
         check_times(request, self._clock())
+        check_webhook(request.webhook, self._judges.webhooks)
         return self._judges.priority(
             principal, Wish(request.priority, given=request.priority_given, front=request.front)
         )

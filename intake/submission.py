@@ -1,7 +1,7 @@
 """What a client may ask for on our own submit route, parsed from plain fields. Pure; knows nothing of HTTP or storage.
 
 Fields of DESIGN 7 whose feature is not there yet are refused by name rather than ignored: a client must not believe
-that its job calls a webhook when it does not.
+that its job runs where it asked when it does not.
 """
 
 from __future__ import annotations
@@ -12,23 +12,24 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..jobs.errors import Fault, InputInvalid, InvalidPromptId, LimitExceeded
-from ..jobs.model import JsonObject
+from ..jobs.model import JsonObject, WebhookTarget
 from .envelope import is_prompt_id
 from .extra_data import misfits
 from .faults import pointer, refusal, short
 from .lift import take
 from .limits import deeper_than
 from .times import parse_times
+from .webhook_field import parse_webhook
 
 JSON_FIELDS = frozenset(
     {
         *("prompt", "priority", "_priority", "extra_data", "metadata", "front", "number", "partial_execution_targets"),
-        *("not_before", "expires_in_s", "max_attempts"),
+        *("not_before", "expires_in_s", "max_attempts", "webhook"),
     }
 )
 """Fields that are not text: in a form they hold JSON."""
 FIELDS = JSON_FIELDS | {"prompt_id", "client_id"}
-LATER_FIELDS = frozenset({"webhook", "pool"})
+LATER_FIELDS = frozenset({"pool"})
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_LENGTH = 256
 MAX_EXTRA_DEPTH = 200
@@ -57,6 +58,7 @@ class SubmitRequest:
     not_before_s: float | None = None
     expires_in_s: float | None = None
     max_attempts: int | None = None
+    webhook: WebhookTarget | None = None
 
 
 def parse_submission(fields: JsonObject) -> SubmitRequest:
@@ -64,7 +66,9 @@ def parse_submission(fields: JsonObject) -> SubmitRequest:
     lifted = take(fields, own_route=True)
     body = lifted.body
     times = parse_times(body)
+    webhook, webhook_faults = parse_webhook(body.get("webhook"))
     faults = [*lifted.faults, *_unknown(body), *_types(body), *times.faults, *_extra_data(body.get("extra_data"))]
+    faults += webhook_faults
     prompt_id = body.get("prompt_id")
     if prompt_id is not None and not is_prompt_id(prompt_id):
         faults.append(Fault("/prompt_id", InvalidPromptId.code, (InvalidPromptId.__doc__ or "").strip()))
@@ -85,6 +89,7 @@ def parse_submission(fields: JsonObject) -> SubmitRequest:
         not_before_s=times.not_before_s,
         expires_in_s=times.expires_in_s,
         max_attempts=times.max_attempts,
+        webhook=webhook,
     )
 
 

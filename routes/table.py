@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from .batches import BatchRoutes
+from .deliveries import DeliveryRoutes
 from .errors import Handler, boundary
 from .events import EventRoutes
 from .guard import OPEN_PATHS, Guard, no_guard
@@ -34,6 +35,7 @@ class RouteSets:
     tokens: TokenRoutes
     events: EventRoutes
     spec: SpecRoutes
+    deliveries: DeliveryRoutes
 
 
 def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -73,6 +75,10 @@ def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteD
         ("GET", "/expeditor/metrics", sets.metrics.exposition),
         ("GET", "/expeditor/tokens", sets.tokens.list),
         ("GET", "/expeditor/openapi.json", sets.spec.openapi),
+        ("GET", "/expeditor/deliveries", sets.deliveries.list),
+        ("POST", "/expeditor/deliveries/replay", sets.deliveries.replay_all),
+        ("GET", "/expeditor/deliveries/{delivery_id}", sets.deliveries.get),
+        ("POST", "/expeditor/deliveries/{delivery_id}/replay", sets.deliveries.replay),
     )
     return tuple(
         web.route(method, path, boundary(handler if path in OPEN_PATHS else guard(handler)))

@@ -8,10 +8,13 @@ from typing import Any
 from ..events.bus import Bus
 from ..events.changes import JobChanges
 from ..events.hub import Hub
+from ..events.webhooks.filling import WebhookEars
 from ..host.notifier import Notifier
 from ..jobs.events import Publisher
 from ..telemetry.listener import TelemetryListener
 from ..telemetry.metrics import Metrics
+from .settings import Settings
+from .webhooks import targets_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,7 @@ class Audience:
     notifier: Notifier
     changes: JobChanges
     hub: Hub
+    ears: WebhookEars
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +36,11 @@ class AudienceParts:
     metrics: Metrics
     notifier: Notifier
     first: tuple[Publisher, ...]
+    settings: Settings
 
 
 def build_audience(parts: AudienceParts) -> Audience:
     """Make and join it."""
-    changes, hub = JobChanges(), Hub()
-    bus = Bus((*parts.first, TelemetryListener(parts.metrics), parts.notifier, changes, hub))
-    return Audience(bus, parts.notifier, changes, hub)
+    changes, hub, ears = JobChanges(), Hub(), WebhookEars(targets_of(parts.settings))
+    bus = Bus((*parts.first, TelemetryListener(parts.metrics), parts.notifier, changes, hub, ears))
+    return Audience(bus, parts.notifier, changes, hub, ears)

@@ -34,6 +34,7 @@ from ..intake.v2.holding import HeldPolls
 from ..intake.v2.service import ContractJobs, ContractParts
 from ..intake.validation import PromptValidation, ValidationRules
 from ..jobs.awaiting import Awaiter
+from ..jobs.model import WebhookTarget
 from ..jobs.principals import PrincipalRules
 from ..store.base import Clock, JobStore
 from .audience import Audience
@@ -42,6 +43,7 @@ from .settings import Settings
 from .settings_api import TokenSettings
 from .shelf import Shelf
 from .storage import JobFiles
+from .webhooks import rules_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) ->
         principals=_principals(parts.settings),
         ceilings=_ceilings(parts.settings),
         tokens=tokens,
+        webhooks=rules_of(parts.settings),
     )
 
 
@@ -212,7 +215,9 @@ def _tokens(settings: Settings) -> Tokens:
 
 
 def _token(name: str, token: TokenSettings) -> Token:
-    return Token(name, token.digest, token.priority, token.max_priority, admin=token.admin)
+    url = None if token.webhook is None else token.webhook.get_secret_value()
+    webhook = None if url is None else WebhookTarget(url, tuple(token.webhook_events))
+    return Token(name, token.digest, token.priority, token.max_priority, webhook, admin=token.admin)
 
 
 def _principals(settings: Settings) -> PrincipalRules:

@@ -16,6 +16,7 @@ from ..host.comfy import cors_headers, folder_of, private_folder, prompt_server
 from ..host.context import note_client_id
 from ..host.files import OutputFinder
 from ..routes.batches import BatchRoutes
+from ..routes.deliveries import DeliveryRoutes
 from ..routes.events import EventRoutes
 from ..routes.guard import token_guard
 from ..routes.jobs import JobRoutes
@@ -104,6 +105,7 @@ def _register(services: Services, server: Any) -> None:
         tokens=TokenRoutes(tokens),
         events=_events(services),
         spec=SpecRoutes(VERSION),
+        deliveries=DeliveryRoutes(services.webhooks.service, max_bytes=services.settings.max_body_bytes),
     )
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):

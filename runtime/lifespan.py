@@ -148,6 +148,7 @@ class Lifespan:
         numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))
         services.server.number = max(services.server.number, number_after(numbers))
         queue.open_claims()
+        self._background.append(asyncio.get_running_loop().create_task(services.webhooks.run()))
         if services.board.is_on("observer"):
             services.machine.watchdog.start()  # without signs of life every run would look stuck
         if items or recovered.failed:

@@ -29,6 +29,7 @@ from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
 from ..jobs.awaiting import Awaiter
+from ..jobs.events import Publisher
 from ..store.base import Clock, JobStore
 from ..store.records import QueueSummary
 from ..telemetry.metrics import Metrics
@@ -45,6 +46,7 @@ from .settings import Settings
 from .shelf import Shelf, build_shelf
 from .stopping import Leaving
 from .storage import JobFiles, build_files, build_store
+from .webhooks import WebhookParts, Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class Services:
     evidence: Evidence
     leaving: Leaving
     keeper: Keeper
+    webhooks: Webhooks
 
     async def summary(self) -> QueueSummary:
         """The queue's depths, for a scrape."""
@@ -96,7 +99,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     clock, board, lag, notifier, live = SteadyClock(), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
     (metrics, residents), flow, awaiter = _measured(server, clock), Flow(), Awaiter(settings.store_deadline_s)
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
-    audience = build_audience(AudienceParts(server, metrics, notifier, (depth, Listing(server, told.farewells, clock))))
+    audience = _audience(settings, server, metrics, notifier, (depth, Listing(server, told.farewells, clock)))
     store = build_store(settings, data_dir, audience.bus, metrics, clock)
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
     evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
@@ -140,6 +143,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         evidence=evidence,
         leaving=leaving,
         keeper=_keeper(settings, store, files, live, clock, shelf),
+        webhooks=Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter)),
     )
 
 
@@ -170,6 +174,12 @@ def _health(
         too_full=too_full,
         stuck=machine.watchdog.stuck,
     )
+
+
+def _audience(
+    settings: Settings, server: Any, metrics: Metrics, notifier: Notifier, first: tuple[Publisher, ...]
+) -> Audience:
+    return build_audience(AudienceParts(server, metrics, notifier, first, settings))
 
 
 def _told(settings: Settings, server: Any, clock: Clock) -> Told:

@@ -7,7 +7,8 @@ import re
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings
+
+from .settings_webhooks import WebhookSettings, checked_events, checked_secret, checked_url
 
 TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 SHORTEST_SECRET = 16
@@ -25,6 +26,24 @@ class TokenSettings(BaseModel):
     priority: PriorityBound | None = None
     max_priority: PriorityBound | None = None
     admin: bool = False
+    webhook: SecretStr | None = None
+    webhook_events: list[str] = Field(default_factory=list)
+    webhook_secret: SecretStr | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_webhook(cls, url: SecretStr | None) -> SecretStr | None:
+        return None if url is None else checked_url(url)
+
+    @field_validator("webhook_events")
+    @classmethod
+    def _are_events(cls, events: list[str]) -> list[str]:
+        return checked_events(events)
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_secret(cls, secret: SecretStr | None) -> SecretStr | None:
+        return None if secret is None else checked_secret(secret)
 
     @model_validator(mode="after")
     def _has_one_secret(self) -> TokenSettings:
@@ -42,13 +61,14 @@ class TokenSettings(BaseModel):
         return hashlib.sha256(self.secret.get_secret_value().encode("utf-8")).hexdigest()
 
 
-class ApiSettings(BaseSettings):
+class ApiSettings(WebhookSettings):
     """See the module's docstring. Frozen and read as ``Settings``."""
 
     tokens: dict[str, TokenSettings] = Field(
         default_factory=dict,
         description="[Tokens](tokens.md) by name: who shows one is that principal. Each has `sha256` (or `secret`), and may have "
-        "`priority` (of jobs that name none), `max_priority` and `admin`. Environment: as JSON.",
+        "`priority` (of jobs that name none), `max_priority`, `admin`, `webhook`, `webhook_events` and `webhook_secret`. "
+        "Environment: as JSON.",
     )
     require_token: bool = Field(
         False, description="Our own routes answer 401 to a request without a token; ComfyUI's routes stay open."

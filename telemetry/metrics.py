@@ -112,6 +112,10 @@ class Metrics:
         """One committed event was told."""
         self._events_published.labels(event_type).inc()
 
+    def webhook_delivery(self, outcome: str) -> None:
+        """One try of a webhook ended: ``delivered``, ``retry``, ``failed`` or ``gone``."""
+        self._webhook_deliveries.labels(outcome).inc()
+
     # -- the queue and the worker -----------------------------------------------------------------------------------
 
     def queue(self, depths: QueueDepths) -> None:
@@ -234,6 +238,7 @@ class Metrics:
         )
         self._attempts = make.counter("attempts_total", "Attempts ended, by cause.", "cause")
         self._events_published = make.counter("events_published_total", "Committed events told, by type.", "type")
+        self._webhook_deliveries = make.counter("webhook_deliveries_total", "Tries of webhooks, by outcome.", "outcome")
         self._queue = QueueCollector(self._clock)
         self._registry.register(self._queue)
         self._queue_refresh_failures = make.counter(

@@ -6,7 +6,9 @@ from ...intake.request_keys import MAX_LENGTH
 from ...intake.submission import MAX_METADATA_LENGTH, MAX_METADATA_PAIRS
 from ...intake.times import ATTEMPTS_MAX, EXPIRES_MAX_S
 from ...intake.views import PAGE_LIMIT_MAX
+from ...jobs.events import EVENT_TYPES
 from ...jobs.model import Cause, JobStatus
+from ...jobs.webhook_rules import LONGEST_URL
 from ..selection import MOST_IDS
 from .job_schemas import PRIORITY
 from .parts import (
@@ -56,6 +58,7 @@ PROMPT_FAULTS = (
     *("LIMIT_EXCEEDED", "PRIORITY_NOT_ALLOWED"),
 )
 TOO_LARGE = {413: ("LIMIT_EXCEEDED",)}
+URL: Schema = {"type": "string", "pattern": "^https?://", "maxLength": LONGEST_URL}
 STATUSES = [status.value for status in JobStatus]
 CAUSES = [cause.value for cause in Cause]
 
@@ -85,6 +88,16 @@ SUBMISSION: dict[str, Schema] = {
     ),
     "max_attempts": told(nullable({"type": "integer", "minimum": 1, "maximum": ATTEMPTS_MAX}), "Most tries."),
     "partial_execution_targets": told(nullable(listed(TEXT)), "The output nodes to run."),
+    "webhook": told(
+        {
+            "anyOf": [
+                URL,
+                asked({"url": URL, "events": nullable(listed(words(EVENT_TYPES)))}, ["url"]),
+                {"type": "null"},
+            ]
+        },
+        "Whom to tell of its end, or of these events.",
+    ),
 }
 """The fields of a submit; tests hold them to ``intake.submission.FIELDS``."""
 FILES: dict[str, Schema] = {

@@ -29,6 +29,7 @@ from expeditor.intake.batches import BatchRules, BatchService
 from expeditor.intake.bulk import BulkService
 from expeditor.intake.cancelling import Canceller
 from expeditor.intake.ceilings import Ceilings
+from expeditor.intake.deliveries import DeliveryService
 from expeditor.intake.flow import Flow
 from expeditor.intake.holding import HeldRequests
 from expeditor.intake.idempotency import Repeats, Reservations
@@ -48,7 +49,9 @@ from expeditor.jobs.errors import Fault, InvalidPrompt
 from expeditor.jobs.estimate import signature
 from expeditor.jobs.model import NewJob, Payload
 from expeditor.jobs.principals import PrincipalRules
+from expeditor.jobs.webhook_rules import WebhookRules
 from expeditor.routes.batches import BatchRoutes
+from expeditor.routes.deliveries import DeliveryRoutes
 from expeditor.routes.events import EventRoutes
 from expeditor.routes.guard import token_guard
 from expeditor.routes.jobs import JobRoutes
@@ -60,6 +63,7 @@ from expeditor.routes.spec import SpecRoutes
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import RouteSets, route_table
 from expeditor.routes.tokens import TokenRoutes
+from expeditor.store.sqlite.deliveries import SqliteDeliveries
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
 from tests.support.clocks import HandMonotonic
@@ -171,6 +175,7 @@ class FakeDoor:
             expires_at_s=None if entry.expires_in_s is None else self._clock() + entry.expires_in_s,
             max_attempts=entry.max_attempts,
             slot=entry.slot,
+            webhook=entry.webhook,
         )
 
     def wake(self):
@@ -197,6 +202,8 @@ class App:
         self.runs = RunTable(interrupter=self.interrupter, observer=FakeObserver(), monotonic=self.monotonic)
         self.folders: dict[str, str] = {}
         self.uploads = self._uploads()
+        self.outbox = SqliteDeliveries(None, self.clock, longest_delay_s=100_000.0)  # a test that needs it opens it
+        self.outbox_woken = 0
         self.health = {"status": "ok"}
         self.not_ready: str | None = None
         self.clients: list[object] = []
@@ -248,6 +255,7 @@ class App:
             tokens=TokenRoutes(self.tokens),
             events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),
             spec=SpecRoutes("0.0.0"),
+            deliveries=DeliveryRoutes(self._deliveries(), max_bytes=MAX_BYTES),
         )
 
     def passing(self, kind, job_id, facts):
@@ -288,6 +296,12 @@ class App:
             note_client_id=self.clients.append,
         )
 
+    def _deliveries(self):
+        return DeliveryService(self.outbox, self.awaiter, self.clock, self._woken)
+
+    def _woken(self):
+        self.outbox_woken += 1
+
     def _published(self, events):
         for subscriber in (self.depth, self.changes, self.hub):
             subscriber.publish(events)
@@ -304,6 +318,7 @@ class App:
             principals=PrincipalRules(user_header="X-User", proxies=("127.0.0.1",)),
             ceilings=Ceilings(10, {"junior": 5, "grace": 2, "shop": 7}, {"shop": 6}),
             tokens=self.tokens,
+            webhooks=WebhookRules(hosts=("*.example.com", "10.*", "127.*")),
         )
         return JobService(
             store=self.store,

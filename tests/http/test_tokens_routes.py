@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from expeditor.intake.tokens import Token, Tokens
@@ -71,7 +73,7 @@ async def test_with_require_token_only_monitoring_is_open(strict, aiohttp_client
     http = await aiohttp_client(strict.web)
     answers = {}
     for route in strict.rows:
-        path = route.path.format(job_id="a", batch_id="b", class_type="A", number=0)
+        path = re.sub(r"{\w+}", "1", route.path)
         answers[f"{route.method} {route.path}"] = (await http.request(route.method, path)).status
     opened = {"GET /expeditor/health", "GET /expeditor/ready", "GET /expeditor/metrics"}
     assert {route for route, status in answers.items() if status != 401} == opened

@@ -79,6 +79,7 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
         "retries.md",
         "causes.md",
         "tokens.md",
+        "webhooks.md",
     ],
 )
 def test_the_index_names_every_page(name: str) -> None:

@@ -1,0 +1,1 @@
+"""Webhooks: events told over HTTP to whoever wants to hear them, at least once."""

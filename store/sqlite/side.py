@@ -1,0 +1,213 @@
+"""A small database of its own beside the queue's: one file, one thread that reads and writes, one transaction for all that waits.
+
+Owns opening (a damaged file is set aside and begun anew), the thread, and the transaction; each verb runs in a savepoint, so that a
+faulty one fails alone. Without a path it lives in memory. Does not own what stands in it: schema and statements are named by
+whoever uses it. Opened only by who holds the lock of the data folder's queue.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...jobs.errors import StoreUnavailable
+from ..base import Clock
+from ..done import Done
+from ..worker import BatchWorker, Call, Outcome, outcome_of
+from .database import why_not_opened
+from .soundness import Damaged, SameFile, damage_told, inspect, refuse_strange, reunite, set_aside
+from .statements import load_script, load_statements
+
+T = TypeVar("T")
+Rows = list[sqlite3.Row]
+
+IN_MEMORY = Path(":memory:")
+BUSY_TIMEOUT_S = 2.0
+CHECK_S = 5.0
+_log = logging.getLogger("expeditor.store")
+
+
+@dataclass(frozen=True, slots=True)
+class SideKind:
+    """What stands in the file: ``name`` is that of its ``.sql`` file and, with ``_schema``, of the script that makes it.
+
+    ``told`` names it in a sentence; ``thread`` its thread. Among its statements there is ``write_nothing_new``.
+    """
+
+    name: str
+    version: int
+    told: str
+    thread: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    connection: sqlite3.Connection
+    same_file: SameFile | None
+
+
+class SideDatabase:
+    """See the module's docstring."""
+
+    def __init__(self, kind: SideKind, path: Path | None, clock: Clock) -> None:
+        """Closed at first; touches no file. ``path`` None: in memory, gone with ``close``."""
+        self._kind = kind
+        self._path = path
+        self._clock = clock
+        self._statements: Mapping[str, str] = {}
+        self._session: _Session | None = None
+        self._worker = BatchWorker(kind.thread, self._run)
+        self._failing = False
+
+    def open(self) -> bool:
+        """Make it usable; blocks. True when a damaged file was set aside. Raises ``StoreUnavailable``; may be tried again."""
+        if self._session is not None:
+            return False
+        self._statements = {**load_statements(), **load_statements(self._kind.name)}
+        try:
+            damaged = self._open()
+        except (sqlite3.Error, OSError) as fault:
+            raise StoreUnavailable(why_not_opened(self._path or IN_MEMORY, fault)) from fault
+        self._worker.start()
+        return damaged
+
+    def close(self) -> None:
+        """Do what was asked and let go of the file; blocks; idempotent."""
+        self._worker.stop()
+        if self._session is not None:
+            self._session.connection.close()
+            self._session = None
+
+    def ask(self, verb: Callable[[], T]) -> Future[T]:
+        """Have ``verb`` run on the thread, in a transaction; done once that is committed."""
+        return self._worker.submit(lambda: Done(verb()))
+
+    def rows(self, name: str, **values: Any) -> Rows:
+        """For verbs: all rows of the statement ``name``."""
+        return self._connection().execute(self._statements[name], values).fetchall()
+
+    def change(self, name: str, **values: Any) -> int:
+        """For verbs: run the statement ``name``; how many rows it changed."""
+        return self._connection().execute(self._statements[name], values).rowcount
+
+    # -- opening -----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> bool:
+        path = self._path
+        if path is None:
+            self._session = self._connected(IN_MEMORY)
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            inspect(path, self._statements, self._kind.version, BUSY_TIMEOUT_S, CHECK_S)
+            if (aside := reunite(path, self._clock())) is not None:
+                self._tell("was gone, though its journal was there", aside)
+            self._session = self._connected(path)
+        except Damaged as damage:
+            self._tell(f"was damaged ({damage})", set_aside(path, self._clock()))
+            self._session = self._connected(path)
+            return True
+        return False
+
+    def _connected(self, path: Path) -> _Session:
+        # check_same_thread: opened and closed by the caller's thread, used by one thread between.
+        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        try:
+            connection.row_factory = sqlite3.Row
+            with damage_told():
+                self._set_up(path, connection)
+            return _Session(connection, None if path is IN_MEMORY else SameFile(path))
+        except BaseException:
+            connection.close()
+            raise
+
+    def _set_up(self, path: Path, connection: sqlite3.Connection) -> None:
+        found = connection.execute(self._statements["identity"]).fetchone()
+        refuse_strange(path, found, self._kind.version)
+        mode = connection.execute(self._statements["journal_wal"]).fetchone()[0]
+        if path is not IN_MEMORY and mode != "wal":
+            raise StoreUnavailable(
+                f"{path} cannot have a write-ahead log (mode {mode}). Is it on a network file system?"
+            )
+        connection.executescript(load_script("connection"))
+        if found["user_version"] < self._kind.version:
+            connection.executescript(load_script(f"{self._kind.name}_schema"))
+        for name in ("begin_write", "write_nothing_new", "commit"):
+            connection.execute(self._statements[name])
+
+    def _tell(self, what: str, aside: Path) -> None:
+        _log.error(
+            "The database of %s %s; what was found was set aside as %s, and a new one was begun",
+            self._kind.told,
+            what,
+            aside,
+            extra={"event": "store.set_aside"},
+        )
+
+    # -- on the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
+        with ExitStack() as undo:
+            undo.callback(self._roll_back)
+            try:
+                outcomes = self._in_transaction(batch)
+            except sqlite3.Error as fault:
+                return self._failed(batch, fault)
+        self._failing = False
+        return outcomes
+
+    def _in_transaction(self, batch: Sequence[Call]) -> list[Outcome]:
+        connection, same_file = self._connection(), self._now_open().same_file
+        before = connection.total_changes
+        self._execute("begin_write")
+        outcomes = [self._in_savepoint(call) for call in batch]
+        if same_file is not None and connection.total_changes != before:
+            same_file.check()
+        self._execute("commit")
+        return outcomes
+
+    def _in_savepoint(self, call: Call) -> Outcome:
+        self._execute("savepoint")
+        outcome = outcome_of(lambda: _without_database_faults(call))
+        if not isinstance(outcome, Done):
+            self._execute("rollback_to_savepoint")
+        self._execute("release")
+        return outcome
+
+    def _failed(self, batch: Sequence[Call], fault: sqlite3.Error) -> list[Outcome]:
+        message = f"The database of {self._kind.told} cannot be written, nothing was stored: {fault}."
+        if not self._failing:
+            _log.error("%s", message, extra={"event": "side.failed"})
+        self._failing = True
+        return [StoreUnavailable(message) for _ in batch]
+
+    def _roll_back(self) -> None:
+        try:
+            if self._connection().in_transaction:
+                self._execute("rollback")
+        except sqlite3.Error as fault:
+            _log.error("a failed transaction cannot be rolled back: %s", fault)
+
+    def _execute(self, name: str) -> None:
+        self._connection().execute(self._statements[name])
+
+    def _connection(self) -> sqlite3.Connection:
+        return self._now_open().connection
+
+    def _now_open(self) -> _Session:
+        if self._session is None:
+            raise StoreUnavailable(f"The database of {self._kind.told} is not open.")
+        return self._session
+
+
+def _without_database_faults(call: Call) -> Done[Any]:
+    try:
+        return call.run()
+    except sqlite3.Error as fault:
+        raise StoreUnavailable(f"The database cannot be used: {fault}.") from fault
