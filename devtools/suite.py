@@ -69,6 +69,8 @@ class Suite:
         }
         if setup:
             variables["COMFYUI_DIR"] = str(setup.tree.path)
+        if "host" in wanted:
+            self._ensure_node_modules()  # the official TypeScript SDK
         if "browser" in wanted:
             variables["EXPEDITOR_CHROMIUM"] = debian.ensure_chromium(self.cache)
         for name in wanted:

@@ -24,6 +24,7 @@ MOST_PARTS = 100
 MOST_TEXT_BYTES = 8_192
 OVERHEAD_BYTES = 1_048_576
 """What a body may be larger than its file: headers and texts."""
+TEXT_STEP_BYTES = 512
 READ_BYTES = 262_144
 WRITE_BYTES = 1_048_576
 PLAIN_ENCODINGS = frozenset({"binary", "8bit", "7bit"})
@@ -107,7 +108,8 @@ async def _read_part(part: BodyPartReader, upload: Upload, texts: _Texts, idle_s
         await _read_file(part, upload, idle_s)
         return
     data = bytearray()
-    async for piece in _pieces(part, idle_s):
+    # In small steps: aiohttp asks for a second step before it gives the first, and a large one would wait for the file.
+    async for piece in _pieces(part, TEXT_STEP_BYTES, idle_s):
         data += piece
         if len(data) > MOST_TEXT_BYTES:
             raise _malformed(f"A part that is no file may have {MOST_TEXT_BYTES} bytes.")
@@ -120,7 +122,7 @@ async def _read_part(part: BodyPartReader, upload: Upload, texts: _Texts, idle_s
 async def _read_file(part: BodyPartReader, upload: Upload, idle_s: float) -> None:
     await upload.begin()
     held = bytearray()
-    async for piece in _pieces(part, idle_s):
+    async for piece in _pieces(part, READ_BYTES, idle_s):
         held += piece
         if len(held) >= WRITE_BYTES:
             await upload.write(bytes(held))
@@ -128,8 +130,8 @@ async def _read_file(part: BodyPartReader, upload: Upload, idle_s: float) -> Non
     await upload.write(bytes(held))
 
 
-async def _pieces(part: BodyPartReader, idle_s: float) -> AsyncIterator[bytes]:
-    while piece := await asyncio.wait_for(part.read_chunk(READ_BYTES), idle_s):
+async def _pieces(part: BodyPartReader, size_bytes: int, idle_s: float) -> AsyncIterator[bytes]:
+    while piece := await asyncio.wait_for(part.read_chunk(size_bytes), idle_s):
         yield piece
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 from pathlib import Path
 
 from expeditor.host.files import OutputFinder
 from expeditor.host.hashing import available
 from expeditor.host.input_files import UPLOADS, InputFiles
+from expeditor.host.receiving import Receiving, unwritable
 from expeditor.intake.asset_use import AssetUse
 from expeditor.intake.assets import AssetParts, AssetService
 from expeditor.intake.output_assets import OutputAssets
@@ -16,6 +18,27 @@ from expeditor.store.sqlite.assets import SqliteAssets
 
 ASSET_BYTES = 300_000
 KEEP_S = 1_000.0
+
+
+class FullDisk(Receiving):
+    """Fake: takes one byte and no more."""
+
+    def write(self, data: bytes) -> None:
+        super().write(data[:1])
+        raise unwritable(OSError(errno.ENOSPC, "No space left on device"))
+
+
+class FillableFiles(InputFiles):
+    """The real files, on a disk that is full when the test says so."""
+
+    full = False
+
+    def begin(self) -> Receiving:
+        begun = super().begin()
+        if not self.full:
+            return begun
+        begun.discard()
+        return FullDisk(begun.path, None)
 
 
 class AssetShelf:
@@ -28,7 +51,7 @@ class AssetShelf:
         numbers = itertools.count(1)
         self.store = SqliteAssets(path=None, clock=clock)
         self.store.open()
-        self.files = InputFiles(self.path_of, lambda: f"{next(numbers):032x}", available() if hashes else None)
+        self.files = FillableFiles(self.path_of, lambda: f"{next(numbers):032x}", available() if hashes else None)
         outputs = OutputAssets(
             store=self.store, jobs=jobs, outputs=OutputFinder(self.path_of), files=self.files, awaiter=awaiter
         )
