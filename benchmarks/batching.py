@@ -24,6 +24,7 @@ import compare
 ROOT = Path(__file__).resolve().parents[1]
 PICTURES = 100
 SUBMITTERS = (1, 2, 4, 8, 16)
+ONE_BY_ONE, TOGETHER = 0, -4
 NAIVE_POLL_S = 0.1
 
 
@@ -75,7 +76,7 @@ class Bench:
         plan = plan_of(prompts.thirty_nodes(0), axes_of([f"1.color={first}..{first + self._pictures - 1}"], []), 1, {})
         watch = Watch()
         with self._server(side) as server, tempfile.TemporaryDirectory() as folder:
-            options = Options(Path(folder), submitters, poll_s=0.1)
+            options = Options(Path(folder), abs(submitters), together=submitters < 0, poll_s=0.1)
             began_s = time.perf_counter()
             with open_record(Path(folder), plan.digest(), self._pictures, self._urls[side]) as record:
                 Runner(server, plan, record, watch, options, Stopper()).run()
@@ -136,12 +137,14 @@ def run(*, quick: bool) -> str:
             bench.batch(name, 4)  # the first run of all reads files and compiles
         found: dict[tuple[int, str], list[Took]] = {}
         for turn in range(rounds):
-            for submitters in (0, *SUBMITTERS):
+            for submitters in (ONE_BY_ONE, *SUBMITTERS, TOGETHER):
                 for name in sides if turn % 2 == 0 else reversed(sides):
-                    took = bench.batch(name, submitters) if submitters else bench.one_by_one(name)
+                    if (submitters, name) == (TOGETHER, "stock"):
+                        continue
+                    took = bench.one_by_one(name) if submitters == ONE_BY_ONE else bench.batch(name, submitters)
                     found.setdefault((submitters, name), []).append(took)
                     sys.stderr.write(f"{submitters} {name}: in {took.in_s:.2f} s, done {took.done_s:.2f} s\n")
-    rows = [_row(submitters, found) for submitters in (0, *SUBMITTERS)]
+    rows = [_row(submitters, found) for submitters in (ONE_BY_ONE, *SUBMITTERS, TOGETHER)]
     head = (
         f"{report.machine()}; load average before the run: {loaded:.1f}. {pictures} pictures of 30 small nodes each; medians of "
         f"{rounds} interleaved rounds.\n\n"
@@ -155,11 +158,17 @@ def _row(submitters: int, found: dict[tuple[int, str], list[Took]]) -> str:
     def median(name: str, field: str) -> float:
         return statistics.median(getattr(took, field) for took in found[submitters, name])
 
-    cells = [str(submitters) if submitters else "one by one: submit, wait, next"]
+    names = {ONE_BY_ONE: "one by one: submit, wait, next", TOGETHER: "all in one request"}
+    cells = [names.get(submitters, str(submitters))]
     for field in ("in_s", "done_s"):
-        stock, ours = median("stock", field), median("expeditor", field)
-        alone = submitters == 0 and field == "in_s"
-        cells += ["—"] * 3 if alone else [f"{stock:.2f} s", f"{ours:.2f} s", f"{ours / stock:.2f}×"]
+        ours = median("expeditor", field)
+        if submitters == TOGETHER:
+            cells += ["—", f"{ours:.2f} s", "—"]
+        elif (submitters, field) == (ONE_BY_ONE, "in_s"):
+            cells += ["—"] * 3
+        else:
+            stock = median("stock", field)
+            cells += [f"{stock:.2f} s", f"{ours:.2f} s", f"{ours / stock:.2f}×"]
     return f"| {' | '.join(cells)} |"
 
 

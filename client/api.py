@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin
 
 from .faults import Refused
 from .records import Job, JsonObject, Output, Page
-from .transport import Ask, Transport
+from .transport import Ask, Transport, refusal
 
 POLL_S = 1.0
 PAGE = 1000
@@ -117,6 +117,23 @@ class Expeditor:
     def retry_many(self, **chosen: Any) -> JsonObject:
         """Retry all that the filter picks."""
         return self._told(Ask("POST", "/expeditor/jobs/retry", json=chosen))
+
+    def submit_batch(self, body: JsonObject, *, key: str) -> JsonObject:
+        """Many jobs in one commit, docs/batches.md: the batch. The same ``key`` and body again get the same batch.
+
+        Tried again only where no answer came: a 429 may mean that there is room for some, and is the caller's to judge.
+        """
+        final = frozenset({429})
+        answer = self.transport.ask(
+            Ask("POST", "/expeditor/batches", json=body, headers={"Idempotency-Key": key}, final=final)
+        )
+        if answer.status_code in final:
+            raise refusal(answer)
+        return answer.json()
+
+    def batch_results(self, batch_id: str) -> JsonObject:
+        """Every job of a batch by its place, and what was refused."""
+        return self._told(Ask("GET", f"/expeditor/batches/{quote(batch_id, safe='')}/results"))
 
     def queue(self) -> JsonObject:
         """The queue at a glance."""

@@ -59,13 +59,12 @@ class Bars:
         elif not self._console.is_terminal and ended % max(1, self._total // LINES) == 0:
             self._console.print(f"{ended} of {self._total} ended, {failed} of them badly")
 
-    def running(self, jobs: tuple[Job, ...]) -> None:
+    def running(self, jobs: tuple[tuple[Item, Job], ...]) -> None:
         """See ``Board``: how far what runs has come."""
-        said = ", ".join(_said(job) for job in jobs[:2])
+        said = ", ".join(_said(item, job) for item, job in jobs[:2])
         self._progress.update(self._out, note=escape(said))
 
 
-def _said(job: Job) -> str:
-    number = job.metadata.get("cli_item", "")
+def _said(item: Item, job: Job) -> str:
     share = "" if job.progress is None else f" {job.progress:.0%}"
-    return f"item {number}{share} {job.node or ''}".strip() if number else "running"
+    return f"item {item.number}{share} {job.node or ''}".strip()

@@ -16,7 +16,6 @@ from ..sweeps import Axis, items_of
 from ..workflow import Target, with_inputs
 
 LABEL = "cli_batch"
-ITEM_LABEL = "cli_item"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
@@ -19,6 +20,10 @@ from ..records import JsonObject
 
 FILE_NAME = "batch.jsonl"
 VERSION = 1
+REFUSED = "refused"
+"""The status of an item that the server would not take."""
+NOBODY = 0
+"""Stands for the batch itself where an item's number is expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,26 @@ class Record:
         with self._lock:
             return self._standings.get(number, Standing())
 
+    @property
+    def begun(self) -> bool:
+        """Whether items have been submitted one by one, or any is known to the server: then the rest is, too."""
+        with self._lock:
+            return bool(self._standings)
+
+    def one_by_one(self) -> None:
+        """From now on each item has a request of its own."""
+        self._note(NOBODY, {"single": True}, Standing())
+
+    def together(self, jobs: Mapping[int, str], refused: Mapping[int, str]) -> None:
+        """All items at once: which have become which job, and which were refused why. One line, so it is noted whole or not at all."""
+        told = {
+            "jobs": {str(key): value for key, value in jobs.items()},
+            "refused": {str(key): value for key, value in refused.items()},
+        }
+        with self._lock:
+            self._standings.update(_together(told))
+            self._write({"item": NOBODY, **told})
+
     def accepted(self, number: int, job_id: str) -> None:
         """The item has become a job."""
         self._note(number, {"job": job_id}, replace(self.standing(number), job_id=job_id))
@@ -80,8 +105,11 @@ class Record:
     def _note(self, number: int, told: JsonObject, standing: Standing) -> None:
         with self._lock:
             self._standings[number] = standing
-            self._lines.write(json.dumps({"item": number, **told}).encode() + b"\n")
-            self._lines.flush()
+            self._write({"item": number, **told})
+
+    def _write(self, line: JsonObject) -> None:
+        self._lines.write(json.dumps(line).encode() + b"\n")
+        self._lines.flush()
 
 
 def open_record(folder: Path, digest: str, items: int, server: str) -> Record:
@@ -120,7 +148,10 @@ def _read(file: Path) -> tuple[JsonObject, dict[int, Standing]]:
         standings: dict[int, Standing] = {}
         for line in lines:
             number = int(line["item"])
-            standings[number] = _next(standings.get(number, Standing()), line)
+            if "jobs" in line:
+                standings.update(_together(line))
+            else:
+                standings[number] = _next(standings.get(number, Standing()), line)
     except (ValueError, KeyError, TypeError) as fault:
         raise BadInput(f"{file} is not the record of a batch ({fault}). Take another folder with --out.") from fault
     if torn:
@@ -128,9 +159,17 @@ def _read(file: Path) -> tuple[JsonObject, dict[int, Standing]]:
     return head, standings
 
 
+def _together(told: dict[str, Any]) -> dict[int, Standing]:
+    found = {int(number): Standing(job_id=str(job_id)) for number, job_id in told["jobs"].items()}
+    found |= {int(number): Standing(status=REFUSED, error=str(why)) for number, why in told["refused"].items()}
+    return found
+
+
 def _next(standing: Standing, line: dict[str, Any]) -> Standing:
     if "take" in line:
         return Standing(take=int(line["take"]))
+    if "single" in line:
+        return Standing()
     if "again" in line:
         return Standing(job_id=standing.job_id, take=standing.take)
     if "job" in line:

@@ -19,11 +19,11 @@ from ..faults import Busy, ClientError, Refused
 from ..following import look
 from ..records import Job
 from ..saving import save_outputs
-from .items import ITEM_LABEL, LABEL, Item, Plan, key_of
-from .record import Record, Standing
+from .items import LABEL, Item, Plan, key_of
+from .record import REFUSED, Record, Standing
+from .together import submit_together
 
 LOST = "lost"
-REFUSED = "refused"
 UNAUTHENTICATED = 401
 SLOWEST_LOOK_S = 10.0
 _JOBS_PER_LOOK_S = 500.0
@@ -60,18 +60,20 @@ class Board(Protocol):
         """An item has ended, or was refused."""
         ...
 
-    def running(self, jobs: tuple[Job, ...]) -> None:
+    def running(self, jobs: tuple[tuple[Item, Job], ...]) -> None:
         """What runs at this moment."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``workers`` submits at a time; results go to ``folder``; ``wait`` False: submit only."""
+    """``workers`` submits at a time; results go to ``folder``; ``wait`` False: submit only; ``together``: in one
+    request where the server can take it."""
 
     folder: Path
     workers: int = 4
     wait: bool = True
+    together: bool = True
     poll_s: float = 0.5
 
 
@@ -89,6 +91,8 @@ class Runner:
 
     def run(self) -> None:
         """Return when every item is settled (or submitted, if nothing is waited for). Raises what made it impossible to go on."""
+        if not self._record.begun:
+            self._begin()
         todo = [item for item in self._plan.items if not self._record.standing(item.number).settled]
         for item in todo:
             if job_id := self._record.standing(item.number).job_id:
@@ -109,14 +113,27 @@ class Runner:
             pool.shutdown(wait=True, cancel_futures=True)
             savers.shutdown(wait=True, cancel_futures=True)
 
+    def _begin(self) -> None:
+        """All in one request if that can be; else it is noted that it was not, lest a later run sends it all again."""
+        server, standing = self._server, self._record.standing
+        if isinstance(server, Expeditor) and self._options.together:
+            uploaded = {file: self._uploaded(file) for item in self._plan.items for file in item.files()}
+            if submit_together(server, self._plan, self._record, uploaded):
+                for item in self._plan.items:
+                    if standing(item.number).job_id:
+                        self._board.submitted()
+                    else:
+                        self._board.settled(item, REFUSED, standing(item.number).error)
+                return
+        self._record.one_by_one()
+
     def _submit(self, item: Item) -> None:
         self._stopper.sleep(0)
         standing = self._record.standing(item.number)
         key = key_of(self._record.batch_id, item.number, standing.take)
         try:
             prompt = item.prompt(self._plan.base, {file: self._uploaded(file) for file in item.files()})
-            wish = self._wish(item)
-            job = self._server.submit(prompt, wish, key=key, repeat=self._record.resumed)
+            job = self._server.submit(prompt, self._wish(), key=key, repeat=self._record.resumed)
         except Refused as refused:
             if isinstance(refused, Busy) or refused.status == UNAUTHENTICATED:
                 raise  # not the item's fault
@@ -128,12 +145,12 @@ class Runner:
             self._jobs[job.id] = item
         self._board.submitted()
 
-    def _wish(self, item: Item) -> Wish:
+    def _wish(self) -> Wish:
         if not isinstance(self._server, Expeditor):
             return Wish(**self._plan.wish)
         shared = dict(self._plan.wish)
         own: dict[str, str] = shared.pop("metadata", None) or {}
-        labels = {**own, LABEL: self._record.batch_id, ITEM_LABEL: str(item.number)}
+        labels = {**own, LABEL: self._record.batch_id}
         return Wish(**shared, metadata=labels)
 
     def _uploaded(self, file: Path) -> str:
@@ -156,7 +173,11 @@ class Runner:
             with self._lock:
                 known = dict(self._jobs)
             unfinished = look(self._server, {LABEL: self._record.batch_id}).unfinished
-            running = tuple(job for job_id, job in unfinished.items() if job_id in known and job.status == "running")
+            running = tuple(
+                (known[job_id], job)
+                for job_id, job in unfinished.items()
+                if job_id in known and job.status == "running"
+            )
             self._board.running(running)
             for job_id in known.keys() - unfinished.keys():
                 with self._lock:

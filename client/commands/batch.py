@@ -52,6 +52,9 @@ Results = Annotated[
     Path, typer.Option("--out", "-o", help="Results, manifest and state; the same again goes on.", metavar="FOLDER")
 ]
 SubmitOnly = Annotated[bool, typer.Option("--no-wait", help="Submit only; run it again to collect the results.")]
+Singly = Annotated[
+    bool, typer.Option("--singly", help="A request for each job, also where the server takes all in one.")
+]
 RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run again what ended badly.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say how many jobs it is and how long they take; submit nothing.")
@@ -75,6 +78,7 @@ def batch(
     max_attempts: MaxAttempts = None,
     out: Results = Path("results"),
     no_wait: SubmitOnly = False,
+    singly: Singly = False,
     retry_failed: RetryFailed = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -97,7 +101,7 @@ def batch(
         try:
             if retry_failed:
                 session.say(f"{begin_again(there, plan, record)} items begin again")
-            _run(session, there, plan, record, Options(out, workers, wait=not no_wait), stopper)
+            _run(session, there, plan, record, Options(out, workers, wait=not no_wait, together=not singly), stopper)
             _conclude(session, manifest.manifest_of(plan, record, session.url), out, wait=not no_wait)
         finally:
             manifest.write(out, manifest.manifest_of(plan, record, session.url))

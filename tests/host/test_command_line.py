@@ -130,6 +130,17 @@ def test_a_batch_of_pictures_in_the_order_of_the_folder(kind, request, tmp_path)
     assert again.json() == said.json()
 
 
+def test_a_batch_of_one_request_leaves_out_what_the_server_refuses(server, tmp_path):
+    out = tmp_path / "out"
+    said = call(server.url, "batch", written(tmp_path, TINY), "--sweep", "1.width=16,-5,32", "-o", str(out), "--json")
+    assert said.code == 1
+    items = said.json()["items"]
+    assert [item["status"] for item in items] == ["succeeded", "refused", "succeeded"]
+    assert "width" in items[1]["error"]
+    first, second = (job(server, items[place]["job"])["batch"] for place in (0, 2))
+    assert first["id"] == second["id"], "both are of one batch of the server"
+
+
 def test_what_stock_cannot_do_is_one_clear_sentence(stock, tmp_path):
     file = written(tmp_path, TINY)
     for command in (

