@@ -83,7 +83,9 @@ class Side:
 
 
 @contextmanager
-def side(name: str, *, with_expeditor: bool, env: Mapping[str, str] | None = None) -> Iterator[Side]:
-    """A running server with the test nodes, gone afterwards."""
-    with RealComfyUI(with_expeditor=with_expeditor, packs=[TEST_NODES], env=env or {}) as server:
+def side(
+    name: str, *, with_expeditor: bool, env: Mapping[str, str] | None = None, packs: Sequence[Path] = ()
+) -> Iterator[Side]:
+    """A running server with the test nodes and ``packs``, gone afterwards."""
+    with RealComfyUI(with_expeditor=with_expeditor, packs=[TEST_NODES, *packs], env=env or {}) as server:
         yield Side(name, server)

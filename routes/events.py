@@ -17,7 +17,7 @@ from ..jobs.errors import StoreUnavailable
 from ..jobs.events import END_TYPES, LoggedEvent
 from ..jobs.transitions import is_terminal
 from .following import OF_A_JOB, OF_MANY, Followed, followed
-from .sse import COMMENT, EventResponse, frame
+from .sse import COMMENT, EventResponse, Frames
 
 NOTHING_MORE = 204
 """What tells a browser's EventSource not to come back."""
@@ -42,6 +42,7 @@ class EventRoutes:
         self._jobs = jobs
         self._heartbeat_s = heartbeat_s
         self._headers = headers
+        self._written = Frames()
 
     async def of_job(self, request: web.Request) -> web.StreamResponse:
         """``GET /expeditor/jobs/{id}/events?after=&types=`` → its events from the first on, up to its end."""
@@ -82,7 +83,7 @@ class EventRoutes:
         end: _End | None,
     ) -> None:
         while told is not None:
-            frames = _frames(told, asked)
+            frames = b"".join(self._written.of(one) for one in told if isinstance(one, Gap) or asked.takes(one.type))
             if frames:
                 await reader.send(frames)
             if end is not None and end.after(told) and stream.caught_up:
@@ -103,7 +104,3 @@ class _End:
             if isinstance(one, LoggedEvent):
                 self.came = one.type in END_TYPES
         return self.came
-
-
-def _frames(told: Iterable[Told], asked: Followed) -> bytes:
-    return b"".join(frame(one) for one in told if isinstance(one, Gap) or asked.takes(one.type))

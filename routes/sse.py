@@ -40,6 +40,28 @@ def frame(told: LoggedEvent | Passing | Gap) -> bytes:
     return _frame(told.type, passing_json(told.type, told.job_id, told.at_s, told.facts), None)
 
 
+class Frames:
+    """Frames of events that many streams tell: each is made once, as long as it is among the last few."""
+
+    def __init__(self, most: int = 256) -> None:
+        """``most`` are remembered."""
+        self._most = most
+        self._made: dict[int, tuple[LoggedEvent, bytes]] = {}
+
+    def of(self, told: LoggedEvent | Passing | Gap) -> bytes:
+        """As ``frame``."""
+        if not isinstance(told, LoggedEvent):
+            return frame(told)
+        made = self._made.get(told.position)
+        if made is not None and made[0] is told:
+            return made[1]
+        if len(self._made) >= self._most:
+            self._made.pop(next(iter(self._made)))
+        written = frame(told)
+        self._made[told.position] = (told, written)
+        return written
+
+
 def opening(position: int) -> bytes:
     """The first frame: how soon to reconnect, and where from if nothing happens before."""
     return f"retry: {RECONNECT_MS}\nid: {cursor_of(position)}\n\n".encode("ascii")
