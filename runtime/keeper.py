@@ -153,7 +153,7 @@ class Keeper:
             named = await asyncio.wrap_future(self._store.naming(frozenset(), texts, frozenset(), after_seq))
             unused = frozenset(name for name in unused if named.texts.isdisjoint(spellings(name)))
             after_seq = named.next_seq
-        await asyncio.to_thread(self._uploads.remove_unused, unused, UPLOAD_LIFE_S)
+        await asyncio.to_thread(self._uploads.remove_unused, unused - await self._wanted(unused), UPLOAD_LIFE_S)
 
     async def _restore(self) -> None:
         if self._copies is not None:
@@ -204,8 +204,11 @@ class Keeper:
             for name in inputs_of(payload.prompt_json) if payload else ():
                 named[name] = max(named.get(name, 0.0), job.finished_at_s or 0.0)
         there = await asyncio.to_thread(self._files.inputs_there, frozenset(named))
-        spared = frozenset[str]() if self._spared is None else await self._spared(sorted(there))
-        return {name: named[name] for name in there - spared}
+        return {name: named[name] for name in there - await self._wanted(there)}
+
+    async def _wanted(self, names: AbstractSet[str]) -> frozenset[str]:
+        """Those of these files of the input folder that somebody else keeps, though no job names them."""
+        return frozenset() if self._spared is None else await self._spared(sorted(names))
 
     def _remove(self, outputs: Mapping[FileName, float], inputs: Mapping[str, float]) -> None:
         for file, at_s in outputs.items():

@@ -240,3 +240,18 @@ async def test_uploads_stay_where_they_are_to_stay(made: Made):
     made.uploads = None
     await made.keeper(Retention(ALL_GO)).sweep()
     assert len(list((made.base / "input").iterdir())) == 1
+
+
+async def test_an_upload_that_is_an_asset_too_stays(made: Made):
+    kept, lost = (stored_name("a.png", sign * 64) for sign in "12")
+    for name in (kept, lost):
+        made.file("input", name)
+    made.storage.clock.now_s += 2 * UPLOAD_LIFE_S
+    keeper = made.keeper(Retention(ALL_GO))
+
+    async def spared(names):
+        return frozenset({kept}) & frozenset(names)
+
+    keeper._spared = spared
+    await keeper.sweep()
+    assert [file.name for file in (made.base / "input").iterdir()] == [kept]
