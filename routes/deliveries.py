@@ -12,6 +12,7 @@ from ..intake.faults import pointer, short
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.events import EVENT_TYPES
 from .fields import read_fields
+from .selection import BROKEN_TEXT, sound
 from .webhooks import delivery_json, delivery_page_json, delivery_told_json
 
 FILTERS = ("status", "job_id", "event", "host")
@@ -63,8 +64,12 @@ def delivery_query(query: Mapping[str, str]) -> DeliveryQuery:
 def replay_filter(fields: Mapping[str, Any]) -> DeliveryFilter:
     """Which to send again; those that failed unless ``status`` says ``delivered``. Raises ``InputInvalid``."""
     faults = _unknown(fields, FILTERS)
-    faults += [_fault(name, f"{name} must be text.") for name in FILTERS if not isinstance(fields.get(name, ""), str)]
-    wanted = _filter({"status": DeliveryStatus.FAILED.value, **fields}, faults)
+    wrong = [name for name in FILTERS if not isinstance(fields.get(name, ""), str)]
+    broken = [name for name in FILTERS if name not in wrong and not sound(fields.get(name, ""))]
+    faults += [_fault(name, f"{name} must be text.") for name in wrong]
+    faults += [_fault(name, BROKEN_TEXT) for name in broken]
+    texts = {name: value for name, value in fields.items() if name not in (*wrong, *broken)}
+    wanted = _filter({"status": DeliveryStatus.FAILED.value, **texts}, faults)
     if wanted.status is DeliveryStatus.PENDING:
         faults.append(_fault("status", "Those that are pending are sent anyway."))
     if faults:

@@ -48,7 +48,7 @@ def _selection(given: dict[str, Any], faults: list[Fault]) -> Selection:
     principal = given.get("principal")
     if principal is not None and not isinstance(principal, str):
         faults.append(_fault("principal", "principal must be text."))
-    elif principal is not None and not _sound(principal):
+    elif principal is not None and not sound(principal):
         faults.append(_fault("principal", BROKEN_TEXT))
     priority = given.get("priority")
     if priority is not None:
@@ -94,12 +94,12 @@ def _ids(value: Any, faults: list[Fault]) -> tuple[str, ...]:
     ids = _texts("ids", value, faults)
     if len(ids) > MOST_IDS:
         faults.append(_fault("ids", f"At most {MOST_IDS} ids in one call; got {len(ids)}."))
-    if not all(_sound(each) for each in ids):
+    if not all(sound(each) for each in ids):
         faults.append(_fault("ids", BROKEN_TEXT))
     return tuple(ids)
 
 
-def _sound(text: str) -> bool:
+def sound(text: str) -> bool:
     """Whether a store can look for it."""
     try:
         text.encode("utf-8")

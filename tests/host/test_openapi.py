@@ -15,6 +15,7 @@ import pytest
 from tests.host.jobs_client import quick, until_ended
 from tests.support.comfy_server import ROOT, RealComfyUI
 from tests.support.openapi import Conformance, strict
+from tests.support.waiting import wait_until
 
 PACK = ROOT / "tests/support/packs/expeditor_test_nodes"
 CHECKS = (
@@ -27,18 +28,25 @@ LEFT_OUT = (
 )
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 LIMIT_S = 300
+SETTINGS = {
+    "EXPEDITOR_WEBHOOK_ALLOW_HTTP": "true",
+    "EXPEDITOR_WEBHOOK_ALLOW_NETWORKS": '["127.0.0.0/8"]',
+    "EXPEDITOR_WEBHOOK_SECRET": "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
+}
+NOBODY = "http://127.0.0.1:9/nobody"
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RealComfyUI]:
-    with RealComfyUI(packs=[PACK]) as started:
+    """A server that has one of everything: jobs with outputs, a batch, webhooks that nobody takes."""
+    with RealComfyUI(packs=[PACK], env=SETTINGS) as started:
         for salt in (1, 2):
             prompt = {
                 **quick(salt),
                 "2": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": salt}},
                 "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}},
             }
-            job = started.post("/expeditor/submit?wait_s=60", json={"prompt": prompt}).json()
+            job = started.post("/expeditor/submit?wait_s=60", json={"prompt": prompt, "webhook": NOBODY}).json()
             assert until_ended(started, job["id"])["status"] == "succeeded"
         made = started.post("/expeditor/batches", json={"prompt": quick(0), "sweep": {"zip": {"1.salt": [3, 4]}}})
         assert made.status_code == 201, made.text
@@ -95,6 +103,23 @@ def test_a_document_that_is_wrong_is_found_out(server: RealComfyUI, tmp_path: Pa
     run = asked_by(spec, server, tmp_path, "--include-path", "/expeditor/health", "--phases", "fuzzing", "-n", "1")
     assert run.returncode == 1
     assert "'pid' was unexpected" in run.stdout
+
+
+def test_deliveries_are_described(server: RealComfyUI) -> None:
+    conformance = Conformance(server.get("/expeditor/openapi.json").json())
+
+    def tried() -> dict[str, Any] | None:
+        page = server.get("/expeditor/deliveries").json()
+        assert conformance.faults("Deliveries", page) == []
+        return next((each for each in page["deliveries"] if each["attempt_count"]), None)
+
+    delivery = wait_until(tried, 30, what="a try")
+    assert delivery is not None
+    told = server.get(delivery["links"]["self"])
+    assert (told.status_code, conformance.faults("DeliveryInFull", told.json())) == (200, [])
+    assert told.json()["attempts"]
+    again = server.post(delivery["links"]["replay"])
+    assert (again.status_code, conformance.faults("Delivery", again.json())) == (200, [])
 
 
 def test_batches_are_described(server: RealComfyUI) -> None:

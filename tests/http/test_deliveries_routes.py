@@ -199,7 +199,16 @@ async def test_all_that_failed_are_sent_again(http, edge, outbox):
 
 
 @pytest.mark.parametrize(
-    ("body", "pointer"), [({"status": "pending"}, "/status"), ({"hots": "a"}, "/hots"), ({"host": 5}, "/host")]
+    ("body", "pointer"),
+    [
+        ({"status": "pending"}, "/status"),
+        ({"hots": "a"}, "/hots"),
+        ({"host": 5}, "/host"),
+        ({"event": {}}, "/event"),
+        ({"status": []}, "/status"),
+        ({"host": "\ud800"}, "/host"),
+        ({"job_id": "\ud800"}, "/job_id"),
+    ],
 )
 async def test_a_wrong_filter_replays_nothing(http, edge, outbox, body, pointer):
     added(edge, message(1))
