@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from comfy_sdk import Comfy, OutputReady, StatusChange
 from comfy_sdk.exceptions import ComfyError, JobFailed, NotFound
+from PIL import Image
 
 from tests.host.jobs_client import quick
 from tests.host.stock_walk import TEST_NODES, gate_prompt, image_prompt, open_gate
-from tests.support.comfy_sdk import Contract
-from tests.support.comfy_server import RealComfyUI
+from tests.support.comfy_sdk import Contract, sdist
+from tests.support.comfy_server import ROOT, RealComfyUI
 from tests.support.waiting import wait_until
 
 SALTS = itertools.count(1)
@@ -196,6 +201,48 @@ def test_a_waiting_job_is_waited_for_while_it_waits(client, server):
 @pytest.fixture(scope="module")
 def contract() -> Contract:
     return Contract.of_sdk()
+
+
+def test_the_pages_example(server, tmp_path):
+    page = (ROOT / "docs/comfy-api-v2.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    env = {**os.environ, "COMFY_BASE_URL": server.url}
+    done = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "OutputReady" in done.stdout
+    colors = {name: Image.open(tmp_path / f"{name}.png").getpixel((5, 5)) for name in ("blue", "yellow")}
+    assert colors == {"blue": (0, 0, 255), "yellow": (255, 255, 0)}
+
+
+def test_the_sdks_own_live_test(server, tmp_path):
+    env = {**os.environ, "COMFY_BASE_URL": server.url, "COMFY_API_KEY": "any"}
+    live = sdist() / "tests/integration/test_gateway_e2e.py"
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--noconftest",
+        "-c",
+        os.devnull,
+        str(live),
+    ]
+    done = subprocess.run(
+        [*command, "--rootdir", str(tmp_path), "-rA"],
+        env=env,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    # Its last test is marked as failing, since other hosts do not resolve asset references; here it passes.
+    assert "3 passed, 1 xpassed" in done.stdout, done.stdout
 
 
 class TestSpec:
