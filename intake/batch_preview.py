@@ -69,7 +69,7 @@ class BatchPreviews:
             count=request.count,
             faulty=len(judged.refused),
             faults=tuple(judged.faults),
-            inputs=() if request.swept is None else request.swept.sweep.keys,
+            inputs=request.inputs,
             work_s=sum(run_s * count for run_s, count in zip(each_s, signatures.values(), strict=True)),
             starts_in_s=await self._starts_in_s(priority),
             no_room=self._no_room(principal, len(judged.entries)),

@@ -54,6 +54,11 @@ class BatchRequest:
             return self.swept.sweep.count
         return len(self.items or ())
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The swept inputs, in their order."""
+        return () if self.swept is None else self.swept.sweep.keys
+
     def item(self, index: int) -> SubmitRequest:
         """The job of this index. Raises a ``Refused`` that points into the job as ``parse_submission`` does."""
         if self.swept is not None:

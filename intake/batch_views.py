@@ -30,11 +30,12 @@ MOST_PLACES = 100
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is kept of a batch besides its jobs: how many were ``asked`` for, the ``sweep`` as it was sent, the metadata of all jobs,
-    and which were ``refused``."""
+    """What is kept of a batch besides its jobs: how many were ``asked`` for, the ``sweep`` as it was sent and its ``inputs``, the
+    metadata of all jobs, and which were ``refused``."""
 
     asked: int
     sweep: Any = None
+    inputs: tuple[str, ...] = ()
     metadata: JsonObject | None = None
     refused: tuple[RefusedItem, ...] = ()
 
@@ -44,7 +45,8 @@ class About:
             {"index": one.index, "code": one.fault.code, "message": one.fault.message, "pointer": one.fault.pointer}
             for one in self.refused
         ]
-        return {"asked": self.asked, "sweep": self.sweep, "metadata": self.metadata or {}, "refused": refused}
+        sweep = {"sweep": self.sweep, "inputs": list(self.inputs)}
+        return {"asked": self.asked, **sweep, "metadata": self.metadata or {}, "refused": refused}
 
     @classmethod
     def of(cls, batch: Batch) -> About:
@@ -53,7 +55,7 @@ class About:
         refused = (
             RefusedItem(one["index"], Fault(one["pointer"], one["code"], one["message"])) for one in about["refused"]
         )
-        return cls(about["asked"], about["sweep"], about["metadata"], tuple(refused))
+        return cls(about["asked"], about["sweep"], tuple(about["inputs"]), about["metadata"], tuple(refused))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,6 @@ class BatchView:
 
     batch: Batch
     about: About
-    inputs: tuple[str, ...] = ()
     eta_s: float | None = None
     failed: tuple[Job, ...] = ()
 
@@ -107,13 +108,11 @@ class BatchViews:
     async def one(self, batch: Batch) -> BatchView:
         """The batch in full."""
         about = About.of(batch)
-        sweep = _sweep(about)
         failed: tuple[Job, ...] = ()
         if batch.statuses.get(JobStatus.FAILED):
             query = JobQuery(batch_id=batch.id, statuses=(JobStatus.FAILED,), limit=MOST_FAILED)
             failed = tuple(sorted((await self._wait(self._store.page(query))).jobs, key=index_of))
-        inputs = () if sweep is None else sweep.keys
-        return BatchView(batch, about, inputs, await self._eta_s(batch), failed)
+        return BatchView(batch, about, await self._eta_s(batch), failed)
 
     async def results(self, batch_id: str) -> BatchResults:
         """Every job of a batch with its values. Raises as ``known``."""

@@ -122,7 +122,7 @@ class BatchService:
         if judged.refused and not (request.partial and judged.entries):
             raise judged.refusal(request.count)
         entries = [replace(judged.entries[0], request_key=key), *judged.entries[1:]]
-        about = About(request.count, request.sweep, request.common.metadata, tuple(judged.refused))
+        about = About(request.count, request.sweep, request.inputs, request.common.metadata, tuple(judged.refused))
         new = NewBatch(batch_id, principal.name, self._clock(), len(entries), about.kept())
         jobs = await self._door.enter_all(new, entries)
         return BatchSubmitted(await self._seen(new, about), tuple(job.id for job in jobs))

@@ -33,7 +33,7 @@ def batch_json(view: BatchView) -> dict[str, Any]:
         "ended": ended,
         "progress": {**statuses, PRUNED: pruned},
         "eta_s": None if view.eta_s is None else round(view.eta_s, 3),
-        "inputs": list(view.inputs),
+        "inputs": list(about.inputs),
         "metadata": about.metadata or {},
         "failed": [_failed(job) for job in view.failed],
         "refused": [_refused(item) for item in about.refused],

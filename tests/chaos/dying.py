@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+from contextlib import suppress
 
 
 def die_early(child: subprocess.Popen[str], rng: random.Random, within_s: float) -> list[str]:
@@ -16,10 +17,15 @@ def die_early(child: subprocess.Popen[str], rng: random.Random, within_s: float)
     return last_words(child)
 
 
-def die_at_work(child: subprocess.Popen[str], rng: random.Random, within_lines: int) -> list[str]:
-    """Kill it after at most `within_lines` lines, however long these take: all that it said, in whole lines."""
+def die_at_work(
+    child: subprocess.Popen[str], rng: random.Random, within_lines: int, within_s: float = 0.0
+) -> list[str]:
+    """Kill it after at most `within_lines` lines, however long these take, and at most `within_s` more: all that it said, in whole
+    lines. Without the latter it dies where it has just said something."""
     assert child.stdout is not None
     heard = [child.stdout.readline() for _ in range(rng.randint(1, within_lines))]
+    with suppress(subprocess.TimeoutExpired):
+        child.wait(timeout=rng.uniform(0.0, within_s))
     child.kill()
     return [line for line in heard if line.endswith("\n")] + last_words(child)
 

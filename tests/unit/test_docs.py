@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
+from expeditor.intake.batch_preview import BatchPreview
+from expeditor.intake.batch_request import FIELDS as BATCH_FIELDS
+from expeditor.intake.batch_views import About, BatchResults, BatchView, ItemResult
 from expeditor.intake.submission import FIELDS, LATER_FIELDS
 from expeditor.intake.views import DepthView, JobView, QueueView
 from expeditor.jobs.errors import ExpeditorError
 from expeditor.jobs.model import Attempt, JobStatus, Output, Progress
 from expeditor.routes.errors import STATUS_BY_CODE
 from expeditor.routes.render import job_json, queue_json
+from expeditor.routes.render_batches import batch_json, preview_json, results_json
 from expeditor.routes.table import RouteSets, route_table
+from expeditor.store.batches import Batch
 from tests.support.jobs import a_job
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -159,6 +164,18 @@ def test_the_fields_of_the_queue_are_told() -> None:
         QueueView(waiting=1, running=0, work_s=5.0, by_priority=depth, by_principal={}, oldest_wait_s=1.0)
     )
     assert {name for name in fields if f"`{name}`" not in section("Queue")} == set()
+
+
+def test_the_fields_of_a_batch_are_told() -> None:
+    page = text_of(ROOT / "docs/batches.md")
+    batch = Batch("b", "ada", 0.0, 2, {}, {JobStatus.QUEUED: 1, JobStatus.FAILED: 1})
+    view = BatchView(batch, About(2))
+    fields = {**batch_json(view), **results_json(BatchResults(batch, About(2), (ItemResult(0, {}, None),)), "")}
+    fields |= {**fields["items"][0], **preview_json(BatchPreview(1, 0, (), (), 1.0, 1.0, None)), **fields["links"]}
+    untold = {name for name in fields if not re.search(rf"[{{ `]{name}[,}}`]", page)}
+    assert untold == set()
+    told = first_column(page.split("## The fields")[1].split("\n## ")[0])
+    assert told == (BATCH_FIELDS | {"client_id"}) - {"_priority"}
 
 
 def modules_untold(page: str, modules: list[str]) -> list[str]:
