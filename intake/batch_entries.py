@@ -20,6 +20,7 @@ from .batch_request import BatchRequest
 from .ceilings import Wish
 from .judges import Judges
 from .submission import SubmitRequest, check_times
+from .webhook_field import check_webhook
 
 MOST_FAULTS = 2_000
 """The most faults that one answer lists."""
@@ -86,13 +87,14 @@ class BatchEntries:
 
     async def made(self, request: BatchRequest, principal: Principal, batch_id: str) -> JudgedBatch:
         """Every job of the request, good or not. Raises ``Refused`` for what concerns the whole batch."""
-        check_times(request.common, self._clock())
-        self.priority(request.common, principal)
+        self._check(request.common, principal)
         judge, copies, judged = BatchJudge(self._judges, self._rechecking), _Copies(), JudgedBatch()
         for index in range(request.count):
             try:
                 entry, size_bytes = await self._entry(request.item(index), principal, judge, copies)
             except Refused as refused:
+                if request.concerns_all(refused):
+                    raise
                 judged.refuse(index, request.placed(index, refused), refused)
             else:
                 judged.entries.append(replace(entry, slot=BatchSlot(batch_id, index)))
@@ -106,8 +108,7 @@ class BatchEntries:
         self, item: SubmitRequest, principal: Principal, judge: BatchJudge, copies: _Copies
     ) -> tuple[Entry, int]:
         """The job and about how many bytes it holds. Raises ``Refused``."""
-        check_times(item, self._clock())
-        priority, job_id = self.priority(item, principal), self._new_id()
+        priority, job_id = self._check(item, principal), self._new_id()
         judged = await judge.judge(job_id, item.prompt, item.targets)
         extra_data, extra_bytes = copies.of(item.extra_data)
         if item.client_id is not None:
@@ -126,8 +127,15 @@ class BatchEntries:
             not_before_s=item.not_before_s,
             expires_in_s=item.expires_in_s,
             max_attempts=item.max_attempts,
+            webhook=item.webhook,
         )
         return entry, judged.size_bytes + extra_bytes
+
+    def _check(self, request: SubmitRequest, principal: Principal) -> int:
+        """The priority to use, if what stands around the prompt is allowed. Raises ``Refused``."""
+        check_times(request, self._clock())
+        check_webhook(request.webhook, self._judges.webhooks)
+        return self.priority(request, principal)
 
     def _check_size(self, judged: JudgedBatch) -> None:
         if judged.size_bytes > self._most_bytes:

@@ -29,6 +29,8 @@ ITEM_FIELDS = COMMON_FIELDS - {"client_id"}
 FIELDS = COMMON_FIELDS | OWN_FIELDS
 JSON_FIELDS = (SUBMIT_JSON_FIELDS - NOT_IN_BATCHES) | OWN_FIELDS
 MAX_FAULTS = 100
+_OF_THE_WHOLE = frozenset({"NO_OUTPUT", "INVALID_PROMPT", "LIMIT_EXCEEDED"})
+"""Faults without a node that no value of an input mends."""
 _PRIORITIES = ("priority", KEY)
 
 
@@ -82,6 +84,16 @@ class BatchRequest:
             where = self.swept.pointers(index)
             return tuple(_of_job(index, each, where.get(each.pointer, each.pointer)) for each in faults)
         return tuple(_of_job(index, each, pointer(JOBS, index) + each.pointer) for each in faults)
+
+    def concerns_all(self, error: ExpeditorError) -> bool:
+        """Whether the refusal of one job of a sweep is that of all: it names nothing that the sweep changes."""
+        if self.swept is None or not error.faults:
+            return False
+        changed = {node_id for node_id, _ in self.swept.places.values()}
+        return all(
+            fault.code in _OF_THE_WHOLE if fault.node_id is None else fault.node_id not in changed
+            for fault in error.faults
+        )
 
     def _joined(self, own: JsonObject) -> JsonObject:
         joined = {**self.fields, **own}

@@ -136,11 +136,25 @@ async def test_a_bad_value_is_told_where_it_stands_in_the_sweep(http, edge):
     nothing_is_left(edge)
 
 
-async def test_a_fault_beside_the_swept_values_points_into_the_prompt(http):
+@pytest.mark.parametrize("partial", [True, False])
+async def test_a_fault_beside_the_swept_values_is_told_once(http, edge, partial):
     prompt = graph()
     prompt["2"]["inputs"]["crop"] = "middle"
-    response = await http.post(BATCHES, json={"prompt": prompt, "sweep": {"product": {"1.color": [1]}}})
-    assert await refusal(response) == (422, "INPUT_INVALID", ["/prompt/2/inputs/crop"])
+    body = {"prompt": prompt, "sweep": {"product": {"1.color": [1, 2, -3]}}, "partial": partial}
+    assert await refusal(await http.post(BATCHES, json=body)) == (422, "INPUT_INVALID", ["/prompt/2/inputs/crop"])
+    del prompt["3"]
+    assert await refusal(await http.post(BATCHES, json=body)) == (422, "NO_OUTPUT", ["/prompt"])
+    nothing_is_left(edge)
+
+
+async def test_a_webhook_is_each_job_s_and_is_judged_once(http, edge):
+    body = {"prompt": graph(), "sweep": {"product": {"1.color": [1, 2]}}, "webhook": "https://shop.example.com/a"}
+    await posted(http, body)
+    assert [entry.webhook.url for entry in edge.door.entries] == ["https://shop.example.com/a"] * 2
+    response = await http.post(BATCHES, json={**body, "webhook": "https://elsewhere.org"})
+    assert await refusal(response) == (422, "INPUT_INVALID", ["/webhook"])
+    jobs = [{"prompt": graph()}, {"prompt": graph(), "webhook": "ftp://shop.example.com"}]
+    assert (await refusal(await http.post(BATCHES, json={"jobs": jobs})))[2] == ["/jobs/1/webhook"]
 
 
 async def test_a_form_is_as_good_as_json(http, edge):
