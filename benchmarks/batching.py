@@ -120,12 +120,11 @@ def _uuid() -> str:
     return str(uuid.uuid4())
 
 
-def run(*, quick: bool) -> str:
+def run(pictures: int, rounds: int) -> str:
     """The text for the page."""
     from benchmarks import report  # noqa: PLC0415
     from benchmarks.sides import side  # noqa: PLC0415
 
-    rounds, pictures = (1, 20) if quick else (3, PICTURES)
     loaded = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     with ExitStack() as stack:
         sides = {
@@ -176,11 +175,12 @@ def main() -> None:
     """The command."""
     parser = argparse.ArgumentParser(description="A hundred pictures by 1 to 16 submitters, beside stock ComfyUI.")
     parser.add_argument("--write", action="store_true", help="also write docs/batching.md's part")
-    parser.add_argument("--quick", action="store_true", help="one round of twenty pictures")
+    parser.add_argument("--quick", action="store_true", help="twenty pictures in place of a hundred")
+    parser.add_argument("--rounds", type=int, default=3, help="so many of each, in turns (default 3)")
     options = parser.parse_args()
     compare.make_importable()
     compare.use_development_python()
-    text = run(quick=options.quick)
+    text = run(20 if options.quick else PICTURES, options.rounds)
     sys.stdout.write("\n" + text)
     if options.write:
         from benchmarks.pages import replace_part  # noqa: PLC0415

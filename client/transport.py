@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -136,10 +136,24 @@ class Transport:
         return tries(once)
 
     @contextmanager
-    def stream(self, path: str, **options: Any) -> Generator[httpx.Response]:
-        """A 2xx whose body is read as it comes; tried once. Raises ``Refused``, ``Busy``, ``Unreachable``, also while it is read."""
+    def stream(
+        self,
+        path: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
+    ) -> Generator[httpx.Response]:
+        """A 2xx whose body is read as it comes; tried once. Raises ``Refused``, ``Busy``, ``Unreachable``, also while it is read.
+
+        Redirects are followed. The token goes to the server alone, wherever a path or a redirect may lead.
+        """
         try:
-            with self._http.stream("GET", path, **options) as answer:
+            request = self._http.build_request("GET", path, params=params, headers=headers, timeout=timeout)
+            if _origin(request.url) != _origin(self._http.base_url):
+                request.headers.pop("Authorization", None)
+            answer = self._http.send(request, stream=True, follow_redirects=True)
+            with closing(answer):
                 if not answer.is_success:
                     answer.read()
                     raise refusal(answer)
@@ -217,6 +231,10 @@ def _read(error: Any, answer: httpx.Response) -> tuple[str, str, tuple[Fault, ..
     )
     message = f"{error.get('message', '')} {error.get('details') or ''}".strip()
     return str(error["type"]), message, faults
+
+
+def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
+    return url.scheme, url.host, url.port
 
 
 def _fault(state: RetryCallState) -> BaseException | None:

@@ -49,6 +49,9 @@ NEEDED_TO_TEST = (
     "requests",
     "websocket",
     "playwright",
+    "httpx",
+    "tenacity",
+    "typer",
 )
 
 _LOOK_FOR = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if u.find_spec(m) is None])"
