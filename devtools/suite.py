@@ -29,6 +29,11 @@ PYTEST_LAYERS = {
 }
 LAYERS = (*PYTEST_LAYERS, "all")
 
+SIDE_BY_SIDE = frozenset({"host", "chaos"})
+"""Layers whose files run in several processes: most of their time is ComfyUI's start, which is one core's."""
+PROCESSES_MAX = 2
+"""Each starts ComfyUIs of its own: more would take memory, and tests that wait for a server would wait too long."""
+
 PYTEST_NOTHING_COLLECTED = 5
 
 
@@ -167,6 +172,7 @@ class Suite:
                 "-o",
                 f"cache_dir={self.cache.root / 'pytest'}",
                 *(["--full"] if self.full else []),
+                *self._side_by_side(layer),
                 *self.pytest_extra,
             ]
             say(f"\n=== pytest: {layer} ===")
@@ -175,6 +181,10 @@ class Suite:
         if code not in {0, PYTEST_NOTHING_COLLECTED}:
             failed = max(failed, 1)
         self.outcomes.append(Outcome(f"pytest {layer}", passed, failed, skipped, time.monotonic() - started_s))
+
+    def _side_by_side(self, layer: str) -> list[str]:
+        processes = min(PROCESSES_MAX, os.cpu_count() or 1)
+        return ["-n", str(processes), "--dist", "loadfile"] if layer in SIDE_BY_SIDE and processes > 1 else []
 
     def _close(self) -> int:
         say()
