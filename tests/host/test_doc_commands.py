@@ -24,7 +24,8 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WORKFLOW = "workflows/style_transfer_api.json"
 DEADLINE_S = 300
 PAGES = ["README.md", "docs/api.md", "docs/operations.md", "docs/retries.md", "docs/one_call.md", "docs/batches.md"]
-FEWEST = {"README.md": 3, "docs/retries.md": 1, "docs/one_call.md": 1}  # so that a page whose blocks were renamed is noticed
+# So that a page whose blocks were renamed is noticed.
+FEWEST = {"README.md": 3, "docs/retries.md": 1, "docs/one_call.md": 1}
 # A refusal with status 400 and above fails the command, and whatever the server said is shown.
 STRICT_CURL = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error "$@"; }\n'
 
