@@ -30,14 +30,15 @@ class DeliveryService:
 
     async def get(self, delivery_id: str) -> DeliveryTold:
         """One with its tries. Raises ``NotFound``."""
-        told = await self._wait(self._outbox.get(delivery_id))
+        told = await self._wait(self._outbox.get(delivery_id)) if delivery_id.isascii() else None
         if told is None:
             raise _unknown(delivery_id)
         return told
 
     async def replay(self, delivery_id: str) -> Delivery:
         """Send it again, whether it arrived or not; one that is pending is tried at once. Raises ``NotFound``."""
-        delivery = await self._wait(self._outbox.replay(delivery_id, self._clock()))
+        asked = self._outbox.replay(delivery_id, self._clock()) if delivery_id.isascii() else None
+        delivery = None if asked is None else await self._wait(asked)
         if delivery is None:
             raise _unknown(delivery_id)
         self._wake()

@@ -12,7 +12,6 @@ from ..intake.faults import pointer, short
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.events import EVENT_TYPES
 from .fields import read_fields
-from .selection import BROKEN_TEXT, sound
 from .webhooks import delivery_json, delivery_page_json, delivery_told_json
 
 FILTERS = ("status", "job_id", "event", "host")
@@ -64,12 +63,7 @@ def delivery_query(query: Mapping[str, str]) -> DeliveryQuery:
 def replay_filter(fields: Mapping[str, Any]) -> DeliveryFilter:
     """Which to send again; those that failed unless ``status`` says ``delivered``. Raises ``InputInvalid``."""
     faults = _unknown(fields, FILTERS)
-    wrong = [name for name in FILTERS if not isinstance(fields.get(name, ""), str)]
-    broken = [name for name in FILTERS if name not in wrong and not sound(fields.get(name, ""))]
-    faults += [_fault(name, f"{name} must be text.") for name in wrong]
-    faults += [_fault(name, BROKEN_TEXT) for name in broken]
-    texts = {name: value for name, value in fields.items() if name not in (*wrong, *broken)}
-    wanted = _filter({"status": DeliveryStatus.FAILED.value, **texts}, faults)
+    wanted = _filter({"status": DeliveryStatus.FAILED.value, **fields}, faults)
     if wanted.status is DeliveryStatus.PENDING:
         faults.append(_fault("status", "Those that are pending are sent anyway."))
     if faults:
@@ -77,18 +71,25 @@ def replay_filter(fields: Mapping[str, Any]) -> DeliveryFilter:
     return wanted
 
 
-def _filter(values: Mapping[str, Any], faults: list[Fault]) -> DeliveryFilter:
+def _filter(given: Mapping[str, Any], faults: list[Fault]) -> DeliveryFilter:
+    values: dict[str, str] = {}
+    for name in FILTERS:
+        value = given.get(name, "")
+        if not isinstance(value, str) or not value.isascii():  # whatever is kept is ASCII
+            faults.append(_fault(name, f"{name} must be text in ASCII."))
+        elif name in given:
+            values[name] = value
     status, event, host = values.get("status"), values.get("event"), values.get("host")
     if status is not None and status not in {each.value for each in DeliveryStatus}:
         faults.append(_fault("status", f"status must be one of {', '.join(each.value for each in DeliveryStatus)}."))
         status = None
     if event is not None and event not in EVENT_TYPES:
-        faults.append(_fault("event", f"There is no event {short(str(event))}."))
+        faults.append(_fault("event", f"There is no event {short(event)}."))
     return DeliveryFilter(
         None if status is None else DeliveryStatus(status),
         values.get("job_id"),
         event,
-        host.lower() if isinstance(host, str) else None,
+        None if host is None else host.lower(),
     )
 
 

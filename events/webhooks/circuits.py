@@ -46,6 +46,8 @@ class Circuits:
     def failed(self, place: str, now_s: float) -> None:
         """Nobody answered there, or only to say that nothing works."""
         trouble = self._troubles.setdefault(place, _Trouble())
+        if trouble.until_s > now_s:
+            return  # was on its way when the host was left alone
         trouble.failures += 1
         if trouble.failures >= FAILURES or trouble.rests:
             trouble.until_s = now_s + min(REST_S * 2.0 ** min(trouble.rests, 10), LONGEST_REST_S)

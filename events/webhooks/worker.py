@@ -55,6 +55,7 @@ class DeliveryWorker:
         clocks: Clocks,
         prune: Callable[[float], Future[Any]],
         tick_s: float = TICK_S,
+        note_again_s: float = NOTE_AGAIN_S,
     ) -> None:
         """``prune`` forgets what is beyond retention at the time given."""
         self._outbox = outbox
@@ -65,6 +66,7 @@ class DeliveryWorker:
         self._clocks = clocks
         self._prune = prune
         self._tick_s = tick_s
+        self._note_again_s = note_again_s
         self._circuits = Circuits()
         self._wanted = asyncio.Event()
         self._running: dict[str, asyncio.Task[None]] = {}
@@ -152,7 +154,7 @@ class DeliveryWorker:
                 await asyncio.wrap_future(self._outbox.settle(message_id, attempt, verdict))
                 return
             except ExpeditorError:
-                await asyncio.sleep(NOTE_AGAIN_S)
+                await asyncio.sleep(self._note_again_s)
 
     def _note_place(self, place: str, answer: Answer) -> None:
         if answer.reachable:

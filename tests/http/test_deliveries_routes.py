@@ -176,6 +176,9 @@ async def test_one_delivery_tells_its_tries_and_no_secrets(http, edge, outbox):
 async def test_an_unknown_delivery_is_404(http, outbox):
     assert (await refusal(await http.get("/expeditor/deliveries/msg_9")))[:2] == (404, "NOT_FOUND")
     assert (await refusal(await http.post("/expeditor/deliveries/msg_9/replay")))[:2] == (404, "NOT_FOUND")
+    for odd in ("%ED%A0%80", "%00", "%F0%9F%92%A9", "x" * 5_000):
+        assert (await http.get(f"/expeditor/deliveries/{odd}")).status == 404
+        assert (await http.post(f"/expeditor/deliveries/{odd}/replay")).status == 404
 
 
 async def test_a_delivery_is_sent_again(http, edge, outbox):
@@ -208,6 +211,7 @@ async def test_all_that_failed_are_sent_again(http, edge, outbox):
         ({"status": []}, "/status"),
         ({"host": "\ud800"}, "/host"),
         ({"job_id": "\ud800"}, "/job_id"),
+        ({"host": None}, "/host"),
     ],
 )
 async def test_a_wrong_filter_replays_nothing(http, edge, outbox, body, pointer):

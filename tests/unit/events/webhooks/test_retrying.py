@@ -70,9 +70,12 @@ def test_a_host_rests_after_failures_in_a_row_and_longer_each_time():
     assert (circuits.width("a", 4), circuits.width("b", 4)) == (1, 4)
     circuits.failed("a", 100.0)
     assert circuits.closed(100.0 + 2 * REST_S - 1) == {"a"}
-    for _ in range(20):
-        circuits.failed("a", 200.0)
-    assert circuits.closed(200.0 + LONGEST_REST_S) == frozenset()
+    circuits.failed("a", 101.0)  # was on its way: not a reason to rest longer
+    assert circuits.closed(100.0 + 2 * REST_S) == frozenset()
+    for tries in range(20):
+        circuits.failed("a", 10_000.0 * (tries + 1))
+    assert circuits.closed(200_000.0 + LONGEST_REST_S - 1) == {"a"}
+    assert circuits.closed(200_000.0 + LONGEST_REST_S) == frozenset()
 
 
 def test_an_answer_ends_the_rest():
