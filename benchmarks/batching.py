@@ -76,7 +76,7 @@ class Bench:
         plan = plan_of(prompts.thirty_nodes(0), axes_of([f"1.color={first}..{first + self._pictures - 1}"], []), 1, {})
         watch = Watch()
         with self._server(side) as server, tempfile.TemporaryDirectory() as folder:
-            options = Options(Path(folder), abs(submitters), together=submitters < 0, poll_s=0.1)
+            options = Options(Path(folder), abs(submitters), together=submitters < 0)
             began_s = time.perf_counter()
             with open_record(Path(folder), plan.digest(), self._pictures, self._urls[side]) as record:
                 Runner(server, plan, record, watch, options, Stopper()).run()

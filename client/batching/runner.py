@@ -26,7 +26,7 @@ from .together import submit_together
 LOST = "lost"
 UNAUTHENTICATED = 401
 SLOWEST_LOOK_S = 10.0
-_JOBS_PER_LOOK_S = 500.0
+_JOBS_PER_LOOK_S = 50.0
 
 
 class Stopped(ClientError):
@@ -187,6 +187,7 @@ class Runner:
                 left = bool(self._jobs)
             if all_in and not left:
                 break
+            # The longer the queue, the more a look costs the server (stock tells all of it, graphs included).
             pause_s = min(max(self._options.poll_s, len(unfinished) / _JOBS_PER_LOOK_S), SLOWEST_LOOK_S)
             self._stopper.sleep(pause_s)
         self._board.running(())
