@@ -23,9 +23,12 @@ ADDRESS = "http://127.0.0.1:8188"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 WORKFLOW = "workflows/style_transfer_api.json"
 DEADLINE_S = 300
-PAGES = ["README.md", "docs/api.md", "docs/operations.md", "docs/retries.md", "docs/one_call.md", "docs/batches.md"]
+PAGES = [
+    *("README.md", "docs/api.md", "docs/operations.md", "docs/retries.md", "docs/one_call.md", "docs/batches.md"),
+    *("docs/tokens.md", "docs/webhooks.md"),
+]
 # So that a page whose blocks were renamed is noticed.
-FEWEST = {"README.md": 3, "docs/retries.md": 1, "docs/one_call.md": 1}
+FEWEST = {"README.md": 3, "docs/retries.md": 1, "docs/one_call.md": 1, "docs/tokens.md": 2, "docs/webhooks.md": 2}
 # A refusal with status 400 and above fails the command, and whatever the server said is shown.
 STRICT_CURL = 'set -euo pipefail\ncurl() { command curl --fail-with-body --show-error "$@"; }\n'
 
