@@ -290,7 +290,7 @@ class JobStore(BatchStore, EventLog, Protocol):
 
     def keyed(self, principal: str, key: str) -> Future[KeyedJob | None]:
         """The job that a principal's request key stands for, pruned or not; None when there is none or it is older than
-        ``KEY_LIFE_S``."""
+        ``KEY_LIFE_S``. Sees every verb that was asked with this key, and need not see any other."""
         ...
 
     def was_pruned(self, job_id: str) -> Future[bool]:

@@ -47,7 +47,8 @@ class ThreadedStore(ABC):
     def enqueue_all(self, batch: NewBatch | None, jobs: Sequence[NewJob]) -> Future[tuple[Job, ...]]:
         """See ``BatchStore.enqueue_all``."""
         new_jobs = tuple(jobs)
-        return self._write(lambda verbs: verbs.enqueue_all(batch, new_jobs))
+        keys = [(job.principal.name, job.request_key.key) for job in new_jobs[:1] if job.request_key is not None]
+        return self._write(lambda verbs: verbs.enqueue_all(batch, new_jobs), key=next(iter(keys), None))
 
     def claim(self, resident: AbstractSet[str] = frozenset()) -> Future[Claim | None]:
         """See ``JobStore.claim``."""

@@ -64,6 +64,7 @@ class BatchWorker:
         self._settled = 0
         self._latest = 0  # the number of the latest call that may touch any job
         self._latest_of: dict[str, int] = {}  # the same of one job, while it is pending
+        self._latest_with: dict[AskedKey, int] = {}  # the latest call with a request key, while it is pending
 
     def start(self) -> None:
         """Accept verbs from now on."""
@@ -102,6 +103,8 @@ class BatchWorker:
                     self._latest = self._submitted
                 else:
                     self._latest_of[job_id] = self._submitted
+                if key is not None:
+                    self._latest_with[key] = self._submitted
                 self._more.notify()
         if not accepted:
             future.set_exception(StoreUnavailable("The queue's storage is not open."))
@@ -113,6 +116,11 @@ class BatchWorker:
             return self._submitted
         with self._lock:
             return max(self._latest, self._latest_of.get(job_id, 0))
+
+    def ticket_with(self, key: AskedKey) -> int:
+        """Stands for what was asked with a request key so far: nothing else makes a key stand for a job."""
+        with self._lock:
+            return self._latest_with.get(key, 0)
 
     def settled(self, ticket: int) -> bool:
         """Whether all that the ticket stands for is settled."""
@@ -137,6 +145,8 @@ class BatchWorker:
             for call in calls:
                 if call.job_id is not None and self._latest_of.get(call.job_id, self._submitted + 1) <= self._settled:
                     del self._latest_of[call.job_id]
+                if call.key is not None and self._latest_with.get(call.key, self._submitted + 1) <= self._settled:
+                    del self._latest_with[call.key]
             self._progress.notify_all()
 
     def _next_batch(self) -> list[tuple[Call, Future[Any]]]:

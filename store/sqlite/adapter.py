@@ -24,7 +24,7 @@ from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
-from ..base import Clock, StoreObserver, StoreState
+from ..base import Clock, KeyedJob, StoreObserver, StoreState
 from ..done import Done
 from ..ledger import basis
 from ..lockfile import LockFile
@@ -158,6 +158,11 @@ class SqliteStore(ThreadedStore):
             return super().basis(signature) if session is None else _answered(basis(session.ledger.held, signature))
         except KeyError:
             return super().basis(signature)
+
+    def keyed(self, principal: str, key: str) -> Future[KeyedJob | None]:
+        """See ``JobStore.keyed``. Waits only for what was asked with this key: no submit for another's commit."""
+        ticket = self._writer.ticket_with((principal, key))
+        return self._reader.submit(lambda: self._in_snapshot(ticket, lambda reading: reading.keyed(principal, key)))
 
     def _at_rest(self, job_id: str | None = None) -> _Session | None:
         """The session, if the store is open and no write is pending that may touch this job (None: any job)."""

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from expeditor.jobs.errors import Internal, StoreUnavailable
-from expeditor.jobs.model import Cause, JobStatus, Payload
+from expeditor.jobs.model import Cause, JobStatus, Payload, RequestKey
 from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.base import JobStore, Reprioritise
+from expeditor.store.base import JobStore, KeyedJob, Reprioritise
 from expeditor.store.records import Ahead, EstimateBasis, JobQuery
 from expeditor.store.sqlite import SqliteStore
 from tests.conformance.harness import MemoryStorage, SqliteStorage, claim, done, ending, enqueue, new_job
@@ -246,6 +246,19 @@ def test_a_read_waits_for_a_claim_that_may_take_its_job(storage):
     hold.end()
     assert done(place) is None
     assert done(job).attempt == 1
+
+
+def test_a_request_key_is_looked_up_without_waiting_for_other_commits(storage):
+    store = storage.start()
+    hold = Hold(storage, store, "a")
+    store.claim()
+    assert done(store.keyed("ada", "k")) is None
+    keyed = store.enqueue(new_job("b", request_key=RequestKey("k", "digest")))
+    found = store.keyed("ada", "k")
+    assert not keyed.done(), "its commit is held up, so the look-up must wait"
+    assert not found.done()
+    hold.end()
+    assert done(found) == KeyedJob("b", "digest")
 
 
 ONE_BATCH: list[Verb] = [

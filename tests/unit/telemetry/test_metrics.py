@@ -43,6 +43,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.queue_wait(3, 1.0)
     metrics.attempt_ended(None, 2.0)
     metrics.events_published("job.queued")
+    metrics.webhook_delivery("delivered")
     metrics.node_ran("KSampler", 1.0)
     metrics.nodes_cached(1, 2)
     metrics.committed(0.002, 3)
