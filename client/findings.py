@@ -111,6 +111,8 @@ def of_health(health: Mapping[str, Any]) -> Iterator[Finding]:
         )
     yield from _of_hooks(health.get("hooks") or {})
     yield from _of_store(health.get("store") or {})
+    for name, loss in _BESIDE.items():
+        yield from _of_side(name, loss, health.get(name) or {})
 
 
 def of_ready(ready: bool, told: Mapping[str, Any]) -> Finding:
@@ -173,6 +175,18 @@ def _of_hooks(hooks: Mapping[str, Any]) -> Iterator[Finding]:
         )
     if hooks and not off:
         yield Finding("hooks", State.OK, f"all {len(hooks)} are on")
+
+
+_BESIDE = {
+    "assets": "Uploads and references to assets are refused until it can be used; all else works.",
+    "webhooks": "Jobs go on; what happens is told later, once it can be used.",
+}
+
+
+def _of_side(name: str, loss: str, side: Mapping[str, Any]) -> Iterator[Finding]:
+    told = side.get("error") or side.get("notice")
+    if told:
+        yield Finding(name, State.WARNING, str(told), f"{loss} See docs/operations.md.")
 
 
 def _of_store(store: Mapping[str, Any]) -> Iterator[Finding]:

@@ -51,14 +51,13 @@ class _Base:
 
 
 class BatchJudge:
-    """See the module's docstring. ``asked`` counts how often ComfyUI was."""
+    """See the module's docstring."""
 
     def __init__(self, judges: Judges, rechecking: Rechecking) -> None:
         """Nothing is known yet."""
         self._judges = judges
         self._rechecking = rechecking
         self._bases: dict[tuple[str, ...], _Base] = {}
-        self.asked = 0
 
     async def judge(self, prompt_id: str, prompt: object, targets: list[str] | None) -> Judged:
         """Every stage's verdict and core's. Raises ``Refused``."""
@@ -72,7 +71,6 @@ class BatchJudge:
     async def _anew(self, prompt_id: str, prompt: object, targets: list[str] | None, ids: tuple[str, ...]) -> Judged:
         checked = self._judges.validation.submit(prompt)
         own: JsonObject = json.loads(json.dumps(checked.prompt))
-        self.asked += 1
         outputs = await self._judges.outputs(prompt_id, own, targets)
         text = json.dumps(own)
         if len(self._bases) < BASES_MAX:
@@ -88,7 +86,6 @@ class BatchJudge:
         outputs = base.outputs
         if new:
             if not self._rechecking.recheck(own, new):
-                self.asked += 1
                 outputs = await self._judges.outputs(prompt_id, own, base.targets)
             for node_id, values in new.items():
                 base.seen[keys[node_id]] = {name: own[node_id]["inputs"][name] for name in values}

@@ -36,17 +36,13 @@ class RefusedItem:
 
 @dataclass(slots=True)
 class JudgedBatch:
-    """The jobs of a request: ``entries`` may enter, ``refused`` may not. ``faults`` are theirs, ``first`` the first refusal.
-
-    ``asked_core``: how often ComfyUI's own validation was asked.
-    """
+    """The jobs of a request: ``entries`` may enter, ``refused`` may not. ``faults`` are theirs, ``first`` the first refusal."""
 
     entries: list[Entry] = field(default_factory=lambda: [])
     refused: list[RefusedItem] = field(default_factory=lambda: [])
     faults: list[Fault] = field(default_factory=lambda: [])
     first: Refused | None = None
     size_bytes: int = 0
-    asked_core: int = 0
 
     def refuse(self, index: int, faults: tuple[Fault, ...], refused: Refused) -> None:
         """The job of this index may not enter."""
@@ -101,7 +97,6 @@ class BatchEntries:
                 judged.size_bytes += size_bytes
                 self._check_size(judged)
             await asyncio.sleep(0)
-        judged.asked_core = judge.asked
         return judged
 
     async def _entry(

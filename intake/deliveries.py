@@ -7,9 +7,24 @@ from collections.abc import Callable
 from ..jobs.awaiting import Awaiter
 from ..jobs.deliveries import Delivery, DeliveryStatus
 from ..jobs.errors import NotFound
-from ..store.deliveries import DeliveryFilter, DeliveryPage, DeliveryQuery, DeliveryStore, DeliveryTold
+from ..store.deliveries import (
+    DELIVERY_PAGE_MAX,
+    DeliveryFilter,
+    DeliveryPage,
+    DeliveryQuery,
+    DeliveryStore,
+    DeliveryTold,
+)
 
-__all__ = ["DeliveryFilter", "DeliveryPage", "DeliveryQuery", "DeliveryService", "DeliveryStatus", "DeliveryTold"]
+__all__ = [
+    "DELIVERY_PAGE_MAX",
+    "DeliveryFilter",
+    "DeliveryPage",
+    "DeliveryQuery",
+    "DeliveryService",
+    "DeliveryStatus",
+    "DeliveryTold",
+]
 
 
 class DeliveryService:

@@ -9,11 +9,12 @@ from ..intake.request_keys import header_key
 from .guard import AUTHORIZATION
 
 
-def caller_of(request: web.Request, user_header: str | None) -> Caller:
-    """Who asks; ``user_header`` is the header that a trusted proxy sets, if any. Raises ``InputInvalid`` for a bad key."""
+def caller_of(request: web.Request, user_header: str | None, *, spaces: bool = False) -> Caller:
+    """Who asks; ``user_header`` is the header that a trusted proxy sets, if any; ``spaces``: a key may hold some. Raises
+    ``InputInvalid`` for a bad key."""
     user = request.headers.get(user_header) if user_header else None
     shown = request.headers.get(AUTHORIZATION)
-    return Caller(remote=request.remote, user=user, key=header_key(request.headers), authorization=shown)
+    return Caller(remote=request.remote, user=user, key=header_key(request.headers, spaces=spaces), authorization=shown)
 
 
 def origin_of(request: web.Request) -> str:

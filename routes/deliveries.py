@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..intake.deliveries import DeliveryFilter, DeliveryQuery, DeliveryService, DeliveryStatus
+from ..intake.deliveries import DELIVERY_PAGE_MAX, DeliveryFilter, DeliveryQuery, DeliveryService, DeliveryStatus
 from ..intake.faults import pointer, short
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.events import EVENT_TYPES
@@ -15,7 +15,6 @@ from .fields import read_fields
 from .webhooks import delivery_json, delivery_page_json, delivery_told_json
 
 FILTERS = ("status", "job_id", "event", "host")
-LIMIT_MAX = 500
 _CURSOR_DIGITS = 18
 
 
@@ -50,8 +49,8 @@ def delivery_query(query: Mapping[str, str]) -> DeliveryQuery:
     """The filter, ``limit`` 1..500 (default 50) and ``cursor``. Raises ``InputInvalid`` with every fault."""
     faults = _unknown(query, (*FILTERS, "limit", "cursor"))
     limit, cursor = query.get("limit", "50"), query.get("cursor")
-    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= LIMIT_MAX):
-        faults.append(_fault("limit", f"limit must be a whole number from 1 to {LIMIT_MAX}."))
+    if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= DELIVERY_PAGE_MAX):
+        faults.append(_fault("limit", f"limit must be a whole number from 1 to {DELIVERY_PAGE_MAX}."))
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _CURSOR_DIGITS):
         faults.append(_fault("cursor", "This cursor is not one of this server.", "Use next_cursor of an earlier page."))
     wanted = _filter(query, faults)

@@ -6,14 +6,15 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..host.board import HookBoard
 from ..jobs.errors import ExpeditorError
-from ..store.base import JobStore
+from ..store.base import JobStore, StoreState
 
 VERSION = "0.1.0"
 LAG_INTERVAL_S = 1.0
@@ -81,6 +82,14 @@ class StoreWatch:
                     await asyncio.wrap_future(self._store.probe())
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """How the records of assets and the outbox of webhooks are, which the queue works without."""
+
+    assets: Callable[[], StoreState]
+    webhooks: Callable[[], StoreState]
+
+
 class Health:
     """What the server knows of itself."""
 
@@ -93,6 +102,7 @@ class Health:
         comfyui_version: str,
         worker_alive: Callable[[], bool | None],
         too_full: Callable[[], str | None],
+        beside: Beside,
         stuck: Callable[[], str | None] = lambda: None,
         disk: DiskWatch | None = None,
     ) -> None:
@@ -103,10 +113,11 @@ class Health:
         """
         self._board = board
         self._store = store
-        self._lag = lag
+        self.lag = lag
         self._comfyui_version = comfyui_version
         self._worker_alive = worker_alive
         self._too_full = too_full
+        self._beside = beside
         self._stuck = stuck
         self.disk = disk
         self._started_s = time.monotonic()
@@ -114,7 +125,9 @@ class Health:
     def facts(self) -> dict[str, Any]:
         """For ``/expeditor/health``."""
         state = self._store.state()
-        fault = self._fault() or state.notice  # a notice leaves the server ready: it works
+        sides = {"assets": self._beside.assets(), "webhooks": self._beside.webhooks()}
+        # These leave the server ready: the queue works.
+        fault = self._fault() or state.notice or _fault_beside(sides)
         return {
             "status": "ok" if fault is None else "degraded",
             "fault": fault,
@@ -123,7 +136,7 @@ class Health:
             "pid": os.getpid(),
             "uptime_s": round(time.monotonic() - self._started_s, 3),
             "worker_alive": self._worker_alive(),
-            "loop_lag_s": round(self._lag.seconds, 4),
+            "loop_lag_s": round(self.lag.seconds, 4),
             "hooks": self._board.states(),
             "store": {
                 "kind": state.kind,
@@ -133,6 +146,7 @@ class Health:
                 "pending_writes": state.pending_writes,
                 "free_bytes": self.disk.free_bytes if self.disk else None,
             },
+            **{name: {"open": side.open, "error": side.error, "notice": side.notice} for name, side in sides.items()},
         }
 
     def not_ready(self) -> str | None:
@@ -150,6 +164,11 @@ class Health:
         stuck = self._stuck()
         if stuck is not None:
             return stuck
-        if self._lag.seconds > SLOW_LOOP_S:
-            return f"the event loop is {self._lag.seconds:.1f} s late"
+        if self.lag.seconds > SLOW_LOOP_S:
+            return f"the event loop is {self.lag.seconds:.1f} s late"
         return None
+
+
+def _fault_beside(sides: Mapping[str, StoreState]) -> str | None:
+    told = ((name, side.error or side.notice) for name, side in sides.items())
+    return next((f"{name}: {what}" for name, what in told if what is not None), None)

@@ -75,7 +75,7 @@ class Lifespan:
             services.metrics.event_streams(services.entrance.streams.count)
             loop = asyncio.get_running_loop()
             watches = [
-                services.lag,
+                services.health.lag,
                 services.health.disk,
                 StoreWatch(services.store),
                 services.keeper,

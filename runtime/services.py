@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,7 +36,7 @@ from .audience import Audience, AudienceParts, build_audience
 from .clock import SteadyClock
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
-from .health import VERSION, DiskWatch, Health, LoopLag
+from .health import VERSION, Beside, DiskWatch, Health, LoopLag
 from .keeper import Keeper
 from .machine import Machine, MachineParts, build_machine, worker_alive
 from .observers import RequestMetrics
@@ -68,7 +67,6 @@ class Services:
     machine: Machine
     entrance: Entrance
     health: Health
-    lag: LoopLag
     evidence: Evidence
     leaving: Leaving
     keeper: Keeper
@@ -122,6 +120,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
             copies=files.copies,
         )
     )
+    webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter))
     parts = IntakeParts(settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf)
     return Services(
         settings=settings,
@@ -138,12 +137,11 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         flow=flow,
         machine=machine,
         entrance=build_entrance(parts),
-        health=_health(board, store, lag, DiskWatch(data_dir), machine, lambda: flow.not_ready() or depth.too_full()),
-        lag=lag,
+        health=_health(parts, board, lag, DiskWatch(data_dir), machine, webhooks),
         evidence=evidence,
         leaving=leaving,
         keeper=_keeper(settings, store, files, live, clock, shelf),
-        webhooks=Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter)),
+        webhooks=webhooks,
     )
 
 
@@ -157,22 +155,18 @@ def _measured(server: Any, clock: Clock) -> tuple[Metrics, Residents]:
 
 
 def _health(
-    board: HookBoard,
-    store: JobStore,
-    lag: LoopLag,
-    disk: DiskWatch,
-    machine: Machine,
-    too_full: Callable[[], str | None],
+    parts: IntakeParts, board: HookBoard, lag: LoopLag, disk: DiskWatch, machine: Machine, webhooks: Webhooks
 ) -> Health:
     return Health(
         board=board,
-        store=store,
+        store=parts.store,
         lag=lag,
         disk=disk,
         comfyui_version=version(),
         worker_alive=lambda: worker_alive(machine.wiring),
-        too_full=too_full,
+        too_full=lambda: parts.flow.not_ready() or parts.depth.too_full(),
         stuck=machine.watchdog.stuck,
+        beside=Beside(parts.shelf.store.state, webhooks.state),
     )
 
 

@@ -14,7 +14,7 @@ _KINDS = {
     "integer": "whole number",
     "number": "number",
     "string": "text",
-    "array": "list of texts",
+    "array": "list",
     "object": "table",
 }
 
@@ -51,6 +51,8 @@ def _values(schema: dict[str, Any], tables: set[str]) -> str:
     if "enum" in schema:
         return ", ".join(f"`{word}`" for word in schema["enum"])
     kind = _KINDS[schema["type"]]
+    if kind == "list":
+        kind += " of numbers" if schema["items"]["type"] in ("integer", "number") else " of texts"
     if schema.get("additionalProperties"):
         inner = schema["additionalProperties"]
         kind += " of tables" if inner.get("$ref") in tables else " of numbers" if "type" in inner else " of names"

@@ -12,7 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..events.webhooks.filling import Filling, WebhookEars
@@ -29,7 +29,7 @@ from ..jobs.events import LoggedEvent
 from ..jobs.model import Job, WebhookTarget
 from ..jobs.webhook_rules import WebhookRules
 from ..routes.webhooks import webhook_body
-from ..store.base import Clock
+from ..store.base import Clock, StoreState
 from ..store.deliveries import DeliveryStore, KeptDeliveries
 from ..store.sqlite.deliveries import SqliteDeliveries
 from .health import VERSION
@@ -65,13 +65,20 @@ class Webhooks:
         self._parts = parts
         self._outbox: DeliveryStore = _outbox(parts.settings, parts.data_dir, parts.clock)
         self._worker: DeliveryWorker | None = None
+        self._silent: str | None = None
         self.service = DeliveryService(self._outbox, parts.awaiter, parts.clock, self._wake)
+
+    def state(self) -> StoreState:
+        """How the outbox is; ``error`` also when nothing can be sent for another reason. No I/O."""
+        state = self._outbox.state()
+        return replace(state, error=state.error or self._silent)
 
     async def run(self) -> None:
         """Until cancelled; begins when the queue's store is open. Never raises but for a cancellation."""
         try:
             await self._run()
         except Exception:  # noqa: BLE001 - a task's exception is seen by nobody, and jobs run without webhooks
+            self._silent = "They ended by a fault of ours; the log has it. A restart takes them up again."
             log.exception("Webhooks ended", extra={"event": "webhooks.failed"})
 
     async def _run(self) -> None:
@@ -114,7 +121,8 @@ class Webhooks:
             else:
                 server = await asyncio.to_thread(kept_secrets, self._parts.data_dir)
         except (OSError, BadSecret) as fault:
-            log.error("No webhooks are sent: the secret that signs them cannot be had: %s", fault)
+            self._silent = f"No webhooks are sent: the secret that signs them cannot be had: {fault}"
+            log.error("%s", self._silent, extra={"event": "webhooks.failed"})
             return None
         own = {name: token.webhook_secret for name, token in settings.tokens.items() if token.webhook_secret}
         tokens = {name: Signer(secrets_of(secret.get_secret_value())) for name, secret in own.items()}

@@ -43,7 +43,7 @@ class AssetStore(Protocol):
         ...
 
     def state(self) -> StoreState:
-        """How the store is; no I/O."""
+        """How the store is; ``error`` says why it could not be opened or last written. No I/O."""
         ...
 
     def mint(self, asset: Asset) -> Future[Minted]:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ..jobs.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, NewDelivery, Verdict
+from .base import StoreState
 
-PAGE_MAX = 500
+DELIVERY_PAGE_MAX = 500
 ATTEMPTS_KEPT = 50
 """The most tries kept of one delivery, the newest ones."""
 
@@ -32,7 +33,7 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryQuery:
-    """One page, newest first: deliveries of a ``seq`` below ``before`` (None: from the newest); ``limit`` up to ``PAGE_MAX``."""
+    """One page, newest first: deliveries of a ``seq`` below ``before`` (None: from the newest); ``limit`` up to ``DELIVERY_PAGE_MAX``."""
 
     wanted: DeliveryFilter = DeliveryFilter()
     before: int | None = None
@@ -73,6 +74,10 @@ class DeliveryStore(Protocol):
 
     def close(self) -> None:
         """Do what was asked and let go of the file; blocks; idempotent."""
+        ...
+
+    def state(self) -> StoreState:
+        """How it is; ``error`` says why it could not be opened or last written. No I/O."""
         ...
 
     def cursor(self) -> Future[int]:

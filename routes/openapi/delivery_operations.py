@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...intake.deliveries import DELIVERY_PAGE_MAX
 from ...jobs.deliveries import DeliveryStatus, TargetOrigin
 from ...jobs.events import EVENT_TYPES
-from ..deliveries import LIMIT_MAX
 from .job_operations import READ_FAULTS, TOO_LARGE
 from .parts import (
     ANY_OBJECT,
@@ -87,7 +87,9 @@ OPERATIONS = (
         parameters=(
             in_query("status", words(STATUSES), "Deliveries in this state."),
             *(in_query(name, schema, f"Deliveries of this {name}.") for name, schema in _FILTER.items()),
-            in_query("limit", {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": 50}, "How many."),
+            in_query(
+                "limit", {"type": "integer", "minimum": 1, "maximum": DELIVERY_PAGE_MAX, "default": 50}, "How many."
+            ),
             in_query("cursor", TEXT, "`next_cursor` of the page before."),
         ),
     ),

@@ -29,6 +29,7 @@ from .parts import (
 )
 
 QUEUE, MESSAGES, SERVER = "Queue", "Messages", "Server"
+_SIDE: dict[str, Schema] = {"open": FLAG, "error": nullable(TEXT), "notice": nullable(TEXT)}
 NODE_ID: Schema = {"anyOf": [TEXT, WHOLE]}
 
 SCHEMAS: dict[str, Schema] = {
@@ -86,6 +87,8 @@ SCHEMAS: dict[str, Schema] = {
                     "free_bytes": told(nullable(COUNT), "Room left on its disk."),
                 }
             ),
+            "assets": told(whole(_SIDE), "The records of assets; the queue works without them."),
+            "webhooks": told(whole(_SIDE), "Their outbox; the queue works without it."),
         }
     ),
     "Ready": whole({"ready": FLAG, "reason": told(nullable(TEXT), "Why it should get no work now.")}),

@@ -11,13 +11,12 @@ from ...intake.asset_uploads import described
 from ...intake.asset_views import AssetView
 from ...intake.assets import AssetService
 from ...intake.judges import Caller
-from ...intake.request_keys import header_key
 from ...intake.v2.refusals import INVALID_REQUEST, ContractRefusal
 from ...jobs.assets import is_hash
 from ...jobs.model import Principal
 from ...jobs.times import rfc3339
+from ..asking import caller_of
 from ..fields import read_object
-from ..guard import AUTHORIZATION
 from .content import sent
 from .jobs import place_of
 from .render import Place
@@ -26,7 +25,6 @@ from .uploads import read_upload
 URL_LIFE_S = 86_400.0
 """How long an address is said to be good; it is as long as the asset is."""
 TEXTS = ("file_path", "content_type")
-KNOWN = frozenset({"hash", "tags", "expires_in", *TEXTS})
 MOST_BODY_BYTES = 65_536
 
 
@@ -89,9 +87,7 @@ class V2AssetRoutes:
         return web.json_response(asset_json(view, place_of(request), self._clock()), status=status)
 
     def _caller(self, request: web.Request) -> Caller:
-        user = request.headers.get(self._user_header) if self._user_header else None
-        shown = request.headers.get(AUTHORIZATION)
-        return Caller(request.remote, user, header_key(request.headers, spaces=True), shown)
+        return caller_of(request, self._user_header, spaces=True)
 
 
 def asset_json(view: AssetView, place: Place, now_s: float) -> dict[str, Any]:

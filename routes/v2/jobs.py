@@ -5,11 +5,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from ...intake.judges import Caller
-from ...intake.request_keys import header_key
 from ...intake.v2.service import ContractJobs
 from ...intake.views import JobView
+from ..asking import caller_of, origin_of
 from ..fields import read_object
-from ..guard import AUTHORIZATION
 from .queries import jobs_query
 from .render import Keeping, Place, contract_job, contract_page
 
@@ -55,15 +54,9 @@ class V2JobRoutes:
         return web.json_response(contract_job(view, place_of(request), keeping), status=status)
 
     def _caller(self, request: web.Request) -> Caller:
-        user = request.headers.get(self._user_header) if self._user_header else None
-        shown = request.headers.get(AUTHORIZATION)
-        return Caller(request.remote, user, header_key(request.headers, spaces=True), shown)
+        return caller_of(request, self._user_header, spaces=True)
 
 
 def place_of(request: web.Request) -> Place:
     """Where the client found us. Addresses of files must be absolute for it, also when its Host header is no host."""
-    try:
-        origin = str(request.url.origin())
-    except ValueError:
-        origin = NO_HOST
-    return Place(origin, request.path.partition(CONTRACT)[0] + CONTRACT)
+    return Place(origin_of(request) or NO_HOST, request.path.partition(CONTRACT)[0] + CONTRACT)

@@ -71,7 +71,12 @@ class SqliteAssets:
             try:
                 self._session = self._opened(undo)
             except (sqlite3.Error, OSError) as fault:
-                raise StoreUnavailable(why_not_opened(self._path or _IN_MEMORY, fault)) from fault
+                self._error = why_not_opened(self._path or _IN_MEMORY, fault)
+                raise StoreUnavailable(self._error) from fault
+            except StoreUnavailable as fault:
+                self._error = fault.message
+                raise
+            self._error = None
             self._resources = undo.pop_all()
         self._any = self._session.rows.any()
         self._worker.start()

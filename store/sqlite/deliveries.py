@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ...jobs.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, NewDelivery, TargetOrigin, Verdict
-from ..base import Clock
+from ..base import Clock, StoreState
 from ..deliveries import (
     ATTEMPTS_KEPT,
     DeliveryFilter,
@@ -49,6 +49,10 @@ class SqliteDeliveries:
     def close(self) -> None:
         """See ``DeliveryStore.close``."""
         self._side.close()
+
+    def state(self) -> StoreState:
+        """See ``DeliveryStore.state``."""
+        return self._side.state()
 
     def cursor(self) -> Future[int]:
         """See ``DeliveryStore.cursor``."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...jobs.errors import StoreUnavailable
-from ..base import Clock
+from ..base import Clock, StoreState
 from ..done import Done
 from ..worker import BatchWorker, Call, Outcome, outcome_of
 from .database import why_not_opened
@@ -63,7 +63,8 @@ class SideDatabase:
         self._statements: Mapping[str, str] = {}
         self._session: _Session | None = None
         self._worker = BatchWorker(kind.thread, self._run)
-        self._failing = False
+        self._error: str | None = None
+        self._notice: str | None = None
 
     def open(self) -> bool:
         """Make it usable; blocks. True when a damaged file was set aside. Raises ``StoreUnavailable``; may be tried again."""
@@ -73,7 +74,12 @@ class SideDatabase:
         try:
             damaged = self._open()
         except (sqlite3.Error, OSError) as fault:
-            raise StoreUnavailable(why_not_opened(self._path or IN_MEMORY, fault)) from fault
+            self._error = why_not_opened(self._path or IN_MEMORY, fault)
+            raise StoreUnavailable(self._error) from fault
+        except StoreUnavailable as fault:
+            self._error = fault.message
+            raise
+        self._error = None
         self._worker.start()
         return damaged
 
@@ -83,6 +89,11 @@ class SideDatabase:
         if self._session is not None:
             self._session.connection.close()
             self._session = None
+
+    def state(self) -> StoreState:
+        """How it is: ``error`` says why it could not be opened or last written; no I/O."""
+        kind = "memory" if self._path is None else "sqlite"
+        return StoreState(kind, self._worker.running, self._error, self._worker.pending, self._notice)
 
     def ask(self, verb: Callable[[], T]) -> Future[T]:
         """Have ``verb`` run on the thread, in a transaction; done once that is committed."""
@@ -142,13 +153,8 @@ class SideDatabase:
             connection.execute(self._statements[name])
 
     def _tell(self, what: str, aside: Path) -> None:
-        _log.error(
-            "The database of %s %s; what was found was set aside as %s, and a new one was begun",
-            self._kind.told,
-            what,
-            aside,
-            extra={"event": "store.set_aside"},
-        )
+        self._notice = f"The database of {self._kind.told} {what}; what was found was set aside as {aside}, and a new one was begun"
+        _log.error("%s", self._notice, extra={"event": "store.set_aside"})
 
     # -- on the thread -----------------------------------------------------------------------------------------------
 
@@ -159,7 +165,7 @@ class SideDatabase:
                 outcomes = self._in_transaction(batch)
             except sqlite3.Error as fault:
                 return self._failed(batch, fault)
-        self._failing = False
+        self._error = None
         return outcomes
 
     def _in_transaction(self, batch: Sequence[Call]) -> list[Outcome]:
@@ -182,9 +188,9 @@ class SideDatabase:
 
     def _failed(self, batch: Sequence[Call], fault: sqlite3.Error) -> list[Outcome]:
         message = f"The database of {self._kind.told} cannot be written, nothing was stored: {fault}."
-        if not self._failing:
+        if self._error is None:
             _log.error("%s", message, extra={"event": "side.failed"})
-        self._failing = True
+        self._error = message
         return [StoreUnavailable(message) for _ in batch]
 
     def _roll_back(self) -> None:

@@ -248,6 +248,7 @@ def test_a_damaged_file_is_set_aside_and_begun_anew(filed):
     filed.path.write_bytes(bytes(data))
     filed.start()
     assert filed.damaged
+    assert "set aside" in filed.store.state().notice
     assert done(filed.store.cursor()) == 0
     assert [path.name for path in filed.path.parent.glob("*.corrupt-*")] != []
     assert add(filed, message("a")) == 1
@@ -261,6 +262,19 @@ def test_another_programs_file_is_left_alone(filed):
     with pytest.raises(StoreUnavailable, match="another program"):
         filed.start()
     assert filed.path.read_bytes() == before
+
+
+def test_why_it_cannot_be_opened_is_told_until_it_can(filed):
+    filed.path.mkdir()
+    store = SqliteDeliveries(filed.path, filed.clock, longest_delay_s=HOUR_S)
+    assert store.state().error is None
+    with pytest.raises(StoreUnavailable) as refused:
+        store.open()
+    assert (store.state().open, store.state().error) == (False, refused.value.message)
+    filed.path.rmdir()
+    store.open()
+    assert (store.state().open, store.state().error) == (True, None)
+    store.close()
 
 
 def test_a_file_that_is_gone_is_noticed_at_the_next_write(filed):

@@ -246,7 +246,10 @@ def test_jobs_go_on_without_an_outbox_and_the_example_hears_of_them_later(
         job_id = submit(server, picture(1), webhook=url)["id"]
         assert until_ended(server, job_id)["status"] == "succeeded"
         assert server.get("/expeditor/deliveries").status_code == 503
-        assert server.get("/expeditor/health").json()["status"] == "ok"
+        health = server.get("/expeditor/health").json()
+        assert (health["status"], health["webhooks"]["open"]) == ("degraded", False)
+        assert health["fault"] == f"webhooks: {health['webhooks']['error']}"
+        assert server.get("/expeditor/ready").status_code == 200
         server.kill()
         database.rmdir()
         server.start()

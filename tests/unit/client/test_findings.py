@@ -40,6 +40,8 @@ def test_a_server_that_is_well_has_no_findings_but_good_ones():
         ({"store": {**WELL["store"], "open": False}}, "store", State.BAD),
         ({"store": {**WELL["store"], "notice": "set aside"}}, "store", State.WARNING),
         ({"store": {**WELL["store"], "free_bytes": 10**6}}, "disk", State.WARNING),
+        ({"webhooks": {"open": False, "error": "locked", "notice": None}}, "webhooks", State.WARNING),
+        ({"assets": {"open": True, "error": None, "notice": "set aside"}}, "assets", State.WARNING),
     ],
 )
 def test_each_fault_of_health_is_found_and_says_what_to_mend(change, check, state):

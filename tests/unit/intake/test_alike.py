@@ -71,7 +71,7 @@ async def test_values_of_the_right_type_cost_core_nothing():
         judged = await judge.judge("id", blend(factor=n / 20, note=f"n{n}", flip=n % 2 == 0), None)
         assert judged.prompt == blend(factor=n / 20, note=f"n{n}", flip=n % 2 == 0)
         assert judged.outputs == ("9",)
-    assert (core.asked, judge.asked) == (1, 1)
+    assert core.asked == 1
 
 
 async def test_a_value_that_core_would_change_is_changed_each_time_and_asked_for_once():

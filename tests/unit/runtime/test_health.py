@@ -11,7 +11,7 @@ import pytest
 
 from expeditor.host.board import OFF, ON, HookBoard
 from expeditor.jobs.errors import StoreUnavailable
-from expeditor.runtime.health import VERSION, DiskWatch, Health, LoopLag, StoreWatch
+from expeditor.runtime.health import VERSION, Beside, DiskWatch, Health, LoopLag, StoreWatch
 from expeditor.store.base import StoreState
 from tests.support.waiting import wait_until_async
 
@@ -43,6 +43,7 @@ class Made:
         self.alive: bool | None = True
         self.too_full: str | None = None
         self.stuck: str | None = None
+        self.assets = self.webhooks = StoreState("sqlite", True, None, 0)
         self.health = Health(
             board=self.board,
             store=self.store,
@@ -51,6 +52,7 @@ class Made:
             worker_alive=lambda: self.alive,
             too_full=lambda: self.too_full,
             stuck=lambda: self.stuck,
+            beside=Beside(lambda: self.assets, lambda: self.webhooks),
         )
 
 
@@ -79,7 +81,21 @@ def test_the_facts(made):
             "pending_writes": 2,
             "free_bytes": None,
         },
+        "assets": {"open": True, "error": None, "notice": None},
+        "webhooks": {"open": True, "error": None, "notice": None},
     }
+
+
+@pytest.mark.parametrize("name", ["assets", "webhooks"])
+@pytest.mark.parametrize(
+    "state", [StoreState("sqlite", False, "locked", 0), StoreState("sqlite", True, None, 0, "locked")]
+)
+def test_what_stands_beside_the_queue_is_told_and_the_queue_is_ready(made, name, state):
+    setattr(made, name, state)
+    facts = made.health.facts()
+    assert (facts["status"], facts["fault"]) == ("degraded", f"{name}: locked")
+    assert facts[name] == {"open": state.open, "error": state.error, "notice": state.notice}
+    assert made.health.not_ready() is None
 
 
 def test_a_worker_that_was_not_seen_yet_is_no_reason(made):
@@ -126,6 +142,7 @@ def test_a_queue_hook_that_was_never_set_is_not_there():
         comfyui_version="unknown",
         worker_alive=lambda: None,
         too_full=lambda: None,
+        beside=Beside(lambda: StoreState("sqlite", True, None, 0), lambda: StoreState("sqlite", True, None, 0)),
     )
     assert health.not_ready() == "queue: not installed"
 

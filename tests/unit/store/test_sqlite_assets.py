@@ -69,8 +69,10 @@ def test_a_second_process_on_the_file_hears_who_has_it(path):
 def test_a_strange_file_is_left_alone(path, statement, why):
     filled(path)
     execute(path, statement)
-    with pytest.raises(StoreUnavailable, match=why):
-        opened(path)
+    store = SqliteAssets(path=path, clock=HandClock())
+    with pytest.raises(StoreUnavailable, match=why) as refused:
+        store.open()
+    assert (store.state().open, store.state().error) == (False, refused.value.message)
 
 
 def test_verbs_of_a_closed_store_are_refused(path):
