@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..intake.batch_request import JSON_FIELDS
 from ..intake.batches import BatchService
@@ -72,6 +72,8 @@ class BatchRoutes:
         response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}"'})
         response.content_type = "application/zip"
         await response.prepare(request)
+        if request.method == hdrs.METH_HEAD:
+            return response
         await _send(request, response, archive(members_of(results, manifest, self._files), manifest))
         return response
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..events.hub import Passing
 from ..events.streams import Gap, Stream, Streams, TooSlow, Wanted
@@ -62,6 +62,8 @@ class EventRoutes:
         self, request: web.Request, wanted: Wanted, asked: Followed, end: _End | None
     ) -> web.StreamResponse:
         reader = EventResponse(request, self._headers)
+        if request.method == hdrs.METH_HEAD:
+            return await reader.head()
         with self._streams.open(wanted, reader) as stream:
             first = await stream.some()
             if not first and end is not None and end.came and asked.after is not None and stream.caught_up:

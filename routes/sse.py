@@ -75,6 +75,12 @@ class EventResponse:
         self._request = request
         self.response = web.StreamResponse(headers={**headers, **HEADERS})
 
+    async def head(self) -> web.StreamResponse:
+        """The answer to ``HEAD``: the headers alone. aiohttp asks the handler of ``GET`` and would send all that it writes."""
+        await self.response.prepare(self._request)
+        await self.response.write_eof()
+        return self.response
+
     async def open(self, position: int) -> None:
         """Send the headers and the first frame."""
         await self.response.prepare(self._request)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ...events.streams import Gap, Passing, Stream, Streams, TooSlow, Wanted
 from ...intake.v2.refusals import TooManyStreams
@@ -49,6 +49,9 @@ class V2EventRoutes:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """``GET /jobs/{id}/events`` → server-sent events up to the job's end."""
         reader = EventResponse(request, {**self._headers, REQUEST_ID: new_request_id()})
+        if request.method == hdrs.METH_HEAD:
+            await self._jobs.get(request.match_info["job_id"])
+            return await reader.head()
         with self._open(request.match_info["job_id"], reader) as stream:
             view = await self._settled(request.match_info["job_id"], stream)
             telling = _Telling(view.job.id, place_of(request), Keeping(self._jobs.kept, self._jobs.now_s()))
