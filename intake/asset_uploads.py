@@ -20,7 +20,7 @@ EXPIRES_MIN_S = 60
 EXPIRES_MAX_S = 604_800
 MOST_TAGS = 32
 MOST_TAG_BYTES = 128
-_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}(?:\s*;[\x20-\x7e]{0,200})?")
+_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}(?: *;[\x20-\x7e]{0,200})?")
 _MOST_DIGITS = 9
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from ..intake.job_outputs import FoundOutput
 from ..jobs.model import Output
@@ -14,6 +14,21 @@ SHOWN = ("image/", "video/", "audio/", "text/plain")
 """What a browser may show in place; anything else is saved, so that a page that a node wrote never runs on ComfyUI's address."""
 SCRIPTABLE = frozenset({"image/svg+xml"})
 MAX_NUMBER_DIGITS = 9
+
+
+class PlainFile(web.FileResponse):
+    """The file itself, never one beside it: aiohttp would take ``x.png.gz`` for a compressed ``x.png``, and anybody may upload one."""
+
+    async def prepare(self, request: Any) -> Any:
+        """See ``aiohttp.web.FileResponse``."""
+        return await super().prepare(without(request, hdrs.ACCEPT_ENCODING))
+
+
+def without(request: Any, name: str) -> Any:
+    """The request as if it had no header of this name."""
+    if not isinstance(request, web.Request) or name not in request.headers:
+        return request
+    return request.clone(headers={key: value for key, value in request.headers.items() if key.lower() != name.lower()})
 
 
 class Outputs(Protocol):
@@ -40,7 +55,7 @@ class OutputRoutes:
             "X-Content-Type-Options": "nosniff",
             "Cache-Control": "private, no-cache",
         }
-        return web.FileResponse(found.path, headers=headers)
+        return PlainFile(found.path, headers=headers)
 
 
 def disposition(output: Output) -> str:
@@ -50,7 +65,8 @@ def disposition(output: Output) -> str:
 
 def named(name: str, content_type: str) -> str:
     """``Content-Disposition`` with a file's name: as RFC 6266 has it, the full name in UTF-8 and a plain one for old clients."""
-    shown = content_type.startswith(SHOWN) and content_type not in SCRIPTABLE
+    kind = content_type.partition(";")[0].rstrip().lower()
+    shown = kind.startswith(SHOWN) and kind not in SCRIPTABLE
     plain = "".join(sign if " " <= sign <= "~" and sign not in '"\\%' else "_" for sign in name)
     full = quote(name.encode("utf-8", "replace"), safe="")
     return f"{'inline' if shown else 'attachment'}; filename=\"{plain}\"; filename*=UTF-8''{full}"

@@ -1,7 +1,6 @@
 """The bytes of an asset as an answer: whole, or a range of them.
 
-aiohttp sends the file. What is added: no file beside it is ever sent in its place (it would take ``x.png.gz`` for a compressed
-``x.png``, and anybody may upload one), ``If-Range`` with an entity tag, and the contract's envelope for a range that there is not.
+aiohttp sends the file. What is added: ``If-Range`` with an entity tag, and the contract's envelope for a range that there is not.
 """
 
 from __future__ import annotations
@@ -14,16 +13,8 @@ from aiohttp import hdrs, web
 from ...intake.asset_views import AssetContent
 from ...intake.v2.refusals import RANGE_NOT_SATISFIABLE
 from ...jobs.errors import NotFound
-from ..outputs import named
+from ..outputs import PlainFile, named, without
 from .errors import envelope
-
-
-class PlainFile(web.FileResponse):
-    """The file itself, in no other encoding."""
-
-    async def prepare(self, request: Any) -> Any:
-        """See ``aiohttp.web.FileResponse``."""
-        return await super().prepare(_without(request, hdrs.ACCEPT_ENCODING))
 
 
 class ReadFile(PlainFile):
@@ -31,7 +22,7 @@ class ReadFile(PlainFile):
 
     async def prepare(self, request: Any) -> Any:
         """See ``PlainFile``."""
-        return await super().prepare(_without(request, hdrs.RANGE))
+        return await super().prepare(without(request, hdrs.RANGE))
 
 
 def sent(request: web.Request, content: AssetContent) -> web.StreamResponse:
@@ -68,9 +59,3 @@ def _satisfiable(request: web.Request, size_bytes: int) -> bool:
     except ValueError:
         return False
     return wanted.start is None or wanted.start < size_bytes
-
-
-def _without(request: Any, name: str) -> Any:
-    if not isinstance(request, web.Request) or name not in request.headers:
-        return request
-    return request.clone(headers={key: value for key, value in request.headers.items() if key.lower() != name.lower()})

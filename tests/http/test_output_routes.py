@@ -154,3 +154,11 @@ async def test_nothing_outside_of_comfyuis_folders_is_given_out(http, folder, ed
 )
 def test_the_name_under_which_it_is_saved(content_type, name, told):
     assert disposition(replace(PICTURE, content_type=content_type, name=name)) == told
+
+
+@pytest.mark.parametrize("ending", [".gz", ".br", ".zst"])
+async def test_a_file_beside_it_is_never_sent_in_its_place(http, folder, ending):
+    (folder / f"sub/a b.png{ending}").write_bytes(b"somebody else's")
+    response = await http.get(HERE, headers={"Accept-Encoding": "gzip, br, zstd"})
+    assert (response.status, await response.read()) == (200, BYTES)
+    assert "Content-Encoding" not in response.headers

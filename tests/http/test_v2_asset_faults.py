@@ -92,7 +92,8 @@ async def test_names_that_are_odd_and_sound(v2, v2_edge, name):
         {"expected_hash": "x"}, {"expected_hash": "blake3:" + "g" * 64}, {"expected_hash": hash_of(BYTES).upper()}, {"expires_in": "59"},
         {"expires_in": "604801"}, {"expires_in": "-1"}, {"expires_in": "1e3"}, {"expires_in": "\u0663\u0660\u0660"},
         {"expires_in": "9" * 4000},
-        {"content_type": ""}, {"content_type": "png"}, {"content_type": "image/png\r\nX-Evil: 1"}, {"tags": "x" * 200},
+        {"content_type": ""}, {"content_type": "png"}, {"content_type": "image/png\r\nX-Evil: 1"}, {"content_type": "image/png\n;x"},
+        {"content_type": "image/png\r\n; x"}, {"content_type": "image/png\x0b;x"}, {"tags": "x" * 200},
     ],
 )  # fmt: skip
 async def test_fields_that_say_nothing_sound(v2, v2_edge, fields):
