@@ -7,6 +7,7 @@ fields mean: each route asks for its own with ``text_field`` or hands the fields
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Collection
 from typing import Any, NoReturn, cast
@@ -157,7 +158,15 @@ def _decode(name: str, text: str) -> Any:
 
 
 def _loads(text: bytes | str) -> Any:
-    return json.loads(text, parse_constant=_refuse_constant)
+    return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+
+
+def _finite(digits: str) -> float:
+    # 1e999 would become an infinity, which no JSON that we answer with can hold.
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:40]} is too large for a number")
+    return number
 
 
 def _refuse_constant(word: str) -> NoReturn:
