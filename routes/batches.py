@@ -72,9 +72,8 @@ class BatchRoutes:
         response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}"'})
         response.content_type = "application/zip"
         await response.prepare(request)
-        if request.method == hdrs.METH_HEAD:
-            return response
-        await _send(request, response, archive(members_of(results, manifest, self._files), manifest))
+        if request.method != hdrs.METH_HEAD:
+            await _send(request, response, archive(members_of(results, manifest, self._files), manifest))
         return response
 
     async def cancel(self, request: web.Request) -> web.Response:

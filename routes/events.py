@@ -64,6 +64,11 @@ class EventRoutes:
         reader = EventResponse(request, self._headers)
         if request.method == hdrs.METH_HEAD:
             return await reader.head()
+        return await self._stream(reader, wanted, asked, end)
+
+    async def _stream(
+        self, reader: EventResponse, wanted: Wanted, asked: Followed, end: _End | None
+    ) -> web.StreamResponse:
         with self._streams.open(wanted, reader) as stream:
             first = await stream.some()
             if not first and end is not None and end.came and asked.after is not None and stream.caught_up:

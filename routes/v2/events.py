@@ -49,17 +49,14 @@ class V2EventRoutes:
     async def events(self, request: web.Request) -> web.StreamResponse:
         """``GET /jobs/{id}/events`` → server-sent events up to the job's end."""
         reader = EventResponse(request, {**self._headers, REQUEST_ID: new_request_id()})
-        if request.method == hdrs.METH_HEAD:
-            await self._jobs.get(request.match_info["job_id"])
-            return await reader.head()
         with self._open(request.match_info["job_id"], reader) as stream:
             view = await self._settled(request.match_info["job_id"], stream)
             telling = _Telling(view.job.id, place_of(request), Keeping(self._jobs.kept, self._jobs.now_s()))
             try:
+                if request.method == hdrs.METH_HEAD:
+                    return await reader.head()
                 await reader.response.prepare(request)
-                await reader.send(telling.snapshot(view))
-                await self._follow(reader, stream, telling)
-                await reader.response.write_eof()
+                await self._tell(reader, stream, telling, view)
             except (ConnectionError, TooSlow, StoreUnavailable, NotFound):
                 reader.cut()  # not a clean end: the client shall come back
         return reader.response
@@ -78,6 +75,11 @@ class V2EventRoutes:
                 break
             view = await self._jobs.get(job_id)
         return view
+
+    async def _tell(self, reader: EventResponse, stream: Stream, telling: _Telling, view: JobView) -> None:
+        await reader.send(telling.snapshot(view))
+        await self._follow(reader, stream, telling)
+        await reader.response.write_eof()
 
     async def _follow(self, reader: EventResponse, stream: Stream, telling: _Telling) -> None:
         clock = asyncio.get_running_loop().time
