@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ..jobs.errors import ExpeditorError, Fault, InputInvalid
 from ..jobs.model import JsonObject
-from .faults import pointer, refusal, short, shown
+from .faults import field_fault, pointer, refusal, short, shown
 from .lift import KEY
 from .structure import shape_of
 from .submission import FIELDS as SUBMIT_FIELDS
@@ -108,7 +108,7 @@ def parse_batch(fields: JsonObject, most_jobs: int, declared: Declared) -> Batch
     faults = _unknown(fields, FIELDS, "a batch")
     for name in (PREVIEW, PARTIAL):
         if not isinstance(fields.get(name, False), bool):
-            faults.append(_fault(name, f"{name} must be true or false."))
+            faults.append(field_fault(name, f"{name} must be true or false."))
     faults += _either(fields)
     if faults:
         raise refusal(faults, MAX_FAULTS)
@@ -142,14 +142,14 @@ def _either(fields: JsonObject) -> list[Fault]:
     items, hint = fields.get(JOBS), "Send jobs (a list of prompts with their fields), or prompt and sweep."
     if (items is None) == (fields.get(ROOT) is None):
         given = "Neither jobs nor sweep is given." if items is None else "jobs and sweep exclude each other."
-        return [_fault(JOBS if items is None else ROOT, given, hint)]
+        return [field_fault(JOBS if items is None else ROOT, given, hint)]
     if items is None:
         missing = fields.get("prompt") is None
-        return [_fault("prompt", "prompt is missing: a sweep needs one.", hint)] if missing else []
+        return [field_fault("prompt", "prompt is missing: a sweep needs one.", hint)] if missing else []
     if fields.get("prompt") is not None:
-        return [_fault("prompt", "prompt stands in each of jobs, not beside them.", hint)]
+        return [field_fault("prompt", "prompt stands in each of jobs, not beside them.", hint)]
     if not isinstance(items, list) or not items:
-        return [_fault(JOBS, f"jobs is a list, with one job at least; got {shown(cast('object', items))}.", hint)]
+        return [field_fault(JOBS, f"jobs is a list, with one job at least; got {shown(cast('object', items))}.", hint)]
     return []
 
 
@@ -159,13 +159,13 @@ def _unknown(given: JsonObject, known: frozenset[str], where: str) -> list[Fault
         if name in known:
             continue
         if name in NOT_IN_BATCHES:
-            faults.append(_fault(name, f"{name} does not go with {where}.", "Leave it out; use priority."))
+            faults.append(field_fault(name, f"{name} does not go with {where}.", "Leave it out; use priority."))
         elif name in FIELDS:
-            faults.append(_fault(name, f"{name} stands beside jobs, not in {where}.", "Send it once for all."))
+            faults.append(field_fault(name, f"{name} stands beside jobs, not in {where}.", "Send it once for all."))
         else:
             near = difflib.get_close_matches(short(name), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(known))}."
-            faults.append(_fault(short(name), f"Unknown field {short(name)}.", hint))
+            faults.append(field_fault(short(name), f"Unknown field {short(name)}.", hint))
         if len(faults) == MAX_FAULTS:
             break
     return faults
@@ -173,7 +173,3 @@ def _unknown(given: JsonObject, known: frozenset[str], where: str) -> list[Fault
 
 def _of_job(index: int, fault: Fault, where: str) -> Fault:
     return replace(fault, pointer=where, message=f"Job {index}: {fault.message}")
-
-
-def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer=pointer(name), code=InputInvalid.code, message=message, hint=hint, input_name=name)

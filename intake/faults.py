@@ -66,6 +66,11 @@ def short(name: object) -> str:
     return text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "…"
 
 
+def field_fault(name: str, message: str, hint: str | None = None) -> Fault:
+    """What is wrong with one field of a body or one parameter of a query."""
+    return Fault(pointer(short(name)), InputInvalid.code, message, hint=hint, input_name=name)
+
+
 def refusal(faults: Iterable[Fault], max_faults: int) -> Refused:
     """The error for ``faults`` (at least one): its class is that of the first, it lists at most ``max_faults``."""
     every = tuple(faults)

@@ -15,7 +15,7 @@ from ..jobs.errors import Fault, InputInvalid, InvalidPromptId, LimitExceeded
 from ..jobs.model import JsonObject, WebhookTarget
 from .envelope import is_prompt_id
 from .extra_data import misfits
-from .faults import pointer, refusal, short
+from .faults import field_fault, pointer, refusal, short
 from .lift import take
 from .limits import deeper_than
 from .times import parse_times
@@ -98,7 +98,9 @@ def check_times(request: SubmitRequest, now_s: float) -> None:
     start_s, life_s = request.not_before_s, request.expires_in_s
     if start_s is not None and life_s is not None and now_s + life_s <= start_s:
         message = "The job would expire before not_before has come."
-        raise InputInvalid(message, faults=(_fault("expires_in_s", message, "Make it longer: it counts from now."),))
+        raise InputInvalid(
+            message, faults=(field_fault("expires_in_s", message, "Make it longer: it counts from now."),)
+        )
 
 
 def _unknown(body: JsonObject) -> list[Fault]:
@@ -107,11 +109,11 @@ def _unknown(body: JsonObject) -> list[Fault]:
         if name in FIELDS:
             continue
         if name in LATER_FIELDS:
-            faults.append(_fault(name, f"{name} is not supported by this version.", "Leave it out."))
+            faults.append(field_fault(name, f"{name} is not supported by this version.", "Leave it out."))
         else:
             near = difflib.get_close_matches(short(name), FIELDS, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(FIELDS))}."
-            faults.append(_fault(short(name), f"Unknown field {short(name)}.", hint))
+            faults.append(field_fault(short(name), f"Unknown field {short(name)}.", hint))
         if len(faults) == MAX_FAULTS:
             break
     return faults
@@ -120,24 +122,24 @@ def _unknown(body: JsonObject) -> list[Fault]:
 def _types(body: JsonObject) -> list[Fault]:
     faults: list[Fault] = []
     if "prompt" not in body:
-        faults.append(_fault("prompt", "prompt is missing.", "Send ComfyUI's API-format graph as prompt."))
+        faults.append(field_fault("prompt", "prompt is missing.", "Send ComfyUI's API-format graph as prompt."))
     if not isinstance(body.get("client_id"), (str, type(None))):
-        faults.append(_fault("client_id", "client_id must be text."))
+        faults.append(field_fault("client_id", "client_id must be text."))
     if not isinstance(body.get("front", False), bool):
-        faults.append(_fault("front", "front must be true or false."))
+        faults.append(field_fault("front", "front must be true or false."))
     faults.extend(
-        _fault(name, f"{name} must be an object.")
+        field_fault(name, f"{name} must be an object.")
         for name in ("extra_data", "metadata")
         if not isinstance(body.get(name), (dict, type(None)))
     )
     number = body.get("number")
     if number is not None and (isinstance(number, bool) or not isinstance(number, (int, float)) or not _finite(number)):
-        faults.append(_fault("number", "number must be a finite number."))
+        faults.append(field_fault("number", "number must be a finite number."))
     targets = body.get("partial_execution_targets")
     if targets is not None and not (
         isinstance(targets, list) and all(isinstance(target, str) for target in cast("list[Any]", targets))
     ):
-        faults.append(_fault("partial_execution_targets", "partial_execution_targets must be a list of node ids."))
+        faults.append(field_fault("partial_execution_targets", "partial_execution_targets must be a list of node ids."))
     return [*faults, *_metadata(body.get("metadata"))]
 
 
@@ -147,7 +149,7 @@ def _metadata(metadata: Any) -> list[Fault]:
     pairs = cast("dict[str, Any]", metadata)
     faults: list[Fault] = []
     if len(pairs) > MAX_METADATA_PAIRS:
-        faults.append(_fault("metadata", f"metadata may have at most {MAX_METADATA_PAIRS} pairs."))
+        faults.append(field_fault("metadata", f"metadata may have at most {MAX_METADATA_PAIRS} pairs."))
     for key, value in list(pairs.items())[:MAX_METADATA_PAIRS]:
         if not isinstance(value, str) or len(value) > MAX_METADATA_LENGTH or len(key) > MAX_METADATA_LENGTH:
             text = f"metadata keys and values must be texts of at most {MAX_METADATA_LENGTH} characters."
@@ -174,7 +176,3 @@ def _finite(number: float) -> bool:
         return math.isfinite(float(number))
     except OverflowError:
         return False
-
-
-def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer=pointer(name), code=InputInvalid.code, message=message, hint=hint, input_name=name)

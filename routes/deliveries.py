@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from ..intake.deliveries import DELIVERY_PAGE_MAX, DeliveryFilter, DeliveryQuery, DeliveryService, DeliveryStatus
-from ..intake.faults import pointer, short
+from ..intake.faults import field_fault, short
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.events import EVENT_TYPES
 from .fields import read_fields
@@ -50,9 +50,11 @@ def delivery_query(query: Mapping[str, str]) -> DeliveryQuery:
     faults = _unknown(query, (*FILTERS, "limit", "cursor"))
     limit, cursor = query.get("limit", "50"), query.get("cursor")
     if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= DELIVERY_PAGE_MAX):
-        faults.append(_fault("limit", f"limit must be a whole number from 1 to {DELIVERY_PAGE_MAX}."))
+        faults.append(field_fault("limit", f"limit must be a whole number from 1 to {DELIVERY_PAGE_MAX}."))
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) <= _CURSOR_DIGITS):
-        faults.append(_fault("cursor", "This cursor is not one of this server.", "Use next_cursor of an earlier page."))
+        faults.append(
+            field_fault("cursor", "This cursor is not one of this server.", "Use next_cursor of an earlier page.")
+        )
     wanted = _filter(query, faults)
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
@@ -64,7 +66,7 @@ def replay_filter(fields: Mapping[str, Any]) -> DeliveryFilter:
     faults = _unknown(fields, FILTERS)
     wanted = _filter({"status": DeliveryStatus.FAILED.value, **fields}, faults)
     if wanted.status is DeliveryStatus.PENDING:
-        faults.append(_fault("status", "Those that are pending are sent anyway."))
+        faults.append(field_fault("status", "Those that are pending are sent anyway."))
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return wanted
@@ -75,15 +77,17 @@ def _filter(given: Mapping[str, Any], faults: list[Fault]) -> DeliveryFilter:
     for name in FILTERS:
         value = given.get(name, "")
         if not isinstance(value, str) or not value.isascii():  # whatever is kept is ASCII
-            faults.append(_fault(name, f"{name} must be text in ASCII."))
+            faults.append(field_fault(name, f"{name} must be text in ASCII."))
         elif name in given:
             values[name] = value
     status, event, host = values.get("status"), values.get("event"), values.get("host")
     if status is not None and status not in {each.value for each in DeliveryStatus}:
-        faults.append(_fault("status", f"status must be one of {', '.join(each.value for each in DeliveryStatus)}."))
+        faults.append(
+            field_fault("status", f"status must be one of {', '.join(each.value for each in DeliveryStatus)}.")
+        )
         status = None
     if event is not None and event not in EVENT_TYPES:
-        faults.append(_fault("event", f"There is no event {short(event)}."))
+        faults.append(field_fault("event", f"There is no event {short(event)}."))
     return DeliveryFilter(
         None if status is None else DeliveryStatus(status),
         values.get("job_id"),
@@ -94,8 +98,4 @@ def _filter(given: Mapping[str, Any], faults: list[Fault]) -> DeliveryFilter:
 
 def _unknown(given: Mapping[str, Any], known: tuple[str, ...]) -> list[Fault]:
     names = [name for name in dict.fromkeys(given) if name not in known][:20]
-    return [_fault(name, f"Unknown field {short(name)}.", f"Known: {', '.join(known)}.") for name in names]
-
-
-def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer(short(name)), InputInvalid.code, message, hint=hint, input_name=name)
+    return [field_fault(name, f"Unknown field {short(name)}.", f"Known: {', '.join(known)}.") for name in names]

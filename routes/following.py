@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..intake.faults import pointer, short
+from ..intake.faults import field_fault, short
 from ..jobs.cursors import position_of
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.events import EVENT_TYPES, PASSING_TYPES
@@ -44,9 +44,11 @@ def followed(query: Any, headers: Mapping[str, str], known: tuple[str, ...]) -> 
         if name not in known:
             near = difflib.get_close_matches(short(name), known, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-            faults.append(_fault(name, f"Unknown query parameter {short(name)}.", hint))
+            faults.append(field_fault(name, f"Unknown query parameter {short(name)}.", hint))
         elif times > 1:
-            faults.append(_fault(name, f"{short(name)} is given {times} times.", "Give it once; several types: a,b."))
+            faults.append(
+                field_fault(name, f"{short(name)} is given {times} times.", "Give it once; several types: a,b.")
+            )
     types = _types(query.get("types"), faults)
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
@@ -68,9 +70,5 @@ def _types(text: str | None, faults: list[Fault]) -> frozenset[str] | None:
     for name in sorted(types - known):
         near = difflib.get_close_matches(short(name), sorted(known), n=1)
         hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(sorted(known))}."
-        faults.append(_fault("types", f"There are no events of type {short(name)}.", hint))
+        faults.append(field_fault("types", f"There are no events of type {short(name)}.", hint))
     return types
-
-
-def _fault(name: str, message: str, hint: str) -> Fault:
-    return Fault(pointer=pointer(short(name)), code=InputInvalid.code, message=message, hint=hint, input_name=name)

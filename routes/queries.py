@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from ..intake.faults import pointer, short
+from ..intake.faults import field_fault, short
 from ..intake.lift import KEY, RULE, check
 from ..intake.views import PAGE_LIMIT_MAX, JobQuery, Reprioritise
 from ..jobs.errors import Fault, InputInvalid
@@ -27,17 +27,17 @@ _DECIMAL = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?", re.ASCII)
 def wait_query(query: Mapping[str, str], max_wait_s: float) -> float | None:
     """``?wait_s=``: how long the client is willing to wait for the job's end; None without it."""
     faults = [
-        _fault(name, f"Unknown query parameter {short(name)}.", "This route takes wait_s only.")
+        field_fault(name, f"Unknown query parameter {short(name)}.", "This route takes wait_s only.")
         for name in query
         if name != WAIT
     ]
     given = [value for name, value in query.items() if name == WAIT]
     wait_s = _seconds(given[0]) if len(given) == 1 else None
     if len(given) > 1:
-        faults.append(_fault(WAIT, f"{WAIT} is given {len(given)} times.", "Give it once."))
+        faults.append(field_fault(WAIT, f"{WAIT} is given {len(given)} times.", "Give it once."))
     elif given and (wait_s is None or wait_s > max_wait_s):
         message = f"{WAIT} must be a number of seconds from 0 to {max_wait_s:g}."
-        faults.append(_fault(WAIT, message, "Ask for the job again to wait longer."))
+        faults.append(field_fault(WAIT, message, "Ask for the job again to wait longer."))
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return wait_s
@@ -46,10 +46,10 @@ def wait_query(query: Mapping[str, str], max_wait_s: float) -> float | None:
 def dry_run_query(query: Mapping[str, str]) -> bool:
     """``?dry_run=``: ``true`` or ``false``; false without it."""
     hint = "This route takes dry_run only."
-    faults = [_fault(name, f"Unknown query parameter {short(name)}.", hint) for name in query if name != DRY_RUN]
+    faults = [field_fault(name, f"Unknown query parameter {short(name)}.", hint) for name in query if name != DRY_RUN]
     given = [value for name, value in query.items() if name == DRY_RUN]
     if given not in ([], ["true"], ["false"]):
-        faults.append(_fault(DRY_RUN, f"{DRY_RUN} must be true or false, once."))
+        faults.append(field_fault(DRY_RUN, f"{DRY_RUN} must be true or false, once."))
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return given == ["true"]
@@ -63,21 +63,21 @@ def list_query(query: Mapping[str, str]) -> JobQuery:
         if name not in LIST_PARAMETERS and not name.startswith(LABEL):
             near = difflib.get_close_matches(short(name), LIST_PARAMETERS, n=1)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(LIST_PARAMETERS)}, {LABEL}KEY."
-            faults.append(_fault(name, f"Unknown query parameter {short(name)}.", hint))
+            faults.append(field_fault(name, f"Unknown query parameter {short(name)}.", hint))
         elif times > 1:
             text = f"{short(name)} is given {times} times."
-            faults.append(_fault(name, text, "Give it once; several statuses: a,b."))
+            faults.append(field_fault(name, text, "Give it once; several statuses: a,b."))
     labels = tuple((name[len(LABEL) :], value) for name, value in query.items() if name.startswith(LABEL))
     if len(labels) > MOST_LABELS:
-        faults.append(_fault("metadata", f"At most {MOST_LABELS} pairs of metadata can be asked for at once."))
+        faults.append(field_fault("metadata", f"At most {MOST_LABELS} pairs of metadata can be asked for at once."))
     statuses = words("status", query.get("status"), JobStatus, faults)
     causes = words("cause", query.get("cause"), Cause, faults)
     held = query.get("held")
     if held not in (None, "true", "false"):
-        faults.append(_fault("held", "held must be true or false."))
+        faults.append(field_fault("held", "held must be true or false."))
     limit = query.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and len(limit) < 6 and 1 <= int(limit) <= PAGE_LIMIT_MAX):
-        faults.append(_fault("limit", f"limit must be a whole number from 1 to {PAGE_LIMIT_MAX}."))
+        faults.append(field_fault("limit", f"limit must be a whole number from 1 to {PAGE_LIMIT_MAX}."))
     if faults:
         raise InputInvalid(faults[0].message, faults=tuple(faults))
     return JobQuery(
@@ -98,15 +98,15 @@ def priority_change(fields: dict[str, Any]) -> Reprioritise:
     unknown = [name for name in fields if name not in ("priority", KEY, "front", "client_id")]
     if unknown:
         raise InputInvalid(
-            faults=(_fault(unknown[0], f"Unknown field {short(unknown[0])}.", "Send priority, or front."),)
+            faults=(field_fault(unknown[0], f"Unknown field {short(unknown[0])}.", "Send priority, or front."),)
         )
     if len(names) != 1:
         message = f"Send either priority or front: true. {RULE[0].upper()}{RULE[1:]}."
-        raise InputInvalid(message, faults=(_fault("priority", message),))
+        raise InputInvalid(message, faults=(field_fault("priority", message),))
     value = fields[names[0]]
     if names[0] == "front":
         if value is not True:
-            raise InputInvalid("front must be true.", faults=(_fault("front", "front must be true."),))
+            raise InputInvalid("front must be true.", faults=(field_fault("front", "front must be true."),))
         return Reprioritise(front=True)
     faults = check(value, f"/{names[0]}", "Or send front: true, to stand before all others.")
     if faults:
@@ -116,7 +116,3 @@ def priority_change(fields: dict[str, Any]) -> Reprioritise:
 
 def _seconds(text: str) -> float | None:
     return float(text) if _DECIMAL.fullmatch(text) else None
-
-
-def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer=pointer(short(name)), code=InputInvalid.code, message=message, hint=hint, input_name=name)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from ..intake.bulk import Selection
-from ..intake.faults import pointer, short, shown
+from ..intake.faults import field_fault, short, shown
 from ..intake.lift import check
 from ..jobs.errors import Fault, InputInvalid
 from ..jobs.model import Cause, JobStatus
@@ -32,9 +32,9 @@ def bulk_selection(fields: Mapping[str, Any], query: Mapping[str, str]) -> Selec
     everything = _truth("all", given.pop(ALL, None), faults)
     if not faults and not given and not everything:
         hint = f"Send one of {', '.join(SELECTORS)}, or all: true."
-        faults.append(_fault(ALL, "No filter is given: this would take every job.", hint))
+        faults.append(field_fault(ALL, "No filter is given: this would take every job.", hint))
     if given and everything:
-        faults.append(_fault(ALL, "all stands beside a filter.", "Send one or the other."))
+        faults.append(field_fault(ALL, "all stands beside a filter.", "Send one or the other."))
     return _selection(given, faults)
 
 
@@ -47,9 +47,9 @@ def clear_selection(fields: Mapping[str, Any], query: Mapping[str, str]) -> Sele
 def _selection(given: dict[str, Any], faults: list[Fault]) -> Selection:
     principal = given.get("principal")
     if principal is not None and not isinstance(principal, str):
-        faults.append(_fault("principal", "principal must be text."))
+        faults.append(field_fault("principal", "principal must be text."))
     elif principal is not None and not sound(principal):
-        faults.append(_fault("principal", BROKEN_TEXT))
+        faults.append(field_fault("principal", BROKEN_TEXT))
     priority = given.get("priority")
     if priority is not None:
         faults.extend(check(priority, "/priority", "Leave it out for jobs of every priority."))
@@ -75,7 +75,7 @@ def words(name: str, value: Any, kind: Callable[[str], _T], faults: list[Fault])
         if word in known:
             found.append(kind(word))
         else:
-            faults.append(_fault(name, f"Unknown {name} {short(word)}.", f"One of {', '.join(known)}."))
+            faults.append(field_fault(name, f"Unknown {name} {short(word)}.", f"One of {', '.join(known)}."))
     return tuple(found)
 
 
@@ -86,16 +86,16 @@ def _texts(name: str, value: Any, faults: list[Fault]) -> list[str]:
         return [word for word in value.split(",") if word]
     if isinstance(value, list) and all(isinstance(each, str) for each in cast("list[Any]", value)):
         return cast("list[str]", value)
-    faults.append(_fault(name, f"{name} must be a text or a list of texts; got {shown(cast('object', value))}."))
+    faults.append(field_fault(name, f"{name} must be a text or a list of texts; got {shown(cast('object', value))}."))
     return []
 
 
 def _ids(value: Any, faults: list[Fault]) -> tuple[str, ...]:
     ids = _texts("ids", value, faults)
     if len(ids) > MOST_IDS:
-        faults.append(_fault("ids", f"At most {MOST_IDS} ids in one call; got {len(ids)}."))
+        faults.append(field_fault("ids", f"At most {MOST_IDS} ids in one call; got {len(ids)}."))
     if not all(sound(each) for each in ids):
-        faults.append(_fault("ids", BROKEN_TEXT))
+        faults.append(field_fault("ids", BROKEN_TEXT))
     return tuple(ids)
 
 
@@ -111,7 +111,7 @@ def sound(text: str) -> bool:
 def _truth(name: str, value: Any, faults: list[Fault]) -> bool:
     if value is None or isinstance(value, bool):
         return bool(value)
-    faults.append(_fault(name, f"{name} must be true or false; got {shown(value)}."))
+    faults.append(field_fault(name, f"{name} must be true or false; got {shown(value)}."))
     return False
 
 
@@ -124,9 +124,9 @@ def _given(
             if name not in known:
                 near = difflib.get_close_matches(short(name), known, n=1)
                 hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(known)}."
-                faults.append(_fault(name, f"Unknown field {short(name)}.", hint))
+                faults.append(field_fault(name, f"Unknown field {short(name)}.", hint))
             elif name in given:
-                faults.append(_fault(name, f"{name} is given twice."))
+                faults.append(field_fault(name, f"{name} is given twice."))
             elif value is not None:
                 given[name] = value
     return given
@@ -136,7 +136,3 @@ def _typed(name: str, text: str) -> Any:
     if name in ("held", ALL):
         return {"true": True, "false": False}.get(text, text)
     return int(text) if name == "priority" and text.isascii() and text.isdigit() and len(text) < 4 else text
-
-
-def _fault(name: str, message: str, hint: str | None = None) -> Fault:
-    return Fault(pointer=pointer(short(name)), code=InputInvalid.code, message=message, hint=hint, input_name=name)
