@@ -30,11 +30,15 @@ class UploadLimits:
 
 @dataclass(slots=True)
 class _Hold:
-    """A stored name that requests on their way use. ``fresh``: the files that they brought; ``wanted``: a job may need them."""
+    """A stored name that requests on their way use. ``fresh``: the files that they brought; ``wanted``: a job may need them.
+
+    ``moving``: its files come or go, one step at a time.
+    """
 
     requests: int = 0
     wanted: bool = False
     fresh: set[str] = field(default_factory=set[str])
+    moving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class UploadDesk:
@@ -63,9 +67,10 @@ class UploadDesk:
         return await _to_the_end(self._place(staged, name, hold))
 
     async def _place(self, staged: Staged, name: str, hold: _Hold) -> str:
-        placed = await asyncio.to_thread(self.folder.place, staged, name)
-        if placed.fresh:
-            hold.fresh.add(placed.name)
+        async with hold.moving:
+            placed = await asyncio.to_thread(self.folder.place, staged, name)
+            if placed.fresh:
+                hold.fresh.add(placed.name)
         return placed.name
 
     async def give_back(self, name: str, *, wanted: bool) -> None:
@@ -75,9 +80,13 @@ class UploadDesk:
         hold.wanted = hold.wanted or wanted
         if hold.requests:
             return
-        del self._holds[name]
-        if not hold.wanted:
-            await asyncio.to_thread(self._remove, tuple(hold.fresh))
+        async with hold.moving:
+            # Somebody may have come for it again while this waited, or comes now and waits until it is gone.
+            if not hold.requests and not hold.wanted:
+                fresh, hold.fresh = tuple(hold.fresh), set()
+                await asyncio.to_thread(self._remove, fresh)
+        if not hold.requests and self._holds.get(name) is hold:
+            del self._holds[name]
 
     def _remove(self, names: tuple[str, ...]) -> None:
         for name in names:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import pytest
 
 from expeditor.host.uploads import InputUploads
 from expeditor.intake.upload_names import STORED, Uploaded, stored_name, with_files
 from expeditor.intake.uploads import UploadDesk, UploadLimits
 from expeditor.jobs.errors import Conflict, InputInvalid, StoreUnavailable
+from tests.support.waiting import wait_until_async
 
 
 @pytest.fixture
@@ -59,6 +63,27 @@ async def test_a_file_that_was_there_before_is_nobodys_to_take(desk, tmp_path):
     await over(await received(desk))
     await over(await received(desk), Conflict())
     assert left(tmp_path) == 1
+
+
+async def test_a_file_that_is_sent_again_while_it_is_taken_away_is_there(tmp_path):
+    asked, may = threading.Event(), threading.Event()
+
+    class SlowToRemove(InputUploads):
+        def remove(self, name: str) -> None:
+            asked.set()
+            assert may.wait(20)
+            super().remove(name)
+
+    folder = SlowToRemove({"input": str(tmp_path / "input")}.get, tmp_path / "staging", STORED)
+    desk = UploadDesk(folder, UploadLimits(files=5, size_bytes=1_000))
+    refused = asyncio.ensure_future(over(await received(desk), Conflict()))
+    await wait_until_async(asked.is_set)
+    again = asyncio.ensure_future(received(desk))
+    await asyncio.wait((again,), timeout=0.3)  # as far as it gets
+    may.set()
+    await refused
+    await over(await again)
+    assert (left(tmp_path), desk.held) == (1, 0)
 
 
 @pytest.mark.parametrize(("error", "stays"), [(StoreUnavailable(), 1), (RuntimeError(), 1), (Conflict(), 0)])
