@@ -4,7 +4,7 @@ forgets none, and a job that is put back needs its assets again."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from ..jobs.awaiting import Awaiter
 from ..jobs.transitions import is_terminal
@@ -25,10 +25,22 @@ class AssetUse:
         self._jobs = jobs
         self._wait = awaiter.settled
         self._clock = clock
+        self._deleting = asyncio.Lock()
 
     async def hold(self, job_id: str, asset_ids: Sequence[str]) -> None:
-        """The job needs these until it has ended; asked before it enters."""
-        await self._wait(self._store.hold(job_id, asset_ids, self._clock()))
+        """The job needs these until it has ended; asked before it enters. Look then whether they are still there."""
+        async with self._deleting:
+            # Asked for in here, awaited out there: the store does things in the order in which it is asked.
+            held = self._store.hold(job_id, asset_ids, self._clock())
+        await self._wait(held)
+
+    async def unless_needed(self, asset_id: str, delete: Callable[[], Awaitable[object]]) -> bool:
+        """Delete an asset, unless somebody needs it; nobody comes to need it meanwhile. Whether it was done."""
+        async with self._deleting:
+            needed = await self.needed(asset_id)
+            if not needed:
+                await delete()
+        return not needed
 
     async def needed(self, asset_id: str) -> bool:
         """Whether an unfinished job needs it. What is found to be over is forgotten."""

@@ -11,6 +11,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 from ..jobs.assets import Asset, Blob, is_asset_id, is_hash
 from ..jobs.awaiting import Awaiter
@@ -22,7 +23,7 @@ from .asset_ports import AssetFiles
 from .asset_uploads import Described, Upload
 from .asset_use import AssetUse
 from .asset_views import AssetContent, AssetView, upload_view
-from .output_assets import OutputAssets
+from .output_assets import FoundOutput, OutputAssets
 from .v2.refusals import (
     ASSET_IN_USE,
     BLOB_NOT_FOUND,
@@ -147,12 +148,8 @@ class AssetService:
             owner = asset.principal if asset else found.job.principal if found else None
             if owner is None or not (owner == caller or not owner.trusted):
                 raise _absent(asset_id)
-            if await self._parts.use.needed(asset_id):
+            if not await self._parts.use.unless_needed(asset_id, lambda: self._forget(asset_id, found)):
                 raise ContractRefusal(ASSET_IN_USE, "The asset is needed and cannot be deleted now.")
-            if found is not None:
-                await self._parts.outputs.delete(found, asset_id)
-                return
-            await self._wait(self._parts.store.delete(asset_id))
             await self._sweep()
 
     # -- upkeep ------------------------------------------------------------------------------------------------------
@@ -169,8 +166,7 @@ class AssetService:
         unused_since_s = None if parts.keep_s is None else now_s - parts.keep_s
         for asset in await self._wait(parts.store.due(now_s, unused_since_s, _STEP)):
             async with self._naming:
-                if not await parts.use.needed(asset.id):
-                    await self._wait(parts.store.delete(asset.id))
+                await parts.use.unless_needed(asset.id, partial(self._forget, asset.id, None))
         async with self._naming:
             await self._sweep()
         await self._wait(parts.store.forget_keys(now_s - KEY_LIFE_S))
@@ -241,6 +237,12 @@ class AssetService:
             await self._wait_quietly(blob)
             raise
         return upload_view(minted.asset, created_new=minted.created)
+
+    async def _forget(self, asset_id: str, found: FoundOutput | None) -> None:
+        if found is not None:
+            await self._parts.outputs.delete(found, asset_id)
+        else:
+            await self._wait(self._parts.store.delete(asset_id))
 
     async def _wait_quietly(self, blob: Blob) -> None:
         try:

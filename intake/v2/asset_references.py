@@ -57,6 +57,10 @@ class AssetReferences:
     async def hold(self, job_id: str, asset_ids: tuple[str, ...]) -> None:
         """See ``AssetResolver``."""
         await self._use.hold(job_id, asset_ids)
+        kept = await self._wait(self._store.found(asset_ids))
+        for asset_id in asset_ids:
+            if asset_id not in kept and await self._outputs.find(asset_id) is None:
+                raise MissingAsset(f"The asset {asset_id} was deleted while the workflow was judged.")
 
     async def _names(self, references: Mapping[Path, object]) -> tuple[dict[str, str], list[Fault]]:
         """How the graph names each asset, by id, and what is wrong with the references."""

@@ -18,5 +18,8 @@ class AssetResolver(Protocol):
         ...
 
     async def hold(self, job_id: str, asset_ids: tuple[str, ...]) -> None:
-        """A job that is about to enter needs these assets until it has ended; should it not come about, nothing is lost."""
+        """A job that is about to enter needs these assets until it has ended; should it not come about, nothing is lost.
+
+        Raises ``MissingAsset`` when one was deleted since ``resolve``.
+        """
         ...

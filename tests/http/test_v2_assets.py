@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 from aiohttp import FormData
 from blake3 import blake3
 
+from expeditor.intake.asset_use import HOLD_GRACE_S, AssetUse
 from expeditor.jobs.asset_ids import output_asset_id
+from expeditor.jobs.errors import MissingAsset
 from expeditor.jobs.model import JobStatus, Principal
 from tests.conformance.harness import IMAGE, claim, done, ending, enqueue
 from tests.http.v2_edge import told
@@ -310,6 +313,41 @@ async def test_an_asset_that_an_unfinished_job_needs_stays(v2, v2_edge):
     done(v2_edge.store.cancel(job["id"]))
     assert (await v2.delete(f"{ASSETS}/{made['id']}")).status == 204
     assert not v2_edge.shelf.inputs()
+
+
+async def test_an_asset_that_is_deleted_while_its_job_is_judged_is_missed(v2, v2_edge):
+    ended(v2_edge, "job-1", OUTPUT)
+    output_file(v2_edge)
+    for asset_id in ((await upload(v2))["id"], output_asset_id("job-1", OUTPUT)):
+        graph = {"1": {"class_type": "A", "inputs": {"image": reference(asset_id)}}}
+        _, used = await v2_edge.shelf.references.resolve(graph, Principal("anonymous"))
+        await v2_edge.shelf.references.hold("job-3", used)
+        v2_edge.clock.now_s += HOLD_GRACE_S
+        assert (await v2.delete(f"{ASSETS}/{asset_id}")).status == 204
+        with pytest.raises(MissingAsset):
+            await v2_edge.shelf.references.hold("job-4", used)
+
+
+async def test_nobody_comes_to_need_what_is_being_deleted(v2_edge):
+    may, told = asyncio.Event(), []
+    use = AssetUse(v2_edge.shelf.store, v2_edge.store, v2_edge.awaiter, v2_edge.clock)
+
+    async def delete() -> None:
+        await may.wait()
+        told.append("deleted")
+
+    async def hold() -> None:
+        await use.hold("job-1", [NOWHERE])
+        told.append("held")
+
+    deleting = asyncio.ensure_future(use.unless_needed(NOWHERE, delete))
+    holding = asyncio.ensure_future(hold())
+    await asyncio.wait((holding,), timeout=0.3)  # as far as it gets
+    may.set()
+    assert await deleting
+    await holding
+    assert told == ["deleted", "held"]
+    assert not await use.unless_needed(NOWHERE, delete), "it is needed now"
 
 
 async def test_what_is_noted_of_jobs_goes_with_them(v2, v2_edge):
