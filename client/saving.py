@@ -8,6 +8,8 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from .connect import Server
 from .records import Job, Output
 
+_NEVER = '<>:"|?*'
+
 
 def save_outputs(server: Server, job: Job, folder: Path, prefix: str = "") -> list[Path]:
     """Save every output of a job and say where. Saving the same job again writes the same files."""
@@ -20,15 +22,21 @@ def save_outputs(server: Server, job: Job, folder: Path, prefix: str = "") -> li
 
 
 def named(outputs: tuple[Output, ...], prefix: str = "") -> Iterator[tuple[Output, str]]:
-    """A file name for each output: its own without folders, and numbered where two would be the same."""
+    """A file name for each output: its own without folders, and numbered where two would be the same (on some systems ``A`` is ``a``)."""
     taken: set[str] = set()
     for output in outputs:
-        # A server may name files as it likes; nothing of ours is written outside the folder.
-        plain = PurePosixPath(PureWindowsPath(output.name).name).name or "output"
+        plain = _plain(output.name)
         stem, dot, suffix = plain.rpartition(".")
         name, number = prefix + plain, 1
-        while name in taken:
+        while name.lower() in taken:
             number += 1
             name = f"{prefix}{stem}_{number}.{suffix}" if dot else f"{prefix}{plain}_{number}"
-        taken.add(name)
+        taken.add(name.lower())
         yield output, name
+
+
+def _plain(name: str) -> str:
+    # A server may name files as it likes; nothing of ours is written outside the folder, nor into anything but a file.
+    last = PurePosixPath(PureWindowsPath(name).name).name
+    sound = "".join("_" if sign in _NEVER or not sign.isprintable() else sign for sign in last)
+    return "output" if sound.strip(". ") == "" else sound

@@ -6,7 +6,6 @@ Results go to standard output, everything else to standard error. Owns the two c
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from rich.markup import escape
 from . import options
 from .connect import Server, connect
 from .faults import INTERRUPTED, ClientError, Refused
+from .show import json_line, plain
 from .transport import PATIENCE_S, Transport
 
 Command = Callable[..., None]
@@ -71,17 +71,17 @@ class Session:
 
     def say(self, text: str) -> None:
         """A sentence for the person, on standard error."""
-        self.err.print(escape(text))
+        self.err.print(escape(plain(text)))
 
     def emit(self, told: Any) -> None:
         """A JSON value on standard output, in one line."""
-        sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line(told))
         sys.stdout.flush()
 
     def show(self, text: str) -> None:
         """A line of the result for people; nothing where JSON is asked for."""
         if not self.as_json:
-            self.out.print(escape(text))
+            self.out.print(escape(plain(text)))
 
 
 def _width() -> int | None:
@@ -132,7 +132,7 @@ def command(*, patience_s: float = PATIENCE_S) -> Callable[[Command], Callable[.
 
 
 def _end(fault: ClientError, *, as_json: bool) -> NoReturn:
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"expeditor: {escape(str(fault))}")
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"expeditor: {escape(plain(str(fault)))}")
     if as_json:
         told: dict[str, Any] = {"code": fault.code, "message": str(fault.args[0])}
         if isinstance(fault, Refused):
@@ -140,5 +140,5 @@ def _end(fault: ClientError, *, as_json: bool) -> NoReturn:
             told["errors"] = [
                 {"pointer": each.pointer, "message": each.message, "hint": each.hint} for each in fault.faults
             ]
-        sys.stdout.write(json.dumps({"error": told}, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line({"error": told}))
     raise typer.Exit(fault.exit_code) from fault

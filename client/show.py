@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from .records import Job
+
+_CONTROLS = r"\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_COMMANDS = re.compile(rf"[\x00-\x08\x0b-\x1f{_CONTROLS}]")
+_NOT_IN_LINES = re.compile(rf"[\u2028\u2029{_CONTROLS}]")
 
 COLOURS = {
     "succeeded": "green",
@@ -18,6 +24,16 @@ COLOURS = {
     "running": "cyan",
     "queued": "white",
 }
+
+
+def plain(text: str) -> str:
+    """A text of somebody else's for a terminal: what it would obey, or cannot write, is spelt out."""
+    return _COMMANDS.sub(_spelt, text)
+
+
+def json_line(told: Any) -> str:
+    """A JSON value in one line, readable in any language; what a terminal would obey, or cannot write, is escaped."""
+    return _NOT_IN_LINES.sub(_spelt, json.dumps(told, ensure_ascii=False)) + "\n"
 
 
 def job_line(job: Job) -> str:
@@ -46,15 +62,15 @@ def job_table(jobs: Iterable[Job]) -> Table:
         table.add_column(name, no_wrap=True, min_width=36 if name == "id" else None)
     for job in jobs:
         table.add_row(
-            job.id,
-            f"[{COLOURS.get(job.status, 'white')}]{escape(job.status)}[/]"
+            escape(plain(job.id)),
+            f"[{COLOURS.get(job.status, 'white')}]{escape(plain(job.status))}[/]"
             + (" (held)" if job.wire.get("held") else ""),
             _or_dash(job.priority),
             _or_dash(job.position),
             "-" if job.progress is None else f"{job.progress:.0%}",
             "-" if job.eta_s is None else duration(job.eta_s),
-            (job.created_at or "-")[:19].replace("T", " "),
-            "" if job.succeeded else job.cause or "",
+            escape(plain((job.created_at or "-")[:19].replace("T", " "))),
+            "" if job.succeeded else escape(plain(job.cause or "")),
         )
     return table
 
@@ -106,6 +122,10 @@ def _reason(job: Job) -> str:
     waiting: Mapping[str, Any] = job.wire.get("waiting") or {}
     reason = waiting.get("reason")
     return f"({reason})" if reason and reason not in {"next", "ahead_in_line"} else ""
+
+
+def _spelt(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
 
 
 def _or_dash(value: object) -> str:

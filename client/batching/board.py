@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..records import Job
+from ..show import plain
 from .items import Item
 
 LINES = 10
@@ -55,14 +56,16 @@ class Bars:
             ended, failed = self._ended, self._failed
         self._progress.advance(self._out)
         if bad:
-            self._progress.console.print(f"item {item.number} {status}: {escape(error or '')}", soft_wrap=True)
+            self._progress.console.print(
+                f"item {item.number} {escape(plain(status))}: {escape(plain(error or ''))}", soft_wrap=True
+            )
         elif not self._console.is_terminal and ended % max(1, self._total // LINES) == 0:
             self._console.print(f"{ended} of {self._total} ended, {failed} of them badly")
 
     def running(self, jobs: tuple[tuple[Item, Job], ...]) -> None:
         """See ``Board``: how far what runs has come."""
         said = ", ".join(_said(item, job) for item, job in jobs[:2])
-        self._progress.update(self._out, note=escape(said))
+        self._progress.update(self._out, note=escape(plain(said)))
 
 
 def _said(item: Item, job: Job) -> str:

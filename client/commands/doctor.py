@@ -9,6 +9,7 @@ from ..examining import examine
 from ..faults import ENDED_BADLY, UNREACHABLE
 from ..findings import Finding, State
 from ..session import Session, command
+from ..show import plain
 
 SHORT_PATIENCE_S = 5.0
 _MARKS = {State.OK: "[green]ok     [/]", State.WARNING: "[yellow]warning[/]", State.BAD: "[red]bad    [/]"}
@@ -26,9 +27,9 @@ def doctor(
     for finding in examine(session.transport(), session.token or None):
         found.append(finding)
         if not session.as_json:
-            session.out.print(f"{_MARKS[finding.state]}  {finding.check}: {escape(finding.message)}")
+            session.out.print(f"{_MARKS[finding.state]}  {finding.check}: {escape(plain(finding.message))}")
             if finding.remedy:
-                session.out.print(f"         {escape(finding.remedy)}")
+                session.out.print(f"         {escape(plain(finding.remedy))}")
     bad = [finding for finding in found if finding.state is State.BAD]
     if session.as_json:
         session.emit({"server": session.url, "well": not bad, "findings": [finding.told() for finding in found]})

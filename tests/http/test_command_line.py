@@ -10,7 +10,7 @@ import pytest
 from expeditor.client.api import Expeditor
 from expeditor.client.faults import EXIT_CODES
 from expeditor.client.transport import Transport
-from expeditor.jobs.model import JobStatus
+from expeditor.jobs.model import Cause, JobError, JobStatus
 from tests.conformance.harness import claim, done, ending
 from tests.http.command_line import call, served, workflow
 from tests.http.edge import PROMPT
@@ -196,6 +196,26 @@ def test_job_says_why_it_waits(there, file):
     assert "2 in line" in said.out
     assert "waits: " in said.out
     assert call(url, "job", second, "--out", "x").code == 2, "it has not ended"
+
+
+PRINTED = "\x1b]0;title\x07 [/] \x9b2J \u202e \ud800 grün"
+
+
+def test_nothing_of_others_reaches_the_terminal_as_a_command(there, file):
+    edge, url = there
+    mine = submitted(url, file)["id"]
+    error = JobError("NODE_ERROR", PRINTED, "1")
+    done(
+        edge.store.finish(
+            mine, claim(edge.store).attempt, ending(JobStatus.FAILED, cause=Cause.NODE_ERROR, error=error)
+        )
+    )
+    for arguments in (("jobs",), ("watch", mine), ("job", mine), ("job", mine, "--json")):
+        said = call(url, *arguments)
+        assert said.code in (0, 1), said.err
+        assert not set(said.out + said.err) & set("\x1b\x07\x9b\u202e\ud800"), arguments
+    assert "grün" in said.out
+    assert said.json()["error"]["message"] == PRINTED, "a program gets it as it is"
 
 
 @pytest.mark.parametrize("command", ["job", "cancel", "retry", "hold", "release", "watch"])
