@@ -64,6 +64,18 @@ def _expeditor(server: Expeditor) -> Iterator[Finding]:
     if listed.is_success:
         yield findings.of_page(listed.json())
     yield _events(server)
+    yield findings.of_contract(server.transport.url, *(_speaks_v2(server, mount) for mount in findings.CONTRACT_MOUNTS))
+
+
+def _speaks_v2(server: Expeditor, mount: str) -> bool:
+    """Whether the official SDKs' contract is served below ``mount``; a refusal in its words is an answer too."""
+    final = frozenset({401, 403, 404, 405, 429, 500, 501, 502, 503})
+    answer = server.transport.ask(Ask("GET", f"{mount}/api/v2/jobs", params={"limit": 1}, final=final))
+    try:
+        told = answer.json()
+    except ValueError:
+        return False
+    return isinstance(told, dict) and ("jobs" in told or answer.status_code in {401, 429})
 
 
 def _stock(server: Server) -> Iterator[Finding]:

@@ -165,6 +165,22 @@ def of_page(listed: object) -> Finding:
     )
 
 
+CONTRACT_MOUNTS = ("", "/expeditor")
+"""Where the Comfy API v2 may be, as paths of ``COMFY_BASE_URL``."""
+
+
+def of_contract(url: str, at_root: bool, beside: bool) -> Finding:
+    """Whether the official SDKs find the Comfy API v2 at the root, and in the place where nobody else's can be."""
+    if at_root:
+        return Finding("sdk", State.OK, f"the official SDKs find their API with COMFY_BASE_URL={url}")
+    if beside:
+        return Finding(
+            "sdk", State.OK, f"the official SDKs find their API with COMFY_BASE_URL={url}{CONTRACT_MOUNTS[1]}"
+        )
+    remedy = "A proxy must pass /api/v2/ or /expeditor/api/v2/ on; docs/comfy-api-v2.md."
+    return Finding("sdk", State.WARNING, "the Comfy API v2 of the official SDKs does not answer", remedy)
+
+
 def _of_hooks(hooks: Mapping[str, Any]) -> Iterator[Finding]:
     off = {name: why for name, why in hooks.items() if why != "on"}
     for name, why in off.items():

@@ -208,7 +208,7 @@ def test_doctor_finds_a_healthy_server_well(server, stock):
     said = call(server.url, "doctor", "--json")
     found = {finding["check"]: finding["state"] for finding in said.json()["findings"]}
     assert said.code == 0, said.out
-    checks = "reachable clock comfyui socket expeditor hooks store disk ready queue submit page events".split()
+    checks = "reachable clock comfyui socket expeditor hooks store disk ready queue submit page events sdk".split()
     assert {check: found.get(check) for check in checks} == dict.fromkeys(checks, "ok")
     said = call(stock.url, "doctor", "--json")
     found = {finding["check"]: finding["state"] for finding in said.json()["findings"]}

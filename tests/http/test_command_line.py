@@ -14,8 +14,9 @@ from expeditor.jobs.model import Cause, JobError, JobStatus
 from tests.conformance.harness import claim, done, ending
 from tests.http.command_line import call, served, workflow
 from tests.http.edge import PROMPT
+from tests.http.v2_edge import V2App
 from tests.support.comfy_server import free_port
-from tests.support.served import LossyProxy, Machine
+from tests.support.served import LossyProxy, Machine, Served
 
 
 @pytest.fixture
@@ -292,6 +293,17 @@ def test_doctor_says_what_the_server_says_of_itself(there):
     assert found["submit"]["state"] == "ok"
     assert found["socket"]["state"] == "bad", "the small app has no socket"
     assert said.json()["well"] is False
+
+
+def test_doctor_says_where_the_official_sdks_find_their_api(there, tmp_path):
+    def found(url):
+        return next(each for each in call(url, "doctor", "--json").json()["findings"] if each["check"] == "sdk")
+
+    assert found(there[1])["state"] == "warning", "the small app does not serve it"
+    edge = V2App(tmp_path)
+    with Served(edge.web) as here:
+        assert found(here.url)["message"].endswith(f"COMFY_BASE_URL={here.url}")
+    edge.storage.stop()
 
 
 def test_doctor_of_a_server_that_is_not_there():

@@ -51,6 +51,16 @@ def test_each_fault_of_health_is_found_and_says_what_to_mend(change, check, stat
 
 
 @pytest.mark.parametrize(
+    ("at_root", "beside", "told"),
+    [(True, True, "=http://there"), (False, True, "=http://there/expeditor"), (False, False, "not answer")],
+)
+def test_where_the_sdks_find_their_api(at_root, beside, told):
+    found = findings.of_contract("http://there", at_root, beside)
+    assert found.message.endswith(told)
+    assert (found.state is State.OK) == (at_root or beside)
+
+
+@pytest.mark.parametrize(
     ("change", "state"),
     [
         ({"running": 0}, State.BAD),
