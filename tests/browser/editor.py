@@ -112,9 +112,14 @@ class Editor:
 
         return wait_until(look, what=f"the end of job {job_id}")
 
+    def history(self, job_id: str) -> dict[str, Any]:
+        """The job's entry in ComfyUI's own history, waited for: core writes it after the job's committed end."""
+        address = f"/history/{job_id}"
+        return wait_until(lambda: self.server.get(address).json().get(job_id), what=f"the history of job {job_id}")
+
     def shown_texts(self, job_id: str, node_id: str) -> list[str]:
         """What a text-showing output node was given, by ComfyUI's own history."""
-        return self.server.get(f"/history/{job_id}").json()[job_id]["outputs"][node_id]["text"]
+        return self.history(job_id)["outputs"][node_id]["text"]
 
     def pending(self) -> list[dict[str, Any]]:
         """The waits that can be answered."""

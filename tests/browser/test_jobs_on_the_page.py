@@ -58,7 +58,7 @@ def test_a_job_that_fails_once_and_then_succeeds_shows_no_error(editor_with_test
     expect(editor.page.get_by_role("dialog")).to_have_count(0)
     expect(editor.page).not_to_have_title(RUNNING)
     assert "execution_error" not in dict(heard(editor, job_id))
-    assert editor.server.get(f"/history/{job_id}").json()[job_id]["status"]["status_str"] == "success"
+    assert editor.history(job_id)["status"]["status_str"] == "success"
 
     editor.load(failing_workflow("ValueError", 1, "for good"))
     assert editor.ended(editor.run_with_priority(5))["status"] == "failed"

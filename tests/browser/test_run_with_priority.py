@@ -37,7 +37,7 @@ def test_the_job_carries_the_workflow_and_the_page_as_a_normal_run_does(editor):
     editor.load(text_workflow("with metadata"))
     job_id = editor.run_with_priority(3)
     editor.ended(job_id)
-    extra = editor.server.get(f"/history/{job_id}").json()[job_id]["prompt"][3]
+    extra = editor.history(job_id)["prompt"][3]
     assert [node["type"] for node in extra["extra_pnginfo"]["workflow"]["nodes"]] == ["PrimitiveString", "PreviewAny"]
     assert extra["client_id"] == editor.page.evaluate("window.app.api.clientId")
 

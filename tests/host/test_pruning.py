@@ -18,11 +18,11 @@ def _preview(color: int) -> dict[str, Any]:
 
 
 def _made(server: RealComfyUI, prompt: dict[str, Any]) -> tuple[str, str]:
-    """The id of a job that succeeded, and where its one file is to be had."""
+    """The id of a job that succeeded, and where ComfyUI shows its one file."""
     ended = until_ended(server, submit(server, prompt)["id"])
     assert ended["status"] == "succeeded"
     (output,) = ended["outputs"]
-    return ended["id"], output["url"].removeprefix(server.url)
+    return ended["id"], output["view_url"].removeprefix(server.url)
 
 
 def test_old_jobs_go_with_their_files_and_previews_outlive_a_restart():
@@ -40,6 +40,7 @@ def test_old_jobs_go_with_their_files_and_previews_outlive_a_restart():
         gone = server.get(f"/expeditor/jobs/{old}")
         assert (gone.reason, gone.json()["error"]["code"]) == ("GONE", "GONE")
         assert server.get(old_file).status_code == 404
+        assert server.get(f"/expeditor/jobs/{old}/outputs/0").status_code == 410
         assert server.get(kept_file).status_code == 200
         assert job(server, kept)["status"] == job(server, preview)["status"] == "succeeded"
         again = server.post("/expeditor/submit", json={"prompt": image_prompt(9), "prompt_id": old})
