@@ -17,6 +17,8 @@ from ..jobs.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, NewDeli
 from .base import StoreState
 
 DELIVERY_PAGE_MAX = 500
+DUE_MAX = 256
+"""The most deliveries, which come with their bodies, that ``due`` gives at once."""
 ATTEMPTS_KEPT = 50
 """The most tries kept of one delivery, the newest ones."""
 
@@ -93,8 +95,8 @@ class DeliveryStore(Protocol):
     def due(
         self, now_s: float, closed: AbstractSet[str], busy: AbstractSet[str], per_place: int
     ) -> Future[tuple[Delivery, ...]]:
-        """What may be tried now: at most ``per_place`` deliveries for each place, oldest first; not those of ``closed`` places,
-        not the ids ``busy``."""
+        """What may be tried now: at most ``per_place`` deliveries for each place and ``DUE_MAX`` in all, those due longest first; not
+        those of ``closed`` places, not the ids ``busy``."""
         ...
 
     def settle(self, delivery_id: str, attempt: DeliveryAttempt, verdict: Verdict) -> Future[Delivery | None]:

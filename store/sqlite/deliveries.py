@@ -14,6 +14,7 @@ from ...jobs.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, NewDel
 from ..base import Clock, StoreState
 from ..deliveries import (
     ATTEMPTS_KEPT,
+    DUE_MAX,
     DeliveryFilter,
     DeliveryPage,
     DeliveryQuery,
@@ -74,13 +75,15 @@ class SqliteDeliveries:
         """See ``DeliveryStore.due``."""
 
         def verb() -> tuple[Delivery, ...]:
-            found: list[Delivery] = []
+            heads: list[sqlite3.Row] = []
             for place in (row["place"] for row in self._side.rows("places")):
                 if place in closed:
                     continue
                 rows = self._side.rows("due_of_place", place=place, now_s=now_s, limit=per_place + len(busy))
-                found += [delivery_of(row) for row in rows if row["id"] not in busy][:per_place]
-            return tuple(found)
+                heads += [row for row in rows if row["id"] not in busy][:per_place]
+            heads.sort(key=lambda row: (row["next_try_at_s"], row["seq"]))
+            found = (self._find(row["id"]) for row in heads[:DUE_MAX])
+            return tuple(each for each in found if each is not None)
 
         return self._side.ask(verb)
 

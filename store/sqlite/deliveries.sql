@@ -25,7 +25,7 @@ WITH RECURSIVE places (place) AS (
 )
 SELECT place FROM places WHERE place IS NOT NULL
 -- name: due_of_place
-SELECT * FROM deliveries
+SELECT seq, id, next_try_at_s FROM deliveries
 WHERE place = :place AND next_try_at_s IS NOT NULL AND next_try_at_s <= :now_s
 ORDER BY next_try_at_s, seq LIMIT :limit
 -- name: delivery

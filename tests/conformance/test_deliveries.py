@@ -10,7 +10,7 @@ import pytest
 
 from expeditor.jobs.deliveries import DeliveryAttempt, DeliveryStatus, NewDelivery, TargetOrigin, Verdict, delivery_id
 from expeditor.jobs.errors import StoreUnavailable
-from expeditor.store.deliveries import ATTEMPTS_KEPT, DeliveryFilter, DeliveryQuery, KeptDeliveries
+from expeditor.store.deliveries import ATTEMPTS_KEPT, DUE_MAX, DeliveryFilter, DeliveryQuery, KeptDeliveries
 from expeditor.store.sqlite.deliveries import SqliteDeliveries
 from tests.conformance.harness import HandClock, done
 
@@ -78,6 +78,15 @@ def test_what_is_added_is_due_until_it_is_settled(box):
     assert due(box) == ["msg_a", "msg_b"]
     assert settle(box, "a", DELIVERED, code=200).status is DELIVERED
     assert due(box) == ["msg_b"]
+
+
+def test_of_very_many_places_those_due_longest_are_given_first(box):
+    box.start()
+    places = [f"https://{number:04d}.example.com/" for number in range(DUE_MAX + 50)]
+    add(box, *(message(str(number), job=f"job-{number}", url=url) for number, url in reversed(list(enumerate(places)))))
+    found = due(box)
+    assert found == [f"msg_{number}" for number in reversed(range(50, DUE_MAX + 50))]
+    assert len(due(box, busy=found)) == 50
 
 
 def test_a_message_is_kept_once(box):
