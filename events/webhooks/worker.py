@@ -139,13 +139,20 @@ class DeliveryWorker:
         body = message.body.encode("utf-8")
         headers = self._signers.of(message.signer).headers(message.id, self._clocks.wall(), body)
         at_s, started_s = self._clocks.steady(), self._clocks.monotonic()
-        answer = await self._sender.send(message.url, headers, body)
+        answer = await self._sent(message.url, headers, body)
         duration_s = self._clocks.monotonic() - started_s
         self._note_place(message.place, answer)
         attempt = DeliveryAttempt(delivery.attempts + 1, at_s, duration_s, answer.code, answer.error)
         verdict = self._plan.verdict(answer, delivery.tries + 1, at_s + duration_s)
         self._tell(delivery, answer, verdict)
         await self._noted(message.id, attempt, verdict)
+
+    async def _sent(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        try:
+            return await self._sender.send(url, headers, body)
+        except Exception:  # noqa: BLE001 - a try that is not noted would be made again at once, for ever
+            log.exception("A webhook could not be sent", extra={"event": "webhooks.failed"})
+            return Answer(error="A fault of this server; its log says which.")
 
     async def _noted(self, message_id: str, attempt: DeliveryAttempt, verdict: Verdict) -> None:
         """Note the try, however long that takes: while it is not noted it counts as running, and is not made again."""

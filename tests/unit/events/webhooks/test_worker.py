@@ -43,7 +43,10 @@ class FakeSender:
         try:
             if host in self.hanging:
                 await self.hanging[host].wait()
-            return self.answers.get(host, YES)
+            answer = self.answers.get(host, YES)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
         finally:
             self.now[host] -= 1
 
@@ -165,6 +168,17 @@ async def test_a_failure_is_tried_again_when_its_time_has_come_and_then_given_up
         await bench.until(lambda: bench.of(sent).status is DeliveryStatus.FAILED)
     assert bench.count.outcomes == {"retry": 2, "failed": 1}
     assert len({headers["webhook-id"] for _, headers, _ in bench.sender.sent}) == 1
+
+
+async def test_a_fault_of_ours_is_a_failed_try_and_not_made_again_at_once(bench, caplog):
+    (sent,) = bench.add("a")
+    bench.sender.answers["a"] = RuntimeError("a bug")
+    async with bench.running():
+        await bench.until(lambda: bench.of(sent).attempts == 1)
+        assert bench.of(sent).status is DeliveryStatus.PENDING
+        assert bench.of(sent).next_try_at_s > bench.clock()
+        assert len(bench.sender.sent) == 1
+    assert "a bug" in caplog.text
 
 
 async def test_a_wall_clock_that_is_set_moves_the_timestamp_and_no_try(bench):
