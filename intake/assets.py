@@ -33,7 +33,8 @@ from .v2.refusals import (
     ContractRefusal,
 )
 
-_STEP = 100
+STEP = 100
+"""So many are dealt with at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +165,12 @@ class AssetService:
         """Delete what has come to its end and nobody needs, and forget keys and jobs that are no more."""
         parts, now_s = self._parts, self._parts.clock()
         unused_since_s = None if parts.keep_s is None else now_s - parts.keep_s
-        for asset in await self._wait(parts.store.due(now_s, unused_since_s, _STEP)):
-            async with self._naming:
-                await parts.use.unless_needed(asset.id, partial(self._forget, asset.id, None))
+        deleted, due = True, True
+        while deleted and due:
+            due, deleted = await self._wait(parts.store.due(now_s, unused_since_s, STEP)), False
+            for asset in due:
+                async with self._naming:
+                    deleted |= await parts.use.unless_needed(asset.id, partial(self._forget, asset.id, None))
         async with self._naming:
             await self._sweep()
         await self._wait(parts.store.forget_keys(now_s - KEY_LIFE_S))
@@ -174,7 +178,7 @@ class AssetService:
     async def forget_jobs(self) -> None:
         """Forget what is noted of jobs that are pruned."""
         after = ""
-        while job_ids := await self._wait(self._parts.store.jobs_named(after, _STEP)):
+        while job_ids := await self._wait(self._parts.store.jobs_named(after, STEP)):
             known = await asyncio.gather(*(self._wait(self._parts.jobs.get(job_id)) for job_id in job_ids))
             gone = [job_id for job_id, job in zip(job_ids, known, strict=True) if job is None]
             pruned = await asyncio.gather(*(self._wait(self._parts.jobs.was_pruned(job_id)) for job_id in gone))
@@ -254,7 +258,7 @@ class AssetService:
 
     async def _sweep(self) -> None:
         """Remove files that no record has any more: the file goes first, so that a crash in between has it done again."""
-        while orphans := await self._wait(self._parts.store.orphans(_STEP)):
+        while orphans := await self._wait(self._parts.store.orphans(STEP)):
             for blob in orphans:
                 await asyncio.to_thread(self._parts.files.remove, blob)
             await self._wait(self._parts.store.forget_blobs([blob.place for blob in orphans]))

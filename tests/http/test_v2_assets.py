@@ -10,6 +10,7 @@ from aiohttp import FormData
 from blake3 import blake3
 
 from expeditor.intake.asset_use import HOLD_GRACE_S, AssetUse
+from expeditor.intake.assets import STEP
 from expeditor.jobs.asset_ids import output_asset_id
 from expeditor.jobs.errors import MissingAsset
 from expeditor.jobs.model import JobStatus, Principal
@@ -200,6 +201,14 @@ async def test_a_key_counts_once_if_something_came_of_it(v2, v2_edge):
     await upload(v2, headers={**key, "X-User": "ada"})
     v2_edge.clock.now_s += 86_401
     await upload(v2, status=200, headers=key)
+
+
+async def test_very_many_uploads_end_together(v2, v2_edge):
+    for number in range(STEP + 5):
+        await upload(v2, b"%d" % number, f"{number}.png", expires_in="60")
+    v2_edge.clock.now_s += 61
+    await v2_edge.shelf.service.upkeep()
+    assert not v2_edge.shelf.inputs()
 
 
 async def test_uploads_end_when_they_said_so_or_were_not_used_for_long(v2, v2_edge):

@@ -108,6 +108,16 @@ def test_what_is_not_ours_or_was_changed_is_not_removed(root):
     assert names(root) == {"hand.png", "changed.png"}
 
 
+def test_without_hashes_a_file_that_was_touched_is_not_known_to_be_ours(root):
+    files = files_in(root, hashes=False)
+    blob = placed(files, "a.png")
+    (root / "a.png").write_bytes(b"x" * len(DATA))
+    os.utime(root / "a.png", ns=(0, blob.mtime_ns + 1))
+    assert files.find(blob) is not None, "it serves"
+    files.remove(blob)
+    assert names(root) == {"a.png"}, "but it may be somebody else's"
+
+
 def test_without_the_library_there_are_no_hashes_and_all_else_works(root):
     files = files_in(root, hashes=False)
     first, other = placed(files, "a.png"), placed(files, "a.png", b"others")
