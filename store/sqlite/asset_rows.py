@@ -1,4 +1,4 @@
-"""The verbs of the asset records on one connection, inside a transaction that somebody else opens. Used by one thread at a time.
+"""The verbs of the asset records, inside a transaction that somebody else opens. Used by one thread at a time.
 
 Owns the row format. Text that UTF-8 cannot hold (a principal's name may) is escaped.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ...jobs.assets import Asset, Blob, OutputNote
@@ -18,10 +18,9 @@ from ..assets import BY_HASH_MAX, Hold, Minted
 class AssetRows:
     """See ``store.assets.AssetStore`` for what each verb means."""
 
-    def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str]) -> None:
-        """``connection`` has the row factory ``sqlite3.Row``; ``statements`` are those of ``assets.sql``."""
-        self._connection = connection
-        self._statements = statements
+    def __init__(self, run: Callable[..., sqlite3.Cursor]) -> None:
+        """``run`` runs a statement of ``assets.sql`` by its name, with its values."""
+        self._run = run
 
     def any(self) -> bool:
         """Whether there is a record."""
@@ -136,9 +135,6 @@ class AssetRows:
 
     def _found_one(self, asset_id: str) -> Asset:
         return self.found((asset_id,))[asset_id]
-
-    def _run(self, name: str, /, **values: Any) -> sqlite3.Cursor:
-        return self._connection.execute(self._statements[name], values)
 
 
 def _list(texts: Iterable[str]) -> str:

@@ -2,7 +2,7 @@
 
 Owns opening (a damaged file is set aside and begun anew), the thread, and the transaction; each verb runs in a savepoint, so that a
 faulty one fails alone. Without a path it lives in memory. Does not own what stands in it: schema and statements are named by
-whoever uses it. Opened only by who holds the lock of the data folder's queue.
+whoever uses it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from typing import Any, TypeVar
 from ...jobs.errors import StoreUnavailable
 from ..base import Clock, StoreState
 from ..done import Done
-from ..worker import BatchWorker, Call, Outcome, outcome_of
-from .database import why_not_opened
+from ..lockfile import LockFile
+from ..worker import BatchWorker, Call, Outcome, unexpected
+from .database import connect, why_not_opened
 from .soundness import Damaged, SameFile, damage_told, inspect, refuse_strange, reunite, set_aside
 from .statements import load_script, load_statements
+from .transactions import is_the_files
 
 T = TypeVar("T")
 Rows = list[sqlite3.Row]
@@ -37,13 +39,16 @@ _log = logging.getLogger("expeditor.store")
 class SideKind:
     """What stands in the file: ``name`` is that of its ``.sql`` file and, with ``_schema``, of the script that makes it.
 
-    ``told`` names it in a sentence; ``thread`` its thread. Among its statements there is ``write_nothing_new``.
+    ``told`` names it in a sentence; ``thread`` its thread; ``lost`` says what a file that was set aside means. Among its statements
+    there is ``write_nothing_new``. ``own_lock``: a lock keeps other processes out, for what is opened without the queue's.
     """
 
     name: str
     version: int
     told: str
     thread: str
+    lost: str = ""
+    own_lock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +60,22 @@ class _Session:
 class SideDatabase:
     """See the module's docstring."""
 
-    def __init__(self, kind: SideKind, path: Path | None, clock: Clock) -> None:
-        """Closed at first; touches no file. ``path`` None: in memory, gone with ``close``."""
+    def __init__(
+        self,
+        kind: SideKind,
+        path: Path | None,
+        clock: Clock,
+        *,
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        check_s: float | None = CHECK_S,
+    ) -> None:
+        """Closed at first; touches no file. ``path`` None: in memory, gone with ``close``. ``check_s`` bounds the search for damage."""
         self._kind = kind
         self._path = path
         self._clock = clock
+        self._busy_timeout_s = busy_timeout_s
+        self._check_s = check_s
+        self._held = ExitStack()
         self._statements: Mapping[str, str] = {}
         self._session: _Session | None = None
         self._worker = BatchWorker(kind.thread, self._run)
@@ -71,14 +87,16 @@ class SideDatabase:
         if self._session is not None:
             return False
         self._statements = {**load_statements(), **load_statements(self._kind.name)}
-        try:
-            damaged = self._open()
-        except (sqlite3.Error, OSError) as fault:
-            self._error = why_not_opened(self._path or IN_MEMORY, fault)
-            raise StoreUnavailable(self._error) from fault
-        except StoreUnavailable as fault:
-            self._error = fault.message
-            raise
+        with ExitStack() as undo:
+            try:
+                damaged = self._open(undo)
+            except (sqlite3.Error, OSError) as fault:
+                self._error = why_not_opened(self._path or IN_MEMORY, fault)
+                raise StoreUnavailable(self._error) from fault
+            except StoreUnavailable as fault:
+                self._error = fault.message
+                raise
+            self._held = undo.pop_all()
         self._error = None
         self._worker.start()
         return damaged
@@ -86,9 +104,8 @@ class SideDatabase:
     def close(self) -> None:
         """Do what was asked and let go of the file; blocks; idempotent."""
         self._worker.stop()
-        if self._session is not None:
-            self._session.connection.close()
-            self._session = None
+        self._session = None
+        self._held.close()
 
     def state(self) -> StoreState:
         """How it is: ``error`` says why it could not be opened or last written; no I/O."""
@@ -99,44 +116,48 @@ class SideDatabase:
         """Have ``verb`` run on the thread, in a transaction; done once that is committed."""
         return self._worker.submit(lambda: Done(verb()))
 
-    def rows(self, name: str, **values: Any) -> Rows:
-        """For verbs: all rows of the statement ``name``."""
-        return self._connection().execute(self._statements[name], values).fetchall()
+    def run(self, name: str, /, **values: Any) -> sqlite3.Cursor:
+        """For verbs: run the statement ``name``."""
+        return self._connection().execute(self._statements[name], values)
 
-    def change(self, name: str, **values: Any) -> int:
+    def rows(self, name: str, /, **values: Any) -> Rows:
+        """For verbs: all rows of the statement ``name``."""
+        return self.run(name, **values).fetchall()
+
+    def change(self, name: str, /, **values: Any) -> int:
         """For verbs: run the statement ``name``; how many rows it changed."""
-        return self._connection().execute(self._statements[name], values).rowcount
+        return self.run(name, **values).rowcount
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
-    def _open(self) -> bool:
+    def _open(self, held: ExitStack) -> bool:
         path = self._path
         if path is None:
-            self._session = self._connected(IN_MEMORY)
+            self._session = self._connected(held, IN_MEMORY)
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
+        if self._kind.own_lock:
+            held.callback(LockFile(path.with_name(path.name + ".lock")).release)
         try:
-            inspect(path, self._statements, self._kind.version, BUSY_TIMEOUT_S, CHECK_S)
+            inspect(path, self._statements, self._kind.version, self._busy_timeout_s, self._check_s)
             if (aside := reunite(path, self._clock())) is not None:
                 self._tell("was gone, though its journal was there", aside)
-            self._session = self._connected(path)
+            self._session = self._connected(held, path)
         except Damaged as damage:
             self._tell(f"was damaged ({damage})", set_aside(path, self._clock()))
-            self._session = self._connected(path)
+            self._session = self._connected(held, path)
             return True
         return False
 
-    def _connected(self, path: Path) -> _Session:
-        # check_same_thread: opened and closed by the caller's thread, used by one thread between.
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        try:
-            connection.row_factory = sqlite3.Row
+    def _connected(self, held: ExitStack, path: Path) -> _Session:
+        with ExitStack() as undo:
+            connection = connect(path, self._busy_timeout_s)
+            undo.callback(connection.close)
             with damage_told():
                 self._set_up(path, connection)
-            return _Session(connection, None if path is IN_MEMORY else SameFile(path))
-        except BaseException:
-            connection.close()
-            raise
+            session = _Session(connection, None if path is IN_MEMORY else SameFile(path))
+            held.push(undo.pop_all())
+        return session
 
     def _set_up(self, path: Path, connection: sqlite3.Connection) -> None:
         found = connection.execute(self._statements["identity"]).fetchone()
@@ -153,7 +174,10 @@ class SideDatabase:
             connection.execute(self._statements[name])
 
     def _tell(self, what: str, aside: Path) -> None:
-        self._notice = f"The database of {self._kind.told} {what}; what was found was set aside as {aside}, and a new one was begun"
+        self._notice = (
+            f"The database of {self._kind.told} {what}; what was found was set aside as {aside}, and a new one was begun."
+            f"{self._kind.lost}"
+        )
         _log.error("%s", self._notice, extra={"event": "store.set_aside"})
 
     # -- on the thread -----------------------------------------------------------------------------------------------
@@ -180,8 +204,12 @@ class SideDatabase:
 
     def _in_savepoint(self, call: Call) -> Outcome:
         self._execute("savepoint")
-        outcome = outcome_of(lambda: _without_database_faults(call))
-        if not isinstance(outcome, Done):
+        try:
+            outcome: Outcome = call.run()
+        except Exception as fault:  # a fault of ours in one verb is no fault of the others in its batch
+            if is_the_files(fault):
+                raise
+            outcome = unexpected()
             self._execute("rollback_to_savepoint")
         self._execute("release")
         return outcome
@@ -210,10 +238,3 @@ class SideDatabase:
         if self._session is None:
             raise StoreUnavailable(f"The database of {self._kind.told} is not open.")
         return self._session
-
-
-def _without_database_faults(call: Call) -> Done[Any]:
-    try:
-        return call.run()
-    except sqlite3.Error as fault:
-        raise StoreUnavailable(f"The database cannot be used: {fault}.") from fault
