@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol
@@ -65,7 +64,7 @@ class _Live:
 
 
 class Stream:
-    """One reader's events: an async iterator, and an async context manager that lets go of it. Made by ``Streams.open``."""
+    """One reader's events, as many at a time as there are; a context manager that lets go of it. Made by ``Streams.open``."""
 
     def __init__(self, source: Source, wanted: Wanted, reader: Reader | None) -> None:
         """Listens from now on."""
@@ -81,7 +80,6 @@ class Stream:
         self._away_since_s: float | None = self._loop.time()
         self._closed = False
         self._cut = False
-        self._ready: deque[Told | Gap] = deque()
 
     @property
     def caught_up(self) -> bool:
@@ -153,36 +151,6 @@ class Stream:
     ) -> None:
         """Close it."""
         self.close()
-
-    async def aclose(self) -> None:
-        """As ``close``."""
-        self.close()
-
-    async def __aenter__(self) -> Stream:
-        """The stream itself."""
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
-
-    def __aiter__(self) -> AsyncIterator[LoggedEvent | Passing]:
-        """Event by event, without gaps told."""
-        return self
-
-    async def __anext__(self) -> LoggedEvent | Passing:
-        """The next one; see ``some`` for what it raises."""
-        while True:
-            while self._ready:
-                told = self._ready.popleft()
-                if not isinstance(told, Gap):
-                    return told
-            found = await self.some()
-            if found is None:
-                raise StopAsyncIteration
-            self._ready.extend(found)
 
     def _heard(self) -> tuple[Told, ...]:
         live = self._live
