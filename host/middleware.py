@@ -26,6 +26,8 @@ from .ports import ErrorRenderer, Repeats, RequestLog, StockGate, Turn
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CHECKED = frozenset({"/queue", "/history", "/interrupt", "/free"})
 API = "/api"
+CONTRACT = "/api/v2/"
+"""What stands there is not doubled: its address has the prefix."""
 QUIET_PREFIXES = ("/extensions", "/view", "/ws", "/assets", "/scripts", "/templates", "/i18n", "/userdata", "/settings")
 """Files and page state: not part of the API, so neither counted nor logged."""
 REPEATED = "Idempotent-Replayed"
@@ -184,4 +186,5 @@ def _route(request: web.Request) -> str:
     canonical = resource.canonical if resource is not None else None
     if canonical is None:
         return "unmatched"
-    return canonical[len(API) :] if canonical.startswith(API + "/") else canonical
+    doubled = canonical.startswith(API + "/") and not canonical.startswith(CONTRACT)
+    return canonical[len(API) :] if doubled else canonical

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from ..routes.v2.table import OWN_PREFIX, PREFIX
 from ..telemetry.logs import log_access
 from ..telemetry.metrics import Metrics
 
-PROBES = frozenset({"/expeditor/health", "/expeditor/ready", "/expeditor/metrics", "/metrics"})
+OURS = ("/expeditor/", PREFIX + "/")
+PROBES = frozenset(
+    {
+        *("/expeditor/health", "/expeditor/ready", "/expeditor/metrics", "/metrics"),
+        *(mount + path for mount in (PREFIX, OWN_PREFIX) for path in ("/health", "/jobs/{job_id}")),
+    }
+)
+"""What monitoring asks, and the polls of the Comfy API v2, which its clients send every second while they wait."""
 
 
 def _worth_a_line(method: str, route: str) -> bool:
-    # What ComfyUI's page reads and what monitoring asks every few seconds is counted, but would drown the log.
-    return method != "GET" or (route.startswith("/expeditor") and route not in PROBES)
+    # What ComfyUI's page reads, and what is asked every few seconds, is counted, but would drown the log.
+    return method != "GET" or (route.startswith(OURS) and route not in PROBES)
 
 
 class RequestMetrics:

@@ -231,7 +231,10 @@ class Settings(ApiSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "plain"] = Field("json", description="Shape of a log line.")
     log_file: str | None = Field(None, description="Also write log lines to this file (rotated at 10 MB, 5 kept).")
-    access_log: bool = Field(True, description="One log line per request to the API (pages and files are left out).")
+    access_log: bool = Field(
+        True,
+        description="One log line per request to the API (pages, files and what is asked every few seconds are left out).",
+    )
     gc_freeze: bool = Field(
         True,
         description="Once ComfyUI has loaded everything, take what is in memory then out of Python's garbage "

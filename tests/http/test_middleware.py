@@ -113,6 +113,7 @@ class Server:
             self.app.router.add_post(prefix + "/own", self.core.own)
             self.app.router.add_get(prefix + "/view", self.core.queue)
             self.app.router.add_get(prefix + "/", self.core.queue)
+        self.app.router.add_get("/api/v2/jobs/{job_id}", self.core.queue)
         self.edge = edge
 
 
@@ -291,6 +292,7 @@ async def test_deleting_answers_after_its_commits_too(http, server):
     [
         ("GET", "/history/abc", 200, "/history/{prompt_id}"),
         ("GET", "/api/history/abc", 200, "/history/{prompt_id}"),
+        ("GET", "/api/v2/jobs/abc", 200, "/api/v2/jobs/{job_id}"),
         ("GET", "/nowhere/at/all", 404, "unmatched"),
         ("DELETE", "/prompt", 405, "unmatched"),
         ("GET", "/forbidden", 403, "/forbidden"),
