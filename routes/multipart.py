@@ -6,6 +6,7 @@ Owns the reading, part by part, and the faults of a body that cannot be read. Do
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, NoReturn, Protocol
 
@@ -17,6 +18,8 @@ from .fields import BROKEN_FORM, decoded
 
 CHUNK_BYTES = 1 << 18
 MAX_PARTS = 256
+IDLE_S = 60.0
+"""How long a client may send nothing: one that is gone without a word must not leave its files behind for ever."""
 MULTIPART = "multipart/form-data"
 _PLAIN_ENCODINGS = ("", "binary", "8bit", "7bit", "identity")
 
@@ -36,13 +39,16 @@ async def read_parts(
     is_file: Callable[[str], bool],
     max_bytes: int,
     json_fields: Collection[str],
+    idle_s: float = IDLE_S,
 ) -> dict[str, Any]:
     """The body's fields, as ``fields.read_fields`` gives them; the parts that ``is_file`` names went to ``receiver``.
 
-    ``max_bytes`` bounds all fields together. Raises as ``read_fields``, and what ``receiver`` raises.
+    ``max_bytes`` bounds all fields together, ``idle_s`` the wait for more bytes. Raises as ``read_fields``, and what ``receiver`` raises.
     """
     try:
-        return decoded(await _Parts(receiver, is_file, max_bytes).read(request), json_fields)
+        return decoded(await _Parts(receiver, is_file, max_bytes, idle_s).read(request), json_fields)
+    except asyncio.TimeoutError as error:
+        raise InputInvalid(f"No more bytes came for {idle_s:g} s.", malformed=True) from error
     except (web.RequestPayloadError, ConnectionError) as error:
         raise InvalidJson("The body ended early, or its Content-Encoding does not fit.") from error
     except BROKEN_FORM as error:
@@ -52,16 +58,17 @@ async def read_parts(
 class _Parts:
     """One body being read."""
 
-    def __init__(self, receiver: Receiver, is_file: Callable[[str], bool], max_bytes: int) -> None:
+    def __init__(self, receiver: Receiver, is_file: Callable[[str], bool], max_bytes: int, idle_s: float) -> None:
         self._receiver = receiver
         self._is_file = is_file
+        self._idle_s = idle_s
         self._left_bytes = self._max_bytes = max_bytes
         self._fields: dict[str, str] = {}
 
     async def read(self, request: web.Request) -> dict[str, str]:
         count = 0
         reader = await request.multipart()
-        while (part := await reader.next()) is not None:
+        while (part := await asyncio.wait_for(reader.next(), self._idle_s)) is not None:
             count += 1
             if count > MAX_PARTS:
                 raise LimitExceeded(
@@ -79,7 +86,7 @@ class _Parts:
         ):
             _refuse(name, f"{short(name)} is sent encoded; send it as it is.")
         if self._is_file(name):
-            await self._receiver.receive(name, part.filename, _chunks(part))
+            await self._receiver.receive(name, part.filename, _chunks(part, self._idle_s))
             return
         if name in self._fields:
             _refuse(name, f"{short(name)} is given twice.")
@@ -87,7 +94,7 @@ class _Parts:
 
     async def _text(self, part: BodyPartReader, name: str) -> str:
         text = bytearray()
-        async for chunk in _chunks(part):
+        async for chunk in _chunks(part, self._idle_s):
             self._left_bytes -= len(chunk)
             if self._left_bytes < 0:
                 message = f"The fields of the form are larger than {self._max_bytes} bytes."
@@ -101,8 +108,8 @@ class _Parts:
             raise InputInvalid(message, faults=(_fault(name, message),)) from error
 
 
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while chunk := await part.read_chunk(CHUNK_BYTES):
+async def _chunks(part: BodyPartReader, idle_s: float) -> AsyncIterator[bytes]:
+    while chunk := await asyncio.wait_for(part.read_chunk(CHUNK_BYTES), idle_s):
         yield chunk
 
 

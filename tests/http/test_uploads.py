@@ -8,10 +8,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
-from expeditor.intake.upload_names import STORED
+from expeditor.intake.upload_names import STORED, is_file_part
 from expeditor.jobs.errors import QueueFull, StoreUnavailable
 from expeditor.jobs.model import JobStatus
+from expeditor.routes.errors import boundary
+from expeditor.routes.multipart import read_parts
 from tests.conformance.harness import done
 from tests.http.edge import MAX_BYTES, MAX_UPLOAD_BYTES, App, refusal
 from tests.support.waiting import wait_until_async
@@ -241,6 +244,25 @@ async def test_a_client_that_goes_away_half_way_leaves_nothing(http, edge, lost)
     del reader
     await wait_until_async(lambda: not list(edge.staging.iterdir()), what="it to be removed")
     assert edge.files() == []
+
+
+@pytest.mark.parametrize("part", ["", 'files"; filename="a"\r\n\r\nxx', 'prompt"\r\n\r\n{'])
+async def test_a_client_that_stops_sending_is_given_up(aiohttp_client, edge, part):
+    async def submit(request):
+        async with edge.uploads.open() as files:
+            limits = {"max_bytes": 1_000, "json_fields": (), "idle_s": 0.2}
+            await read_parts(request, files, is_file=is_file_part, **limits)
+
+    app = web.Application()
+    app.router.add_post("/", boundary(submit))
+    http = await aiohttp_client(app)
+    reader, writer = await asyncio.open_connection(http.host, http.port)
+    head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 1000\r\n\r\n"
+    writer.write(head.encode() + (b"--b\r\n" + DISPOSED + part.encode() if part else b""))
+    assert b"400 INPUT_INVALID" in await asyncio.wait_for(reader.readline(), 20)
+    writer.close()
+    assert edge.files() == []
+    assert not edge.staging.exists() or not list(edge.staging.iterdir())
 
 
 @pytest.mark.parametrize(
