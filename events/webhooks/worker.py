@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
 
 from ...jobs.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, Verdict
 from ...jobs.errors import ExpeditorError
@@ -53,11 +52,11 @@ class DeliveryWorker:
         plan: RetryPlan,
         counted: Counted,
         clocks: Clocks,
-        prune: Callable[[float], Future[Any]],
+        prune: Callable[[float], Future[int]],
         tick_s: float = TICK_S,
         note_again_s: float = NOTE_AGAIN_S,
     ) -> None:
-        """``prune`` forgets what is beyond retention at the time given."""
+        """``prune`` forgets some of what is beyond retention at the time given, and says how many."""
         self._outbox = outbox
         self._sender = sender
         self._signers = signers
@@ -83,9 +82,10 @@ class DeliveryWorker:
             while True:
                 try:
                     await self._start_what_is_due()
-                    if self._clocks.monotonic() - pruned_s >= PRUNE_EVERY_S:
+                    due = self._clocks.monotonic() - pruned_s >= PRUNE_EVERY_S
+                    # Some at a time: as long as there is more it goes on with the next tick.
+                    if due and not await asyncio.wrap_future(self._prune(self._clocks.steady())):
                         pruned_s = self._clocks.monotonic()
-                        await asyncio.wrap_future(self._prune(self._clocks.steady()))
                 except ExpeditorError:
                     pass  # the outbox has said so in the log; the next tick tries again
                 except Exception:  # noqa: BLE001 - a fault of ours must not end all deliveries

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
+from concurrent.futures import Future
 
 import pytest
 from standardwebhooks.webhooks import Webhook
@@ -79,6 +80,7 @@ class Bench:
         self.sender = FakeSender()
         self.count = FakeCount()
         self.pruned = []
+        self.to_prune = []
 
     def due(self, *args):
         return self.outbox.due(*args)
@@ -90,7 +92,9 @@ class Bench:
 
     def _prune(self, now_s):
         self.pruned.append(now_s)
-        return self.outbox.cursor()
+        told = Future()
+        told.set_result(self.to_prune.pop() if self.to_prune else 0)
+        return told
 
     @contextlib.asynccontextmanager
     async def running(self):
@@ -266,3 +270,10 @@ async def test_what_was_on_its_way_at_the_end_is_sent_again_under_its_id(bench):
 async def test_what_is_over_is_pruned_every_minute(bench):
     async with bench.running():
         await bench.until(lambda: bench.later() and bench.pruned)
+
+
+async def test_very_much_that_is_over_goes_at_once(bench):
+    bench.to_prune = [1_000] * 50
+    async with bench.running():
+        await bench.until(lambda: bench.later() and bench.pruned)
+        await bench.until(lambda: len(bench.pruned) > 50, what="it to be pruned until nothing is left")
