@@ -7,7 +7,8 @@ Owns the reading, part by part, and the faults of a body that cannot be read. Do
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Generator
+from contextlib import contextmanager
 from typing import Any, NoReturn, Protocol
 
 from aiohttp import BodyPartReader, hdrs, web
@@ -45,8 +46,14 @@ async def read_parts(
 
     ``max_bytes`` bounds all fields together, ``idle_s`` the wait for more bytes. Raises as ``read_fields``, and what ``receiver`` raises.
     """
-    try:
+    with _faults_told(idle_s):
         return decoded(await _Parts(receiver, is_file, max_bytes, idle_s).read(request), json_fields)
+
+
+@contextmanager
+def _faults_told(idle_s: float) -> Generator[None, None, None]:
+    try:
+        yield
     except asyncio.TimeoutError as error:
         raise InputInvalid(f"No more bytes came for {idle_s:g} s.", malformed=True) from error
     except (web.RequestPayloadError, ConnectionError) as error:
