@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlsplit
+
 from aiohttp import web
 
 from ..intake.judges import Caller
@@ -17,9 +19,17 @@ def caller_of(request: web.Request, user_header: str | None, *, spaces: bool = F
     return Caller(remote=request.remote, user=user, key=header_key(request.headers, spaces=spaces), authorization=shown)
 
 
+PUBLIC_URL: web.AppKey[str] = web.AppKey("expeditor_public_url", str)
+"""Of the app: the address under which clients reach the server through a proxy, if there is one."""
+
+
 def origin_of(request: web.Request) -> str:
-    """Scheme and host that the client used. A Host header may be anything: without a sound one it is empty, so that URLs are
-    relative, which any client resolves by itself."""
+    """Scheme and host that the client used. A proxy that ends TLS keeps the host and not the scheme, so a host that is the public
+    one stands for the public address. A Host header may be anything: without a sound one it is empty, so that URLs are relative,
+    which any client resolves by itself."""
+    public = request.app.get(PUBLIC_URL)
+    if public is not None and urlsplit(public).netloc.lower() == request.host.lower():
+        return public
     try:
         return str(request.url.origin())
     except ValueError:

@@ -15,6 +15,7 @@ from typing import Any
 from ..host.comfy import cors_headers, folder_of, private_folder, prompt_server
 from ..host.context import note_client_id
 from ..host.files import OutputFinder
+from ..routes.asking import PUBLIC_URL
 from ..routes.batches import BatchRoutes
 from ..routes.deliveries import DeliveryRoutes
 from ..routes.events import EventRoutes
@@ -110,6 +111,8 @@ def _register(services: Services, server: Any) -> None:
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):
         server.routes.route(route.method, route.path)(route.handler)
+    if services.settings.public_url is not None:
+        server.app[PUBLIC_URL] = services.settings.public_url
     v2 = contract_handlers(services, sets.status)
     register_own(server, v2, guard)
     server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)

@@ -21,8 +21,8 @@ class WebhookSettings(BaseSettings):
 
     public_url: str | None = Field(
         None,
-        description="Address under which clients reach this server, for URLs in webhooks: `https://comfy.example.com`. Without it "
-        "they are paths.",
+        description="Address under which clients reach this server: `https://comfy.example.com`. For URLs in webhooks, which are paths "
+        "without it, and in answers to requests that come to its host, whatever scheme a proxy uses.",
     )
     webhooks: bool = Field(True, description="Tell events over HTTP, see [webhooks](webhooks.md).")
     webhook_per_job: bool = Field(
