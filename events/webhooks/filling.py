@@ -19,6 +19,7 @@ from ...jobs.errors import ExpeditorError
 from ...jobs.events import JobEvent
 from ...jobs.log import LogQuery
 from ...jobs.model import Job
+from .bell import Bell
 from .ports import Body, Filled, Log
 from .targets import Targets
 
@@ -96,13 +97,13 @@ class Filling:
         self._again_s = again_s
         self._note_every_s = note_every_s
         self._cursor = 0
-        self._wanted = asyncio.Event()
+        self._bell = Bell()
         self._telling_of_fault = True
 
     async def run(self, *, not_before_s: float = 0.0) -> None:
         """Until cancelled. ``not_before_s``: what the log has from before is passed over in the first reading."""
         loop = asyncio.get_running_loop()
-        self._ears.listen(lambda: _wake(loop, self._wanted))
+        self._ears.listen(lambda: _ring(loop, self._bell))
         behind, since_s = True, not_before_s
         while True:
             try:
@@ -112,7 +113,7 @@ class Filling:
                     behind, since_s = False, 0.0
                     self._telling_of_fault = True
                     continue
-                await self._something_or_time()
+                await self._bell.rest(self._note_every_s)
                 behind = not await self._write_heard()
             except ExpeditorError as fault:
                 behind = True
@@ -122,11 +123,6 @@ class Filling:
                 behind = True
                 log.exception("Webhooks could not be prepared", extra={"event": "webhooks.failed"})
                 await asyncio.sleep(self._again_s)
-
-    async def _something_or_time(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), self._note_every_s)
-        self._wanted.clear()
 
     async def _write_heard(self) -> bool:
         """Write what was heard; False if the log has to be read."""
@@ -173,6 +169,6 @@ class Filling:
         self._telling_of_fault = False
 
 
-def _wake(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+def _ring(loop: asyncio.AbstractEventLoop, bell: Bell) -> None:
     with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends, and the log has the event
-        loop.call_soon_threadsafe(event.set)
+        loop.call_soon_threadsafe(bell.ring)

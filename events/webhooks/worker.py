@@ -7,7 +7,6 @@ sending itself (``sending``), what follows a try (``retrying``), nor the order o
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 
 from ...jobs.deliveries import Delivery, DeliveryAttempt, DeliveryStatus, Verdict
 from ...jobs.errors import ExpeditorError
+from .bell import Bell
 from .circuits import Circuits
 from .ports import Counted, Outbox
 from .retrying import Answer, RetryPlan
@@ -67,13 +67,13 @@ class DeliveryWorker:
         self._tick_s = tick_s
         self._note_again_s = note_again_s
         self._circuits = Circuits()
-        self._wanted = asyncio.Event()
+        self._bell = Bell()
         self._running: dict[str, asyncio.Task[None]] = {}
         self._places: Counter[str] = Counter()
 
     def wake(self) -> None:
         """There may be something due. On the event loop."""
-        self._wanted.set()
+        self._bell.ring()
 
     async def run(self) -> None:
         """Until cancelled; what is on its way then is cancelled too, and sent again after the next start."""
@@ -90,16 +90,11 @@ class DeliveryWorker:
                     pass  # the outbox has said so in the log; the next tick tries again
                 except Exception:  # noqa: BLE001 - a fault of ours must not end all deliveries
                     log.exception("Webhooks could not be sent", extra={"event": "webhooks.failed"})
-                await self._something_or_time()
+                await self._bell.rest(self._tick_s)
         finally:
             for task in self._running.values():
                 task.cancel()
             await self._sender.close()
-
-    async def _something_or_time(self) -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._wanted.wait(), self._tick_s)
-        self._wanted.clear()
 
     async def _start_what_is_due(self) -> None:
         if len(self._running) >= AT_ONCE:
@@ -132,7 +127,7 @@ class DeliveryWorker:
         self._places[place] -= 1
         if not self._places[place]:
             del self._places[place]
-        self._wanted.set()
+        self._bell.ring()
 
     async def _try(self, delivery: Delivery) -> None:
         message = delivery.message
