@@ -71,10 +71,6 @@ class Tokens:
             raise Forbidden("Only a token with admin may see this.")
         return tuple(known for _, known in self._tokens)
 
-    def webhooks(self) -> dict[str, WebhookTarget]:
-        """Whom to tell of the jobs of each token's principal, by name."""
-        return {token.name: token.webhook for _, token in self._tokens if token.webhook is not None}
-
     def _find(self, shown: str) -> Token | None:
         digest = hashlib.sha256(shown.encode("utf-8", "surrogateescape")).digest()
         found: Token | None = None
