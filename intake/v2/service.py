@@ -6,6 +6,7 @@ assets in the graph. The steps themselves are those of every door (``judges``, `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import cast
@@ -27,6 +28,8 @@ from .holding import HeldPolls
 from .ports import AssetResolver
 from .refusals import IDEMPOTENCY_KEY_REUSE, INVALID_CURSOR, ContractRefusal
 from .request import V2Request, parse_request
+
+_NO_JSON = ("NaN", "Infinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,15 @@ class ContractJobs:
             raise ContractRefusal(INVALID_CURSOR, error.message) from error
 
     async def workflow(self, job_id: str) -> str:
-        """What the job runs, as JSON text: the graph after validation, in API format."""
+        """What the job runs, as JSON text: the graph after validation, in API format. ComfyUI's own routes take NaN and infinities,
+        which are null here."""
         payload = await self._wait(self._parts.store.payload(_findable(job_id)))
         if payload is None:
             raise _absent(job_id)
-        return payload.prompt_json
+        text = payload.prompt_json
+        if not any(word in text for word in _NO_JSON):
+            return text
+        return json.dumps(json.loads(text, parse_constant=lambda _: None))
 
     async def cancel(self, job_id: str) -> JobView:
         """Cancel the job; idempotent. One that runs is interrupted, now or at its first sign of life."""

@@ -11,8 +11,8 @@ import pytest
 from expeditor.intake.tokens import Token, Tokens
 from expeditor.jobs.asset_ids import output_asset_id
 from expeditor.jobs.errors import StoreUnavailable
-from expeditor.jobs.model import Cause, JobError, JobStatus, Source
-from tests.conformance.harness import IMAGE, claim, done, ending
+from expeditor.jobs.model import Cause, JobError, JobStatus, Payload, Source
+from tests.conformance.harness import IMAGE, claim, done, ending, enqueue
 from tests.http.edge import MAX_WAITING, PROMPT
 from tests.http.v2_edge import KEPT_S, V2App, told
 from tests.support.waiting import wait_until_async
@@ -121,6 +121,14 @@ async def test_a_pruned_job_is_404(v2, v2_edge):
     for path in ("", "?wait=1", "/workflow"):
         assert await told(await v2.get(f"{JOBS}/{job_id}{path}")) == (404, "not_found")
     assert await told(await v2.post(f"{JOBS}/{job_id}/cancel")) == (404, "not_found")
+
+
+async def test_a_workflow_with_numbers_that_json_has_not_is_json_all_the_same(v2, v2_edge):
+    graph = '{"1": {"class_type": "A", "inputs": {"x": NaN, "y": [-Infinity, Infinity], "z": "NaN"}}}'
+    enqueue(v2_edge.store, "by-prompt", payload=Payload(graph, "{}", "[]"))
+    text = await (await v2.get(f"{JOBS}/by-prompt/workflow")).text()
+    told = json.loads(text, parse_constant=pytest.fail)
+    assert told["workflow"]["1"]["inputs"] == {"x": None, "y": [None, None], "z": "NaN"}
 
 
 async def test_the_workflow_is_the_graph_without_extra_data(v2):
