@@ -28,13 +28,14 @@ def submit_together(server: Expeditor, plan: Plan, record: Record, uploaded: Map
         return False
     try:
         made = server.submit_batch(body, key=record.batch_id)
-        results = server.batch_results(str(made["id"]))
     except NotHere:
         return False
     except Refused as refused:
         if refused.status not in _NOT_TOGETHER:
             raise
         return False
+    # It is in: whatever goes wrong from here on, its items must not be submitted one by one. Run again, it is the same batch.
+    results = server.batch_results(str(made["id"]))
     record.together(
         {int(one["index"]) + 1: str(one["job_id"]) for one in results["items"] if one["job_id"]},
         {int(one["index"]) + 1: f"{one['code']}: {one['message']}" for one in results["refused"]},
