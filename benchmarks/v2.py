@@ -1,8 +1,9 @@
-"""`python benchmarks/v2.py [--quick] [--proxy PROGRAM]`: the Comfy API v2 beside ComfyUI's own ways in, in one run.
+"""`python benchmarks/v2.py [--quick] [--proxy PROGRAM] [--streams]`: the Comfy API v2 beside ComfyUI's own ways in, in one run.
 
 How long `run()` of a trivial job takes with the official SDK, how many jobs a second can be submitted, and what a poll costs while
 10,000 jobs wait. Prints the medians of interleaved rounds beside the aims; asserts nothing. `PROGRAM` is the official
-`comfy-api-proxy`, installed in an environment of its own; without it its rows are left out.
+`comfy-api-proxy`, installed in an environment of its own; without it its rows are left out. `--streams` goes on with
+`streams.py`, in the same run.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import compare
@@ -257,10 +259,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The Comfy API v2 beside ComfyUI's own ways in.")
     parser.add_argument("--quick", action="store_true", help="fewer rounds, jobs and waiting jobs")
     parser.add_argument("--proxy", metavar="PROGRAM", help="the official comfy-api-proxy, in an environment of its own")
+    parser.add_argument("--streams", action="store_true", help="then the event streams and the event log (streams.py)")
     asked = parser.parse_args()
     compare.make_importable()
     compare.use_development_python()
     measure(quick=asked.quick, program=asked.proxy)
+    if asked.streams:
+        streams = [sys.executable, str(Path(__file__).with_name("streams.py"))]
+        subprocess.run([*streams, "--quick"] if asked.quick else streams, check=True)
 
 
 if __name__ == "__main__":
