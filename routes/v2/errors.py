@@ -17,8 +17,8 @@ from aiohttp import web
 from ...intake.core_shape import core_error
 from ...intake.v2 import refusals
 from ...intake.v2.refusals import ContractRefusal, TooManyStreams
-from ...jobs.errors import Busy, ExpeditorError, InputInvalid, LimitExceeded
-from ..errors import CODE_HEADER, Handler
+from ...jobs.errors import Busy, ExpeditorError, InputInvalid, LimitExceeded, Unauthenticated
+from ..errors import CHALLENGE, CODE_HEADER, Handler
 
 log = logging.getLogger("expeditor.routes")
 REQUEST_ID = "X-Comfy-Request-Id"
@@ -125,6 +125,8 @@ def render_v2_error(error: ExpeditorError) -> web.Response:
     headers = {CODE_HEADER: error.code}
     if isinstance(error, Busy):
         headers["Retry-After"] = str(max(error.retry_after_s, 1))
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = CHALLENGE
     return envelope(status, word, error.message, _details(error, word), headers)
 
 

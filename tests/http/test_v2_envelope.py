@@ -71,6 +71,7 @@ async def test_every_error_of_ours_has_a_word(failing, kind):
     assert (word, status) == (WORD_BY_CODE[kind.code], 400 if kind.code == "INVALID_JSON" else STATUS_BY_WORD[word])
     assert status != 503, "the SDKs give up on a 503 and try a 429 again"
     assert ("Retry-After" in response.headers) == issubclass(kind, Busy)
+    assert ("WWW-Authenticate" in response.headers) == (status == 401)
 
 
 @pytest.mark.parametrize("word", sorted(WORDS))
