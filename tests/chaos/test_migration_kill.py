@@ -1,5 +1,6 @@
 """`kill -9` while a start after an update brings the database to the new version: again and again, on one file, at any moment of
-the migration. Each death leaves the version before whole; the start that gets through finds all that stood there, once."""
+the migration. Each death leaves the last version that was reached whole, and the next start goes on from there; the one that gets
+through finds all that stood there, once."""
 
 from __future__ import annotations
 
@@ -19,13 +20,16 @@ from tests.unit.store.test_sqlite_migrations import make_version_1
 SUPPORT = Path(__file__).parents[1] / "support"
 JOBS = 5_000
 KILLS = 12
-# Migrates as a start does, and kills itself at the given tick of SQLite's own work (0: never). Says how many ticks there were.
+# Migrates as a start does, and kills itself at the given tick of SQLite's own work (0: never). Says after how many ticks it
+# reached each version.
 # The small cache has changed pages reach the file before the commit.
 MIGRATOR = """
 import os, signal, sqlite3, sys
 sys.path.insert(0, sys.argv[1])
 import child_imports
-from expeditor.store.sqlite.migrations import migrate
+from expeditor.store.sqlite.functions import add_functions
+from expeditor.store.sqlite.migrations import SCRIPTS
+from expeditor.store.sqlite.statements import load_script
 path, last = sys.argv[2], int(sys.argv[3])
 connection = sqlite3.connect(path, isolation_level=None)
 connection.executescript("PRAGMA cache_size = 1; PRAGMA cache_spill = ON;")
@@ -35,9 +39,12 @@ def tick():
     ticks += 1
     if ticks == last:
         os.kill(os.getpid(), signal.SIGKILL)
+before = connection.execute("PRAGMA user_version").fetchone()[0]
+add_functions(connection)
 connection.set_progress_handler(tick, 100)
-migrate(connection, 1)
-print(ticks, flush=True)
+for script in SCRIPTS[before:]:
+    connection.executescript(load_script(f"migrations/{script}"))
+    print(ticks, flush=True)
 """
 
 
@@ -67,14 +74,18 @@ def migrating(path: Path, last_tick: int) -> subprocess.CompletedProcess[str]:
 def test_killed_while_it_migrates_again_and_again(tmp_path: Path):
     whole = migrating(filled(tmp_path / "measured"), 0)
     assert whole.returncode == 0, whole.stderr
-    ticks, rng = int(whole.stdout), random.Random(12)
-    assert ticks > 10 * KILLS
+    reached, rng = [0, *map(int, whole.stdout.split())], random.Random(12)
+    assert len(reached) == SCHEMA_VERSION
+    assert reached[-1] > 10 * KILLS
 
-    path = filled(tmp_path / "killed")
+    path, died_at = filled(tmp_path / "killed"), [1]
     for _ in range(KILLS):
-        killed = migrating(path, rng.randint(1, ticks * 9 // 10))
+        left = reached[-1] - reached[died_at[-1] - 1]
+        killed = migrating(path, rng.randint(1, left * 9 // 10))
         assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
-        assert version(path) == 1
+        died_at.append(version(path))
+        assert died_at[-2] <= died_at[-1] < SCHEMA_VERSION
+    assert set(died_at) == set(range(1, SCHEMA_VERSION)), "every step was met"
 
     storage = SqliteStorage(path.parent)
     store = storage.start()
