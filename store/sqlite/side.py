@@ -32,6 +32,8 @@ Rows = list[sqlite3.Row]
 IN_MEMORY = Path(":memory:")
 BUSY_TIMEOUT_S = 2.0
 CHECK_S = 5.0
+TOLD_FOR_S = 60.0
+"""How long a failed write is told of while nothing else is written."""
 _log = logging.getLogger("expeditor.store")
 
 
@@ -80,6 +82,7 @@ class SideDatabase:
         self._session: _Session | None = None
         self._worker = BatchWorker(kind.thread, self._run)
         self._error: str | None = None
+        self._failed_at_s = 0.0
         self._notice: str | None = None
 
     def open(self) -> bool:
@@ -186,21 +189,24 @@ class SideDatabase:
         with ExitStack() as undo:
             undo.callback(self._roll_back)
             try:
-                outcomes = self._in_transaction(batch)
+                outcomes, wrote = self._in_transaction(batch)
             except sqlite3.Error as fault:
                 return self._failed(batch, fault)
-        self._error = None
+        # On a full disk reading goes on: what was only read does not show that all is well again.
+        if wrote or self._clock() - self._failed_at_s > TOLD_FOR_S:
+            self._error = None
         return outcomes
 
-    def _in_transaction(self, batch: Sequence[Call]) -> list[Outcome]:
+    def _in_transaction(self, batch: Sequence[Call]) -> tuple[list[Outcome], bool]:
         connection, same_file = self._connection(), self._now_open().same_file
         before = connection.total_changes
         self._execute("begin_write")
         outcomes = [self._in_savepoint(call) for call in batch]
-        if same_file is not None and connection.total_changes != before:
+        wrote = connection.total_changes != before
+        if same_file is not None and wrote:
             same_file.check()
         self._execute("commit")
-        return outcomes
+        return outcomes, wrote
 
     def _in_savepoint(self, call: Call) -> Outcome:
         self._execute("savepoint")
@@ -218,7 +224,7 @@ class SideDatabase:
         message = f"The database of {self._kind.told} cannot be written, nothing was stored: {fault}."
         if self._error is None:
             _log.error("%s", message, extra={"event": "side.failed"})
-        self._error = message
+        self._error, self._failed_at_s = message, self._clock()
         return [StoreUnavailable(message) for _ in batch]
 
     def _roll_back(self) -> None:

@@ -300,8 +300,9 @@ def test_a_full_disk_is_told_and_later_writes_work(filed):
     done(filed.store._side.ask(lambda: connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()[0]))
     with pytest.raises(StoreUnavailable, match="full"):
         add(filed, *(replace(message(str(n), job=f"j{n}"), body="x" * 50_000) for n in range(20)), cursor=3)
+    assert due(filed) == []
     assert "full" in filed.store.state().error
     done(filed.store._side.ask(lambda: connection.execute("PRAGMA max_page_count = 1000000").fetchone()[0]))
     assert add(filed, message("a"), cursor=4) == 1
-    assert filed.store.state().error is None
+    assert filed.store.state().error is None, "a write has worked"
     assert (due(filed), done(filed.store.cursor())) == (["msg_a"], 4)
