@@ -49,6 +49,11 @@ class Served:
     async def _close(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        # Open streams look for their readers now and then: they would outlive the loop.
+        rest = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
 
     def _do(self, coroutine: object) -> None:
         asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(20)  # type: ignore[arg-type]
