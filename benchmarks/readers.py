@@ -48,6 +48,10 @@ class Reader:
                 found = DATA.search(frame)
                 if found is not None:
                     event = json.loads(found.group(1))
+                    if (
+                        "cursor" not in event
+                    ):  # a notice: what is older than the job's newest thousand events is forgotten
+                        continue
                     self.delays_s.append(now_s - datetime.fromisoformat(event["at"].replace("Z", "+00:00")).timestamp())
                     self.cursors.append(event["cursor"])
         except (OSError, asyncio.IncompleteReadError) as fault:

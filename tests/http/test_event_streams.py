@@ -259,3 +259,20 @@ async def test_the_store_cannot_answer(edge, http):
     assert (answer.status, (await answer.json())["error"]["code"]) == (503, "STORE_UNAVAILABLE")
     edge.store.open()
     assert done(edge.store.events(LogQuery())).events == ()
+
+
+@pytest.mark.parametrize("events", [999, 1000, 1001, 1300])
+async def test_a_job_of_very_many_events_is_told_on_after_its_replay(edge, http, events):
+    enqueue(edge.store, A)
+    for number in range(events - 1):
+        asked = edge.store.reprioritise(A, Reprioritise(priority=1 + number % 2))
+    done(asked)
+    for _ in range(2):
+        frames = await follow(http, f"/expeditor/jobs/{A}/events", params={"types": "job.reprioritised"})
+        newest = cursor_of(done(edge.store.last_position()))
+        while (await frames.next())[1] != newest:
+            pass
+        for number in range(3):
+            done(edge.store.reprioritise(A, Reprioritise(priority=3 + number)))
+            assert (await frames.next())[2]["priority"] == 3 + number
+        frames.response.close()
