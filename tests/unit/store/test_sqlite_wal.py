@@ -39,9 +39,10 @@ def test_the_log_stays_small_while_the_store_is_read_and_written_without_rest(tm
     for reader in readers:
         reader.start()
     try:
-        _write(store, 400)
-        assert storage.path.stat().st_size > 20 * MIB
-        assert log.stat().st_size < 12 * MIB
+        # Some 80 MiB: a reader that is held up for a moment, as on a busy machine, keeps the log from being used anew for as long.
+        _write(store, 800)
+        assert storage.path.stat().st_size > 40 * MIB
+        assert log.stat().st_size < 24 * MIB
     finally:
         over.set()
         for reader in readers:
