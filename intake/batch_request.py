@@ -6,13 +6,12 @@ say otherwise; ``metadata`` is joined. Owns the shape of the body and where the 
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..jobs.errors import ExpeditorError, Fault, InputInvalid
 from ..jobs.model import JsonObject
-from .faults import field_fault, pointer, refusal, short, shown
+from .faults import field_fault, pointer, refusal, shown, unknown_field
 from .lift import KEY
 from .structure import shape_of
 from .submission import FIELDS as SUBMIT_FIELDS
@@ -163,9 +162,7 @@ def _unknown(given: JsonObject, known: frozenset[str], where: str) -> list[Fault
         elif name in FIELDS:
             faults.append(field_fault(name, f"{name} stands beside jobs, not in {where}.", "Send it once for all."))
         else:
-            near = difflib.get_close_matches(short(name), known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(known))}."
-            faults.append(field_fault(short(name), f"Unknown field {short(name)}.", hint))
+            faults.append(unknown_field(name, known))
         if len(faults) == MAX_FAULTS:
             break
     return faults

@@ -5,7 +5,9 @@ Owns nothing about what is faulty; the stages do. Everything here is linear in t
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from typing import cast
 
 from ..jobs.errors import (
@@ -92,3 +94,10 @@ def _shown_list(value: list[object]) -> str:
 
 def _shown_object(value: dict[str, object]) -> str:
     return "{}" if not value else "an object with 1 key" if len(value) == 1 else f"an object with {len(value)} keys"
+
+
+def unknown_field(name: str, known: AbstractSet[str]) -> Fault:
+    """The fault of a field that nobody knows: names the nearest known one, or all."""
+    near = difflib.get_close_matches(short(name), known, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(known))}."
+    return field_fault(short(name), f"Unknown field {short(name)}.", hint)

@@ -6,7 +6,6 @@ that its job runs where it asked when it does not.
 
 from __future__ import annotations
 
-import difflib
 import math
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,7 +14,7 @@ from ..jobs.errors import Fault, InputInvalid, InvalidPromptId, LimitExceeded
 from ..jobs.model import JsonObject, WebhookTarget
 from .envelope import is_prompt_id
 from .extra_data import misfits
-from .faults import field_fault, pointer, refusal, short
+from .faults import field_fault, pointer, refusal, short, unknown_field
 from .lift import take
 from .limits import deeper_than
 from .times import parse_times
@@ -111,9 +110,7 @@ def _unknown(body: JsonObject) -> list[Fault]:
         if name in LATER_FIELDS:
             faults.append(field_fault(name, f"{name} is not supported by this version.", "Leave it out."))
         else:
-            near = difflib.get_close_matches(short(name), FIELDS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known fields: {', '.join(sorted(FIELDS))}."
-            faults.append(field_fault(short(name), f"Unknown field {short(name)}.", hint))
+            faults.append(unknown_field(name, FIELDS))
         if len(faults) == MAX_FAULTS:
             break
     return faults
