@@ -97,13 +97,14 @@ class Stream:
                 raise TooSlow
             if self._closed:
                 return None
-            if self._replaying:
-                return await self._page()
-            if not self._live.events and not self._live.passing:
+            if not self._replaying and not self._live.events and not self._live.passing:
                 await self._wait(timeout_s)
-            if self._cut:
-                raise TooSlow
-            return None if self._closed else self._heard()
+                if self._cut:
+                    raise TooSlow
+                if self._closed:
+                    return None
+            # Asked after the wait: more may have come in one go than the buffer holds, and what is heard then is not the next.
+            return await self._page() if self._replaying else self._heard()
         finally:
             self._away_since_s = self._loop.time()
 

@@ -26,6 +26,13 @@ LEFT_OUT = (
     r"/queue/(pause|drain)$",  # the rest would meet a queue that stands still; asked below
     r"/events$",  # a stream has no end to wait for
 )
+CONFIG = """
+[[operations]]
+include-path = "/expeditor/batches"
+include-method = "POST"
+checks.negative_data_rejection.expected-statuses = [200, 400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 428, 429]
+"""
+"""A preview (``dry_run``) tells in a 200 what is wrong with each job; that the same body is refused without it is asked below."""
 RUN = "from schemathesis.cli import schemathesis; schemathesis()"
 LIMIT_S = 300
 SETTINGS = {
@@ -67,6 +74,7 @@ def asked_by(
     """The same, on another document."""
     file = folder / "openapi.json"
     file.write_text(json.dumps(spec), encoding="utf-8")
+    (folder / "schemathesis.toml").write_text(CONFIG, encoding="utf-8")
     command = [
         *(sys.executable, "-W", "ignore", "-c", RUN, "run", str(file), "--url", server.url),
         *("--checks", ",".join(CHECKS), "--continue-on-failure", "--seed", "1", "--generation-database", "none"),
@@ -127,6 +135,11 @@ def test_batches_are_described(server: RealComfyUI) -> None:
     body = {"prompt": quick(0), "sweep": {"product": {"1.salt": [5, 6], "1.steps": [1, 2]}}, "metadata": {"a": "b"}}
     preview = server.post("/expeditor/batches?dry_run=true", json=body)
     assert (preview.status_code, conformance.faults("BatchPreview", preview.json())) == (200, [])
+    wrong = {"jobs": [{"prompt": quick(0), "max_attempts": [1]}]}
+    preview = server.post("/expeditor/batches?dry_run=true", json=wrong)
+    assert (preview.status_code, preview.json()["valid"], preview.json()["faulty"]) == (200, False, 1)
+    refused = server.post("/expeditor/batches", json=wrong)
+    assert (refused.status_code, conformance.faults("Error", refused.json())) == (422, [])
     batch = server.post("/expeditor/batches", json=body)
     assert (batch.status_code, conformance.faults("BatchSubmitted", batch.json())) == (201, [])
     for job_id in batch.json()["job_ids"]:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from expeditor.events.hub import Hub, Passing
@@ -105,6 +105,7 @@ OPS = st.lists(st.sampled_from(["commit", "commit", "publish", "publish 1", "ans
 
 
 @settings(max_examples=300, deadline=None)
+@example(ops=["run", "answer", "run", "commit", "commit", "commit"], before=0, buffer=1, page=1)
 @given(ops=OPS, before=st.integers(0, 5), buffer=st.integers(1, 4), page=st.integers(1, 3))
 def test_a_reader_that_comes_back_sees_each_event_once_and_in_order(ops, before, buffer, page):
     seen = asyncio.run(_with_reconnects(ops, before, buffer, page))
