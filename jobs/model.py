@@ -15,6 +15,9 @@ PRIORITY_MIN = 1
 PRIORITY_MAX = 10
 PRIORITY_DEFAULT = 3
 
+DEFAULT_POOL = "default"
+"""The pool of a job that asks for none: every instance serves it unless its settings say otherwise."""
+
 SUSPECT_DEATHS = 2
 """A job whose process died this often while it ran is a suspect (DESIGN 8)."""
 
@@ -169,7 +172,9 @@ class NewJob:
     """A job that asks to enter the store. ``number`` is ComfyUI's and only breaks ties of the score.
 
     ``not_before_s``: not claimed earlier; ``expires_at_s``: ends ``expired`` if it waits still; both seconds since the
-    epoch. ``max_attempts`` None: the server's setting. ``models``: the model files that it names, for affinity.
+    epoch. ``max_attempts`` None: the server's setting. ``models``: the model files that it names, for affinity. ``pool``:
+    which instances may run it; ``origin``: the instance where it was submitted and its results come home to (its name, see
+    ``jobs.instances``), None where there is but one.
     """
 
     id: str
@@ -193,6 +198,8 @@ class NewJob:
     request_key: RequestKey | None = None
     slot: BatchSlot | None = None
     webhook: WebhookTarget | None = None
+    pool: str = DEFAULT_POOL
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +257,8 @@ class Job:
     forgiven: int = 0
     slot: BatchSlot | None = None
     webhook: WebhookTarget | None = None
+    pool: str = DEFAULT_POOL
+    origin: str | None = None
 
     @property
     def attempt(self) -> int:

@@ -35,9 +35,6 @@ class Settings(ApiSettings):
         description="Folder of the queue's database and of `expeditor.toml`; environment only. "
         "Default: ComfyUI's private user folder for Expeditor.",
     )
-    store: Literal["sqlite", "memory"] = Field(
-        "sqlite", description="Where the queue lives. `memory` forgets everything at the end of the process."
-    )
     store_deadline_s: float = Field(10.0, gt=0, le=300, description="How long a request waits for the store.")
     store_commit_delay_s: float = Field(
         0.0, ge=0, le=10, description="Extra time for each commit; for benchmarks of slow disks only."

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from .settings_cluster import ClusterSettings
 from .settings_webhooks import WebhookSettings, checked_events, checked_secret, checked_url
 
 TOKEN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -61,7 +62,7 @@ class TokenSettings(BaseModel):
         return hashlib.sha256(self.secret.get_secret_value().encode("utf-8")).hexdigest()
 
 
-class ApiSettings(WebhookSettings):
+class ApiSettings(WebhookSettings, ClusterSettings):
     """See the module's docstring. Frozen and read as ``Settings``."""
 
     tokens: dict[str, TokenSettings] = Field(

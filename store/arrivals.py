@@ -199,6 +199,8 @@ def _queued(new: NewJob, seq: int, now_s: float, spot: Spot, estimated_s_: float
         models=tuple(new.models),
         slot=new.slot,
         webhook=new.webhook,
+        pool=new.pool,
+        origin=new.origin,
     )
 
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from ..jobs.events import JobEvent
 from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
@@ -131,7 +132,7 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class StoreState:
-    """For health: ``kind`` is ``memory`` or ``sqlite``; ``error`` is None when the last write worked.
+    """For health: ``kind`` is ``memory``, ``sqlite`` or ``bullmq``; ``error`` is None when the last write worked.
 
     ``notice``: what people must hear though the store works, for example that it began anew beside a damaged file.
     """
@@ -141,6 +142,28 @@ class StoreState:
     error: str | None
     pending_writes: int
     notice: str | None = None
+
+
+class Neighbours(Protocol):
+    """Hears what other instances do to the queue that a store shares with them. Called on a thread of the store; quick, never raises."""
+
+    def heard(self, events: tuple[JobEvent, ...]) -> None:
+        """What others committed: in the order of ``position`` among all that is published, the store's own events included.
+
+        Each job is as it stands when it was looked at, which may be later than the event."""
+        ...
+
+    def missed(self, after: int, until: int) -> None:
+        """Events between these positions were not heard (the shared store was away, or they were too many): look into the log."""
+        ...
+
+    def waiting(self) -> None:
+        """Something may be claimable now that was not."""
+        ...
+
+    def lease_lost(self, job_id: str, attempt: int) -> None:
+        """This attempt of a job that runs here is not this instance's any more: its result will be refused, so stop it."""
+        ...
 
 
 class StoreObserver(Protocol):
@@ -228,7 +251,8 @@ class JobStore(BatchStore, EventLog, Protocol):
         ...
 
     def tick(self) -> Future[Ticked]:
-        """End waiting jobs whose ``expires_at_s`` has come, and say whether something became due. Writes only if it must."""
+        """End waiting jobs whose ``expires_at_s`` has come, take back what runs under a lease that was lost (``transitions.recover``, in a
+        shared store), and say whether something became due. Writes only if it must."""
         ...
 
     def stopping(self) -> Future[int]:

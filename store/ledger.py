@@ -216,6 +216,10 @@ class Ledger(KnownRows, Protocol):
         """Every job that neither waits in the queue nor has ended, by ``seq``."""
         ...
 
+    def abandoned(self) -> list[Job]:
+        """Every job on a machine whose lease was lost, by ``seq``; none where the storage is one process's own."""
+        ...
+
     def of_principal(self, principal: str) -> list[Job]:
         """A principal's jobs that have not ended, in no order."""
         ...

@@ -252,6 +252,10 @@ class MemoryLedger:
         begun = (job for job in self._unfinished.values() if job.status is not JobStatus.QUEUED)
         return sorted(begun, key=lambda job: job.seq)
 
+    def abandoned(self) -> list[Job]:
+        """See ``Ledger.abandoned``."""
+        return []
+
     def of_principal(self, principal: str) -> list[Job]:
         """See ``Ledger``."""
         return [job for job in self._unfinished.values() if job.principal.name == principal]

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from ..jobs import transitions
 from ..jobs.events import JobEvent
+from ..jobs.instances import instance_of
 from ..jobs.model import Job, JobStatus
 from .base import MAX_DEATHS, Recovered, RecoveryMode, RecoveryRule, Ticked
 from .done import Done
@@ -39,8 +40,11 @@ class Upkeep:
 
     def tick(self) -> Done[Ticked]:
         """See ``JobStore.tick``."""
-        jobs, events = self._times.expire(self._times.now_s())
-        return Done(Ticked(jobs, self._times.take_became_due()), events)
+        now_s = self._times.now_s()
+        jobs, events = self._times.expire(now_s)
+        left = self._ledger.abandoned()
+        _, taken_back = self._settle_left_over(left, now_s, RecoveryRule())
+        return Done(Ticked(jobs, self._times.take_became_due() or bool(left)), (*events, *taken_back))
 
     def probe(self) -> Done[None]:
         """See ``JobStore.probe``."""
@@ -71,20 +75,30 @@ class Upkeep:
         now_s = self._times.now_s()
         if rule.mode is RecoveryMode.PAUSED:
             self.pause(True)
-        settled = [self._recovered(job, now_s, rule) for job in self._ledger.on_machine() if self._is_left_over(job)]
-        for job, _ in settled:
-            self._ledger.save(job)
-            if transitions.is_terminal(job.status):
-                self._ledger.set_history(job, "")
-        ends = [job.status for job, _ in settled]
+        left = [job for job in self._ledger.on_machine() if self._is_left_over(job)]
+        ends, events = self._settle_left_over(left, now_s, rule)
         recovered = Recovered(
             waiting=tuple((job, payload) for job in self._ledger.queued() if (payload := self._ledger.payload(job.id))),
             requeued=ends.count(JobStatus.QUEUED),
             failed=ends.count(JobStatus.FAILED),
         )
-        return Done(recovered, tuple(event for _, events in settled for event in events))
+        return Done(recovered, events)
+
+    def _settle_left_over(
+        self, left: Sequence[Job], now_s: float, rule: RecoveryRule
+    ) -> tuple[list[JobStatus], tuple[JobEvent, ...]]:
+        """Recover jobs whose run is dead: how they stand then, and what is told of it."""
+        settled = [self._recovered(job, now_s, rule) for job in left]
+        for job, _ in settled:
+            self._ledger.save(job)
+            if transitions.is_terminal(job.status):
+                self._ledger.set_history(job, "")
+        return [job.status for job, _ in settled], tuple(event for _, events in settled for event in events)
 
     def _is_left_over(self, job: Job) -> bool:
+        # Of instances that share a queue each takes back its own; what others left behind is ``abandoned`` when their lease ends.
+        if job.attempts and instance_of(job.attempts[-1].boot_id) != instance_of(self._boot_id):
+            return False
         return job.status is JobStatus.RETRYING or not job.attempts or job.attempts[-1].boot_id != self._boot_id
 
     def _recovered(self, job: Job, now_s: float, rule: RecoveryRule) -> tuple[Job, tuple[JobEvent, ...]]:

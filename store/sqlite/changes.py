@@ -22,7 +22,7 @@ ROWS_MAX = 64
 """The most rows of one statement, for SQLite's limit of bound values."""
 
 # The groups of columns in a row, when it says nothing of them. Zeros: Python takes four times as long to bind a None.
-_NO_JOB: Values = (None, *(0,) * 33)
+_NO_JOB: Values = (None, *(0,) * 35)
 _NO_PAYLOAD: Values = (None, 0, 0)
 _NO_ATTEMPT: Values = (None, *(0,) * 8)
 _NO_TIME: Values = (None,)

@@ -9,7 +9,7 @@ CREATE TEMP VIEW changes (
   seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
   estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
   finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
-  batch_id, batch_index, webhook,
+  batch_id, batch_index, webhook, pool, origin,
   prompt_json, extra_json, outputs_json,
   attempt_seq, attempt_number, attempt_started_at_s, attempt_boot_id, attempt_finished_at_s, attempt_outcome,
   attempt_cause, attempt_last_node_id, attempt_message,
@@ -29,7 +29,7 @@ CREATE TEMP VIEW changes (
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL;
+  NULL, NULL, NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
@@ -37,13 +37,13 @@ BEGIN
     seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
     estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
     finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
-    batch_id, batch_index, webhook
+    batch_id, batch_index, webhook, pool, origin
   ) VALUES (
     NEW.seq, NEW.id, NEW.principal, NEW.trusted, NEW.priority, NEW.source, NEW.status, NEW.created_at_s,
     NEW.queued_at_s, NEW.number, NEW.start_tag, NEW.score, NEW.estimated_s, NEW.signature, NEW.client_id, NEW.metadata,
     NEW.node_count, NEW.prompt_length, NEW.needs_secret, NEW.held, NEW.cached, NEW.started_at_s, NEW.finished_at_s,
     NEW.outputs, NEW.cause, NEW.error, NEW.not_before_s, NEW.expires_at_s, NEW.max_attempts, NEW.models, NEW.forgiven,
-    NEW.batch_id, NEW.batch_index, NEW.webhook
+    NEW.batch_id, NEW.batch_index, NEW.webhook, NEW.pool, NEW.origin
   );
   -- OR IGNORE: two keys may be one text to SQLite, which ends it at a NUL.
   INSERT OR IGNORE INTO labels (key, value, job_seq)

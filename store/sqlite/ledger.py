@@ -210,6 +210,10 @@ class SqliteLedger:
         """See ``Ledger``."""
         return self.line.on_machine()
 
+    def abandoned(self) -> list[Job]:
+        """See ``Ledger.abandoned``."""
+        return []
+
     def of_principal(self, principal: str) -> list[Job]:
         """See ``Ledger``."""
         return self.line.of_principal(principal)

@@ -71,6 +71,8 @@ def job_values(job: Job) -> Values:
         None if job.slot is None else job.slot.batch_id,
         None if job.slot is None else job.slot.index,
         None if job.webhook is None else json.dumps([job.webhook.url, *job.webhook.events]),
+        job.pool,
+        job.origin,
     )
 
 
@@ -110,6 +112,8 @@ def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
         forgiven=row["forgiven"],
         slot=None if row["batch_id"] is None else BatchSlot(row["batch_id"], row["batch_index"]),
         webhook=None if row["webhook"] is None else _webhook_of(json.loads(row["webhook"])),
+        pool=row["pool"],
+        origin=row["origin"],
     )
 
 

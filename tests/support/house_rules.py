@@ -47,6 +47,7 @@ KEPT_IN: dict[str, tuple[str, ...]] = {
     "aiohttp": ("routes/", "host/", "runtime/", "events/webhooks"),
     "aiohttp_sse": ("routes/",),
     "sqlite3": ("store/sqlite",),
+    **dict.fromkeys(("redis", "bullmq", "msgpack"), ("store/bullmq/",)),
     "prometheus_client": ("telemetry/",),
     "pythonjsonlogger": ("telemetry/",),
     "pydantic_settings": ("runtime/",),

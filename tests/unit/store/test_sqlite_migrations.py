@@ -188,15 +188,17 @@ def _steps(name: str) -> int:
 
 STEPS_OF = [_steps(name) for name in SCRIPTS[1:]]
 STEPS = sum(STEPS_OF)
+DONE_AT = [sum(STEPS_OF[: at + 1]) for at in range(len(STEPS_OF))]
+"""After how many steps each version is whole."""
 
 
 @pytest.mark.skipif(not hasattr(__import__("signal"), "SIGKILL"), reason="needs SIGKILL")
-@pytest.mark.parametrize("steps", [1, 3, STEPS // 2, STEPS_OF[0] - 1, STEPS_OF[0], STEPS_OF[0] + 1, STEPS - 1])
+@pytest.mark.parametrize("steps", sorted({1, 3, *(at + by for at in DONE_AT for by in (-1, 0, 1) if at + by < STEPS)}))
 def test_a_process_that_dies_while_it_migrates_leaves_the_version_before(storage, steps):
     command = [sys.executable, "-c", MIGRATOR, str(SUPPORT), str(storage.path), str(steps)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.stdout == "killed\n", result.stdout + result.stderr
-    assert _version(storage.path) == (1 if steps < STEPS_OF[0] else 2)
+    assert _version(storage.path) == 1 + sum(steps >= done for done in DONE_AT)
     _all_is_there(storage)
 
 
