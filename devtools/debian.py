@@ -1,4 +1,4 @@
-"""Programs that pip cannot install: Node.js, Chromium, Python's venv module.
+"""Programs that pip cannot install: Node.js, Chromium, Redis, nginx, Python's venv module.
 
 Owns the decision whether this process may install a Debian package, and the sentence for when it may not.
 """
@@ -75,3 +75,21 @@ def ensure_chromium(cache: Cache) -> str:
     if found := find_chromium():
         return found
     raise SetupError("chromium was installed but cannot be found on PATH; let EXPEDITOR_CHROMIUM name it.")
+
+
+def find_redis() -> str | None:
+    """A Redis-like server: EXPEDITOR_REDIS, else redis-server or valkey-server on PATH."""
+    named = os.environ.get("EXPEDITOR_REDIS")
+    if named and shutil.which(named) is None:
+        raise SetupError(f"EXPEDITOR_REDIS names {named}, and there is no such program.")
+    return named or shutil.which("redis-server") or shutil.which("valkey-server")
+
+
+def ensure_redis(cache: Cache) -> str:
+    """The path of a Redis server, installed if this process may."""
+    if found := find_redis():
+        return found
+    install(["redis-server"], "Redis (or Valkey; EXPEDITOR_REDIS may name it) is needed and was not found.", cache)
+    if found := find_redis():
+        return found
+    raise SetupError("redis-server was installed but cannot be found on PATH; let EXPEDITOR_REDIS name it.")

@@ -70,6 +70,7 @@ class Suite:
         variables = {
             "EXPEDITOR_PYTHON": str(python),
             "EXPEDITOR_CACHE_DIR": str(self.cache.root),
+            "EXPEDITOR_REDIS": debian.ensure_redis(self.cache),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(self.cache.root / "hypothesis"),
         }
         if setup:

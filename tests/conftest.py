@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # Read by tests/support to find the development set-up; everything else named EXPEDITOR_* would change the code under test.
-_KEPT = {"EXPEDITOR_PYTHON", "EXPEDITOR_CACHE_DIR", "EXPEDITOR_CHROMIUM"}
+_KEPT = {"EXPEDITOR_PYTHON", "EXPEDITOR_CACHE_DIR", "EXPEDITOR_CHROMIUM", "EXPEDITOR_REDIS"}
 
 
 def _register(name: str, folder: Path) -> None:
