@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,25 @@ def version() -> str:
     except ImportError:
         return "unknown"
     return str(__version__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Where ComfyUI listens, or is about to: the first address of its arguments, which may stand for all of the host's."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+def listening() -> Listening:
+    """What ComfyUI's command line says; its defaults outside of it."""
+    try:
+        from comfy.cli_args import args
+    except ImportError:
+        return Listening("127.0.0.1", 8188, tls=False)
+    host = str(getattr(args, "listen", None) or "127.0.0.1").split(",")[0].strip()
+    return Listening(host, int(getattr(args, "port", None) or 8188), bool(getattr(args, "tls_certfile", None)))
 
 
 def cors_headers() -> dict[str, str]:

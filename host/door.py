@@ -15,7 +15,6 @@ from ..jobs.errors import StoreUnavailable
 from ..jobs.model import Job, NewBatch, NewJob
 from .context import COMMITS, SUBMISSION, Submission
 from .live import LiveQueue
-from .native import new_job
 from .ownership import our_queue
 
 if TYPE_CHECKING:
@@ -60,13 +59,14 @@ class Door:
 
         The loop stays free while the jobs are made ready; they are listed in one step.
         """
-        keys, now_s = _secret_keys(), self._queue().expeditor.clock()
+        keys, wiring = _secret_keys(), self._queue().expeditor
+        now_s = wiring.clock()
         rests: list[tuple[Any, ...]] = []
         jobs: list[NewJob] = []
         for entry in entries:
             rest = self._rest_of_item(entry, keys)
             rests.append(rest)
-            jobs.append(new_job((0.0, *rest), _submission(entry), now_s))
+            jobs.append(wiring.new_job((0.0, *rest), _submission(entry), now_s))
             await asyncio.sleep(0)
         queue = self._queue()
         numbers = [self._number(entry) for entry in entries]

@@ -22,7 +22,7 @@ SYNTHETIC_PREFIX = "expeditor.no-client."
 """Client ids that we gave to jobs without one; nobody listens on them. No word that a client would choose for itself."""
 
 
-def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> NewJob:
+def new_job(item: NativeItem, submission: Submission | None, now_s: float, origin: str | None = None) -> NewJob:
     """The job that a queue tuple stands for. Never raises for what in-process code may have put into it."""
     number, prompt_id, prompt, extra_data, outputs = item[:5]
     sensitive: Any = item[5] if len(item) > 5 else None
@@ -57,6 +57,7 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float) -> Ne
         max_attempts=submission.max_attempts if submission else None,
         slot=submission.slot if submission else None,
         webhook=submission.webhook if submission else None,
+        origin=origin,
     )
 
 

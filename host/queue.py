@@ -27,7 +27,7 @@ import nodes
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject, NewBatch, NewJob
 from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
-from .native import NativeItem, from_both_ends, item_client, item_id, item_of, new_job, take_out, with_client_id
+from .native import NativeItem, from_both_ends, item_client, item_id, item_of, take_out, with_client_id
 from .run_ends import CoreCall, RunEnds
 from .sanitise import json_safe
 from .wiring import QueueWiring
@@ -49,7 +49,7 @@ class ExpeditorQueue(execution.PromptQueue):
         wiring = self.expeditor
         if wiring.stood_down and self._put_as_core(item):
             return
-        job = new_job(item, SUBMISSION.get(), wiring.clock())
+        job = wiring.new_job(item, SUBMISSION.get())
         try:
             commit_done = wiring.depth.enter(job, refusable=can_be_told())
         except ExpeditorError as refusal:
@@ -211,7 +211,7 @@ class ExpeditorQueue(execution.PromptQueue):
         wiring = self.expeditor
         with self.mutex:
             came_in = self.queue[:] = sorted(self.queue, key=lambda item: item[0])
-            jobs = [new_job(item, None, wiring.clock()) for item in came_in]
+            jobs = [wiring.new_job(item, None) for item in came_in]
             wiring.arriving.update(job.id for job in jobs)
             wiring.uncommitted.extend(came_in)
             wiring.cores_own.update(self.currently_running)

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..jobs.model import Job, JobError
+from ..jobs.model import Job, JobError, NewJob
+from .context import Submission
 from .endings import Endings, Word
 from .farewells import Farewells
-from .native import NativeItem
+from .native import NativeItem, new_job
 from .ports import Depth, Dispatch, Line
 
 Proof = Callable[[NativeItem], JobError | None]
@@ -59,14 +60,17 @@ class QueueWiring:
         clock: Callable[[], float],
         told: Told,
         proof: Proof | None = None,
+        origin: str | None = None,
     ) -> None:
-        """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started."""
+        """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started. ``origin``: the name of
+        this instance where several share the queue."""
         self.line = line
         self.depth = depth
         self.dispatch = dispatch
         self.clock = clock
         self.told = told
         self.proof = proof
+        self.origin = origin
         self.open = False
         self.stood_down = False
         self.store_away = False
@@ -88,3 +92,7 @@ class QueueWiring:
         """Jobs that ended on their way to the list: between their commit, or a run, and their place in it."""
         self.canceled: dict[str, Job] = {}
         """Jobs that ended cancelled by their run, until that is told."""
+
+    def new_job(self, item: NativeItem, submission: Submission | None, now_s: float | None = None) -> NewJob:
+        """The job that an item stands for, submitted here and now (or at ``now_s``)."""
+        return new_job(item, submission, self.clock() if now_s is None else now_s, self.origin)

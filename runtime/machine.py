@@ -31,6 +31,7 @@ from ..jobs.causes import CauseTable
 from ..store.base import Clock, JobStore
 from ..telemetry.metrics import Metrics
 from .evidence import Evidence
+from .identity import Identity
 from .settings import Settings
 from .stopping import Leaving
 
@@ -66,6 +67,7 @@ class MachineParts:
     leaving: Leaving
     residents: Residents
     copies: TempCopies | None
+    identity: Identity
 
 
 def build_machine(parts: MachineParts) -> Machine:
@@ -81,6 +83,7 @@ def build_machine(parts: MachineParts) -> Machine:
         clock=parts.clock,
         told=parts.told,
         proof=ItemProof(ComfyValidator(), parts.server, comfy_mappings),
+        origin=parts.identity.origin_of_new_jobs,
     )
     rerun = Rerun(
         dispatch=dispatcher, endings=parts.told.endings, running=parts.live.running_item, free_memory=free_memory

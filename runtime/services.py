@@ -15,7 +15,7 @@ from typing import Any
 
 from ..events.mailbox import Mailbox
 from ..host.board import HookBoard
-from ..host.comfy import version
+from ..host.comfy import listening, version
 from ..host.door import Door
 from ..host.endings import Endings
 from ..host.farewells import Farewells
@@ -37,6 +37,7 @@ from .clock import SteadyClock
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
 from .health import VERSION, Beside, DiskWatch, Health, LoopLag
+from .identity import Identity, identity_of
 from .keeper import Keeper
 from .machine import Machine, MachineParts, build_machine, worker_alive
 from .observers import RequestMetrics
@@ -53,6 +54,7 @@ class Services:
     """Everything that lives as long as the server."""
 
     settings: Settings
+    identity: Identity
     server: Any
     board: HookBoard
     metrics: Metrics
@@ -95,35 +97,22 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     clock, board, lag, notifier, live = SteadyClock(), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
-    (metrics, residents), flow, awaiter = _measured(server, clock), Flow(), Awaiter(settings.store_deadline_s)
+    identity, flow, awaiter = identity_of(settings, listening()), Flow(), Awaiter(settings.store_deadline_s)
+    metrics, residents = _measured(server, clock)
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
     audience = _audience(settings, server, metrics, notifier, (depth, Listing(server, told.farewells, clock)))
-    store = build_store(settings, data_dir, audience.bus, metrics, clock)
+    store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id)
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
     evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
+    beside = (evidence, leaving, residents, files.copies, identity)
     machine = build_machine(
-        MachineParts(
-            settings=settings,
-            server=server,
-            live=live,
-            store=store,
-            metrics=metrics,
-            clock=clock,
-            flow=flow,
-            depth=depth,
-            told=told,
-            mailbox=mailbox,
-            hub=audience.hub,
-            evidence=evidence,
-            leaving=leaving,
-            residents=residents,
-            copies=files.copies,
-        )
+        MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
     webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter))
     parts = IntakeParts(settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf)
     return Services(
         settings=settings,
+        identity=identity,
         server=server,
         board=board,
         metrics=metrics,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +43,11 @@ def build_files(settings: Settings, data_dir: Path) -> JobFiles:
     )
 
 
-def build_store(settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock) -> JobStore:
-    """The queue that the settings ask for."""
+def build_store(
+    settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock, boot_id: str
+) -> JobStore:
+    """The queue that the settings ask for; ``boot_id`` names this process's life."""
     policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
-    boot_id = uuid.uuid4().hex
     affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
     if settings.store == "memory":
         return MemoryStore(
