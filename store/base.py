@@ -336,6 +336,10 @@ class JobStore(BatchStore, EventLog, Protocol):
         """The ``limit`` jobs that ended last and whose history was not forgotten, oldest first, for ComfyUI's history."""
         ...
 
+    def history(self, job_id: str) -> Future[Finished | None]:
+        """What ComfyUI's history shows of one job that ended; None if it has not, is unknown, or its history was forgotten."""
+        ...
+
     def summary(self) -> Future[QueueSummary]:
         """Depth of the queue by principal, priority and status."""
         ...

@@ -139,6 +139,10 @@ class ReadLedger(KnownRows, Protocol):
         """The ``limit`` jobs that ended last and have a history, by their end and ``seq``."""
         ...
 
+    def history(self, job_id: str) -> str | None:
+        """What ``set_history`` kept of a job; None if it has none."""
+        ...
+
     def events(self, query: LogQuery, limit: int) -> list[LoggedEvent]:
         """The first ``limit`` events after the query's position, by the most telling of its filters."""
         ...

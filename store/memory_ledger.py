@@ -165,6 +165,10 @@ class MemoryLedger:
         newest = shown[max(0, len(shown) - limit) :]
         return [Finished(job, self._payloads[job.id], self._histories[job.id]) for job in newest]
 
+    def history(self, job_id: str) -> str | None:
+        """See ``ReadLedger``."""
+        return self._histories.get(job_id)
+
     def mean_run_s(self, signature: str) -> float | None:
         """See ``KnownRows``."""
         known = self._means.get(signature)

@@ -15,6 +15,7 @@ from ..jobs.errors import Fault, InputInvalid
 from ..jobs.leftovers import FileName
 from ..jobs.log import LOG_LIMIT_MAX, LogPage, LogQuery
 from ..jobs.model import Job, JobStatus, Payload
+from ..jobs.transitions import is_terminal
 from .base import KEY_LIFE_S, NAMING_STEP, Clock, Finished, KeptFor, KeyedJob, Naming
 from .batches import Batch
 from .done import Done
@@ -107,6 +108,13 @@ class Reading:
     def finished(self, limit: int) -> Done[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""
         return Done(tuple(self._ledger.finished(limit)))
+
+    def history(self, job_id: str) -> Done[Finished | None]:
+        """See ``JobStore.history``."""
+        job, payload, kept = self._ledger.job(job_id), self._ledger.payload(job_id), self._ledger.history(job_id)
+        if job is None or payload is None or kept is None or not is_terminal(job.status):
+            return Done(None)
+        return Done(Finished(job, payload, kept))
 
     def events(self, query: LogQuery) -> Done[LogPage]:
         """See ``EventLog.events``."""

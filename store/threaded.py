@@ -172,6 +172,10 @@ class ThreadedStore(ABC):
         """See ``JobStore.finished``."""
         return self._read(lambda reading: reading.finished(limit))
 
+    def history(self, job_id: str) -> Future[Finished | None]:
+        """See ``JobStore.history``."""
+        return self._read(lambda reading: reading.history(job_id), job_id)
+
     def events(self, query: LogQuery) -> Future[LogPage]:
         """See ``EventLog.events``."""
         return self._read(lambda reading: reading.events(query), query.job_id)

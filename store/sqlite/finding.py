@@ -126,6 +126,10 @@ class SqliteRows:
         kept = {row["job_seq"]: row for row in self._rows("finished", seqs=json.dumps([job.seq for job in jobs]))}
         return [Finished(job, _payload_of(kept[job.seq]), kept[job.seq]["history_json"]) for job in jobs]
 
+    def history(self, job_id: str) -> str | None:
+        """See ``ReadLedger``."""
+        return self._value("history", id=job_id)
+
     def mean_run_s(self, signature: str) -> float | None:
         """See ``ReadLedger``."""
         return self._value("mean_run_s", signature=signature)

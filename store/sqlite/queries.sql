@@ -135,6 +135,8 @@ SELECT * FROM jobs WHERE id IN (SELECT value FROM json_each(:ids)) AND finished_
 SELECT payloads.job_seq, prompt_json, extra_json, outputs_json, history_json
 FROM payloads JOIN histories ON histories.job_seq = payloads.job_seq
 WHERE payloads.job_seq IN (SELECT value FROM json_each(:seqs))
+-- name: history
+SELECT history_json FROM histories WHERE job_seq = (SELECT seq FROM jobs WHERE id = :id)
 
 -- name: mean_run_s
 SELECT mean_s FROM estimates WHERE signature = :signature

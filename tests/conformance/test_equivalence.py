@@ -240,6 +240,7 @@ class SideBySide(RuleBasedStateMachine):
         kept = {status: KeptFor(age_s, count) for status in (JobStatus.FAILED, JobStatus.CANCELED, JobStatus.SUCCEEDED)}
         self.ask(lambda store: store.prunable(kept, limit))
         self.ask(lambda store: store.finished(limit))
+        self.ask(lambda store: store.history("j0"))
 
     @invariant()
     def same_queue_and_same_news(self) -> None:

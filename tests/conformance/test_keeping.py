@@ -176,6 +176,24 @@ def test_histories_of_what_ended_last_are_listed_oldest_first(storage):
     assert done(store.finished(0)) == ()
 
 
+def test_the_history_of_one_job_that_ended(storage):
+    store = storage.start()
+    run(store, "kept", history_json='{"text": "é"}')
+    run(store, "too large", history_json=None)
+    for job_id in ("waits", "never ran"):
+        enqueue(store, job_id)
+    done(store.cancel("never ran"))
+    for _ in range(2):
+        found = done(store.history("kept"))
+        assert (found.job, found.payload) == (done(store.get("kept")), new_job("kept").payload)
+        assert found.history_json == '{"text": "é"}'
+        assert [done(store.history(each)).history_json for each in ("too large", "never ran")] == ["", ""]
+        assert [done(store.history(each)) for each in ("waits", "unknown")] == [None, None]
+        store = storage.start()
+    done(store.forget_history(["kept"]))
+    assert done(store.history("kept")) is None
+
+
 def test_a_history_with_half_a_surrogate_pair_keeps_no_job_from_ending(store):
     assert run(store, "a", history_json='{"text": "\ud800"}').status is JobStatus.SUCCEEDED
     assert len(done(store.finished(1))) == 1
