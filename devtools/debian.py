@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from .cache import Cache
-from .console import SetupError
+from .console import SetupError, say
 from .process import run_step
 
 OLDEST_NODE = 18  # the first with the test runner
@@ -93,3 +93,27 @@ def ensure_redis(cache: Cache) -> str:
     if found := find_redis():
         return found
     raise SetupError("redis-server was installed but cannot be found on PATH; let EXPEDITOR_REDIS name it.")
+
+
+def ensure_nginx(cache: Cache) -> str:
+    """The path of nginx, installed if this process may."""
+    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")  # not on everybody's PATH
+    if found:
+        return found
+    install(["nginx"], "One address for several instances needs nginx, and none was found.", cache)
+    return shutil.which("nginx", path="/usr/sbin") or "nginx"
+
+
+def programs_for_tests(cache: Cache) -> dict[str, str]:
+    """Redis and nginx, without which the tests of several instances are skipped: where they cannot be had, one line says so.
+    Gives back the variables that name them."""
+    named: dict[str, str] = {}
+    for variable, ensure in (("EXPEDITOR_REDIS", ensure_redis), ("", ensure_nginx)):
+        try:
+            named[variable] = ensure(cache)
+        except SetupError as fault:
+            if may_install():
+                raise
+            say(f"    tests will be skipped: {fault}")
+    named.pop("", None)
+    return named

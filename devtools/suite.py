@@ -70,8 +70,8 @@ class Suite:
         variables = {
             "EXPEDITOR_PYTHON": str(python),
             "EXPEDITOR_CACHE_DIR": str(self.cache.root),
-            "EXPEDITOR_REDIS": debian.ensure_redis(self.cache),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(self.cache.root / "hypothesis"),
+            **debian.programs_for_tests(self.cache),
         }
         if setup:
             variables["COMFYUI_DIR"] = str(setup.tree.path)

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.support.redis_server import RedisServer
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -42,3 +48,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for test in items:
             if test.get_closest_marker("full"):
                 test.add_marker(pytest.mark.skip(reason="takes minutes: --full"))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One Redis for all tests that keep to a ``namespace`` of their own; skips them where there is none.
+
+    A test that stops, fills or configures its server makes its own ``RedisServer``.
+    """
+    from tests.support.redis_server import RedisServer  # noqa: PLC0415 - `tests` is a package only once this file has run
+
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def namespace() -> str:
+    """How this test's keys on the shared Redis begin."""
+    return f"test-{uuid.uuid4().hex[:12]}"
