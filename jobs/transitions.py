@@ -1,7 +1,7 @@
 """The legal moves between statuses, and the one function that makes a move.
 
 Every store changes a job's status through ``advance`` and nowhere else, but for ``reopen``, by which somebody takes an end
-back; each move yields exactly one event.
+back, and ``give_back``, by which a claim is undone; each move yields exactly one event.
 """
 
 from __future__ import annotations
@@ -151,6 +151,20 @@ def reopen(job: Job, at_s: float) -> tuple[Job, JobEvent]:
         expires_at_s=None,
     )
     return blank, JobEvent.of(blank, at_s)
+
+
+def give_back(job: Job, at_s: float) -> tuple[Job, JobEvent]:
+    """Undo the claim of a job that cannot run where it was claimed: what every store's ``give_back`` does.
+
+    Its open attempt goes as if it had not been, and it waits on as it did before: neither its score nor the time since which it
+    waits changes. A job whose cancel was asked for ends ``canceled`` instead. One event either way.
+    """
+    attempts = job.attempts[:-1]
+    job = replace(job, attempts=attempts, started_at_s=job.started_at_s if attempts else None)
+    if job.status is JobStatus.CANCELING:
+        return advance(job, JobStatus.CANCELED, at_s, cause=Cause.CANCELED)
+    waiting = replace(job, status=JobStatus.QUEUED)
+    return waiting, JobEvent.of(waiting, at_s)
 
 
 @dataclass(frozen=True, slots=True)

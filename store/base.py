@@ -41,6 +41,9 @@ Clock = Callable[[], float]
 MAX_DEATHS = 3
 """A job whose process died this often while it ran fails as POISON (DESIGN 8)."""
 
+UNFIT_MAX = 256
+"""The most jobs that one ``claim`` passes over because its instance cannot run them."""
+
 NAMING_STEP = 2000
 """How many jobs one ``naming`` looks at: some hundredths of a second, in which no other reading verb runs."""
 
@@ -196,11 +199,23 @@ class JobStore(BatchStore, EventLog, Protocol):
         """
         ...
 
-    def claim(self, resident: AbstractSet[str] = frozenset()) -> Future[Claim | None]:
+    def claim(
+        self, resident: AbstractSet[str] = frozenset(), unfit: AbstractSet[str] = frozenset()
+    ) -> Future[Claim | None]:
         """Take the next waiting job, open its next attempt and advance the virtual time; None when none can be claimed
         (nothing waits, all is held or delayed, or the queue is paused).
 
-        ``resident``: the model files in memory, for affinity. A job that has expired is never given out.
+        ``resident``: the model files in memory, for affinity. ``unfit``: jobs, by id, that this instance cannot run: passed over, and
+        as many as ``UNFIT_MAX`` at most. A job that has expired is never given out.
+        """
+        ...
+
+    def give_back(self, job_id: str, attempt: int) -> Future[Job]:
+        """Put a claimed job that this instance cannot run back into its old place, as if it had not been claimed: its attempt is taken
+        away, score and waiting time stay (``transitions.give_back``). Told as ``job.queued``.
+
+        A job whose cancel was asked for ends ``canceled``: look at the status. ``NotFound`` for an unknown job; ``Conflict`` when
+        ``attempt`` is not its open one, or is another life's.
         """
         ...
 

@@ -180,7 +180,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def save(self, job: Job) -> None:
-        """Replace a stored job; of its attempts only the last two may differ from what is stored."""
+        """Replace a stored job; of its attempts only the last two may differ from what is stored, or the last one is taken away."""
         ...
 
     def log(self, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:

@@ -1,4 +1,4 @@
-"""The verbs on jobs that run: claim, finish, retry, rerun, and the word that this process is asked to stop.
+"""The verbs on jobs that run: claim, give back, finish, retry, rerun, and the word that this process is asked to stop.
 
 Owns what each does to a ledger, fencing by attempt and affinity's memory. A verb raises before its first
 change, so that a ledger without transactions is left as it was.
@@ -16,6 +16,7 @@ from ..jobs.events import JobEvent
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus
 from ..jobs.ordering import OrderPolicy
 from .arrivals import known
+from .base import UNFIT_MAX
 from .done import Done
 from .due import DueTimes
 from .learning import Learning
@@ -34,17 +35,25 @@ class Choosing:
         self._order = order
         self._passed_over_s: dict[str, float] = {}
 
-    def next(self, resident: AbstractSet[str]) -> Job | None:
-        """The job to claim, or None when none can be."""
-        head = next(iter(self._ledger.first(1)), None)
+    def next(self, resident: AbstractSet[str], unfit: AbstractSet[str]) -> Job | None:
+        """The job to claim, or None when none can be; never one of ``unfit``."""
+        head = next(iter(self._line(1, unfit)), None)
         if head is None or not resident or self._policy.slack_s <= 0 or resident >= set(head.models):
             return head
-        line = self._ledger.first(affinity.DEPTH)
+        line = self._line(affinity.DEPTH, unfit)
         seen = [InLine.of(job, self._order, self._learning.warm_s(job)) for job in line]
         choice = affinity.choose(seen, resident, self._passed_over_s, self._policy)
         if choice.passed_over_s:
             self._remember({**self._passed_over_s, **choice.passed_over_s})
         return next(job for job in line if job.id == choice.job_id)
+
+    def _line(self, limit: int, unfit: AbstractSet[str]) -> list[Job]:
+        """The first ``limit`` claimable jobs that are not unfit."""
+        line = self._ledger.first(limit)
+        if all(job.id not in unfit for job in line):
+            return line
+        longer = self._ledger.first(limit + min(len(unfit), UNFIT_MAX))
+        return [job for job in longer if job.id not in unfit][:limit]
 
     def _remember(self, passed_over_s: dict[str, float]) -> None:
         before = self._passed_over_s
@@ -72,11 +81,13 @@ class Running:
         self._choosing = choosing
         self._boot_id = boot_id
 
-    def claim(self, resident: AbstractSet[str] = frozenset()) -> Done[Claim | None]:
+    def claim(
+        self, resident: AbstractSet[str] = frozenset(), unfit: AbstractSet[str] = frozenset()
+    ) -> Done[Claim | None]:
         """See ``JobStore.claim``. Ends in the same commit what has expired."""
         now_s = self._times.now_s()
         _, expired = self._times.expire(now_s)
-        chosen = None if self._ledger.paused() else self._choosing.next(resident)
+        chosen = None if self._ledger.paused() else self._choosing.next(resident, unfit)
         if chosen is None:
             return Done(None, expired)
         payload = self._ledger.payload(chosen.id)
@@ -86,6 +97,20 @@ class Running:
         self._standing.claimed(job)
         self._learning.claimed(job, resident)
         return Done(Claim(job, payload, job.attempt), (*expired, event))
+
+    def give_back(self, job_id: str, attempt: int) -> Done[Job]:
+        """See ``JobStore.give_back``."""
+        current = self._current(job_id, attempt)
+        if current.attempts[-1].boot_id != self._boot_id:
+            raise Conflict(
+                f"Attempt {attempt} of job {job_id} runs elsewhere; only who claimed it can give it back.",
+                details={"job_id": job_id, "status": current.status.value, "attempt": attempt},
+            )
+        job, event = transitions.give_back(current, self._times.now_s())
+        self._ledger.save(job)
+        if job.status is not JobStatus.QUEUED:
+            self._ledger.set_history(job, "")
+        return Done(job, (event,))
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Done[Job]:
         """See ``JobStore.finish``."""

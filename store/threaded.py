@@ -50,9 +50,15 @@ class ThreadedStore(ABC):
         keys = [(job.principal.name, job.request_key.key) for job in new_jobs[:1] if job.request_key is not None]
         return self._write(lambda verbs: verbs.enqueue_all(batch, new_jobs), key=next(iter(keys), None))
 
-    def claim(self, resident: AbstractSet[str] = frozenset()) -> Future[Claim | None]:
+    def claim(
+        self, resident: AbstractSet[str] = frozenset(), unfit: AbstractSet[str] = frozenset()
+    ) -> Future[Claim | None]:
         """See ``JobStore.claim``."""
-        return self._write(lambda verbs: verbs.claim(resident))
+        return self._write(lambda verbs: verbs.claim(resident, unfit))
+
+    def give_back(self, job_id: str, attempt: int) -> Future[Job]:
+        """See ``JobStore.give_back``."""
+        return self._write(lambda verbs: verbs.give_back(job_id, attempt), job_id)
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
         """See ``JobStore.finish``."""

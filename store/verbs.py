@@ -66,6 +66,7 @@ class Verbs:
         self.fail_queued = logged(arrivals.fail_queued)
         self.hold = logged(arrivals.hold)
         self.claim = logged(running.claim)
+        self.give_back = logged(running.give_back)
         self.finish = logged(running.finish)
         self.retry = logged(running.retry)
         self.rerun = logged(running.rerun)

@@ -46,7 +46,9 @@ class TelemetryListener:
     def _count(self, event: JobEvent) -> None:
         job, at_s = event.job, event.at_s
         if event.type == "job.queued":
-            if not job.attempts:
+            if job.queued_at_s < at_s:  # it was claimed where it cannot run, and waits on
+                self._metrics.worker_freed(job.id, at_s)
+            elif not job.attempts:
                 self._metrics.job_submitted(job.priority, job.source)
         elif event.type == "job.started":
             self._metrics.worker_busy(job.id, at_s)

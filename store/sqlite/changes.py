@@ -25,6 +25,7 @@ ROWS_MAX = 64
 _NO_JOB: Values = (None, *(0,) * 35)
 _NO_PAYLOAD: Values = (None, 0, 0)
 _NO_ATTEMPT: Values = (None, *(0,) * 8)
+_TAKEN_AWAY: Values = (None,) * 7
 _NO_TIME: Values = (None,)
 _NO_TAG: Values = (None, 0, 0)
 _NO_MEAN: Values = (None, 0, 0)
@@ -64,7 +65,7 @@ class Changes:
         """Nothing is changed."""
         self.jobs: dict[str, Job] = {}
         self.payloads: dict[str, Payload] = {}
-        self.attempts: dict[tuple[int, int], Attempt] = {}
+        self.attempts: dict[tuple[int, int], Attempt | None] = {}  # by the job's seq and number; None: taken away
         self.virtual_time: float | None = None
         self.tags: dict[tuple[str, int], float] = {}
         self.means: dict[str, tuple[float, float]] = {}  # mean, learned at
@@ -119,7 +120,7 @@ class Changes:
         rows += [_row(unwanted=(ALL if ids is None else json.dumps(list(ids)),)) for ids in self.unwanted]
         rows += [self._job_row(job, keys.get(job.id)) for job in self.jobs.values()]
         rows += [_row(event=_event_values(event)) for told in self.events.values() for event in told]
-        rows += [_row(attempt=attempt_values(seq, attempt)) for (seq, _), attempt in self.attempts.items()]
+        rows += [_row(attempt=_attempt_row(*at, attempt)) for at, attempt in self.attempts.items()]
         rows += [_row(tag=(*level, finish)) for level, finish in self.tags.items()]
         rows += [_row(mean=(signature, *mean)) for signature, mean in self.means.items()]
         rows += [_row(batch=_batch_values(batch)) for batch in self.batches.values()]
@@ -182,6 +183,10 @@ def _row(  # noqa: PLR0913, PLR0917 - a row has so many groups
 ) -> Values:
     ended = batch + pruned + tuple(forgetting) + unwanted
     return job + payload + attempt + time + tag + mean + history + key + pause + ended + event
+
+
+def _attempt_row(seq: int, number: int, attempt: Attempt | None) -> Values:
+    return (seq, number, *_TAKEN_AWAY) if attempt is None else attempt_values(seq, attempt)
 
 
 def _batch_values(batch: NewBatch) -> Values:

@@ -69,7 +69,14 @@ BEGIN
   SELECT value, NEW.seq FROM json_each(output_asset_ids(NEW.id, NEW.outputs));
 END;
 
-CREATE TEMP TRIGGER attempt_saved INSTEAD OF INSERT ON changes WHEN NEW.attempt_seq IS NOT NULL
+CREATE TEMP TRIGGER attempt_gone INSTEAD OF INSERT ON changes
+WHEN NEW.attempt_seq IS NOT NULL AND NEW.attempt_boot_id IS NULL
+BEGIN
+  DELETE FROM attempts WHERE job_seq = NEW.attempt_seq AND number = NEW.attempt_number;
+END;
+
+CREATE TEMP TRIGGER attempt_saved INSTEAD OF INSERT ON changes
+WHEN NEW.attempt_seq IS NOT NULL AND NEW.attempt_boot_id IS NOT NULL
 BEGIN
   INSERT OR REPLACE INTO attempts (
     job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message

@@ -170,6 +170,8 @@ class SqliteLedger:
         self._changes.jobs[job.id] = job
         for attempt in _attempts_changed(before, job):
             self._changes.attempts[(job.seq, attempt.number)] = attempt
+        if before is not None and before.attempt > job.attempt:
+            self._changes.attempts[(job.seq, before.attempt)] = None
 
     def log(self, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:
         """See ``Ledger``."""

@@ -125,10 +125,10 @@ class SideBySide(RuleBasedStateMachine):
         batch = NewBatch(batch_id, name, self.now_s, len(jobs), {"word": word})
         self.ask(lambda store: store.enqueue_all(batch, jobs))
 
-    @rule(resident=MODELS)
-    def claim(self, resident: tuple[str, ...]) -> None:
+    @rule(resident=MODELS, unfit=st.none() | st.frozensets(IDS, max_size=3))
+    def claim(self, resident: tuple[str, ...], unfit: frozenset[str] | None) -> None:
         self.tick()
-        claimed = self.ask(lambda store: store.claim(frozenset(resident)))
+        claimed = self.ask(lambda store: store.claim(frozenset(resident), unfit or frozenset()))
         if claimed is not None:
             self.begun[claimed.job.id] = claimed.attempt
 
@@ -191,6 +191,11 @@ class SideBySide(RuleBasedStateMachine):
     @rule(job_id=IDS, priority=st.none() | st.integers(1, 10), front=st.booleans())
     def reprioritise(self, job_id: str, priority: int | None, front: bool) -> None:
         self.ask(lambda store: store.reprioritise(job_id, Reprioritise(priority, front)))
+
+    @rule(job_id=IDS, late=st.booleans())
+    def give_back(self, job_id: str, late: bool) -> None:
+        attempt = self.begun.get(job_id, 1) - late
+        self.ask(lambda store: store.give_back(job_id, attempt))
 
     @rule(job_id=IDS)
     def fail_queued(self, job_id: str) -> None:

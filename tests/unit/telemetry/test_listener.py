@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Cause, Ending, Job, JobError, JobStatus, Output
-from expeditor.jobs.transitions import advance, recover, retry, settle, start, withdraw
+from expeditor.jobs.transitions import advance, give_back, recover, retry, settle, start, withdraw
 from expeditor.telemetry.listener import TelemetryListener
 from expeditor.telemetry.logs import configure
 from expeditor.telemetry.metrics import Metrics
@@ -144,6 +144,16 @@ def test_a_job_whose_process_died_is_submitted_once_and_waits_twice(watched: Wat
     watched.tell(*events)
     assert watched.value("job_run_seconds_sum") == 2.0
     assert watched.value("jobs_finished_total", status="succeeded", cause="none") == 1
+
+
+def test_a_job_that_is_given_back_frees_the_worker_and_is_submitted_once(watched: Watched):
+    job = started(watched)
+    _, event = give_back(job, AT_S + 3.0)
+    watched.tell(event)
+    busy = watched.metrics.worker_busy_ratio()
+    watched.now_s += 20.0
+    assert watched.metrics.worker_busy_ratio() <= busy  # it would grow if the worker were still taken
+    assert watched.value("jobs_submitted_total", priority="7", source="submit") == 1
 
 
 def test_every_attempt_counts_and_the_job_once(watched: Watched):
