@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, cast
 
 from ..jobs.entry import CoreVerdict
@@ -25,19 +25,34 @@ class ComfyValidator:
         """``function`` stands for ``execution.validate_prompt``; by default that one, looked up at each call, so that a
         pack which replaces it later is heard."""
         self._function = function
+        self._counted: tuple[Callable[..., Any], int] | None = None
 
     async def validate(self, prompt_id: str, prompt: dict[str, Any], targets: list[str] | None) -> CoreVerdict:
         """Core's verdict on ``prompt``; may coerce values inside it, as core does."""
         try:
             function = self._function or _comfy_function()
             arguments = (prompt_id, prompt, targets)
-            count = _positional(function)
+            count = self._positional(function)
             answer = function(*((prompt,) if count == 1 else arguments[:count]))
             verdict = tuple(await answer if inspect.isawaitable(answer) else answer)
             return _verdict(*verdict[:4])
         except Exception as fault:
             log.exception("ComfyUI's validation failed")
             return CoreVerdict(False, _failed(fault), (), {})
+
+    def own(self) -> Hashable | None:
+        """See ``CoreValidator.own``."""
+        import execution
+
+        functions = (_comfy_function(), getattr(execution, "validate_inputs", None))
+        # What another pack put there, wrappers too, was written in another module.
+        theirs = any(getattr(function, "__globals__", None) is not vars(execution) for function in functions)
+        return None if self._function is not None or theirs else functions
+
+    def _positional(self, function: Callable[..., Any]) -> int:
+        if self._counted is None or self._counted[0] is not function:
+            self._counted = (function, _positional(function))
+        return self._counted[1]
 
 
 def _comfy_function() -> Callable[..., Any]:

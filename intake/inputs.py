@@ -29,6 +29,15 @@ _OPEN_TYPES = ("*", "COMFY_MATCHTYPE_V3")
 
 
 @dataclass(frozen=True, slots=True)
+class PlainInput:
+    """``accepts`` tells the values that core takes by the declaration alone. It keeps those of ``kept_type`` as they are and makes
+    floats of integers where that is ``float``; None: what it makes of others cannot be said here."""
+
+    accepts: Callable[[object], bool]
+    kept_type: type | None
+
+
+@dataclass(frozen=True, slots=True)
 class CompiledNode:
     """A definition made ready: literals by input name, and what must be there."""
 
@@ -37,16 +46,19 @@ class CompiledNode:
     required: tuple[str, ...]
     types_by_node: bool
     """The node looks at the types of its links itself."""
+    plain: dict[str, PlainInput]
 
 
 def compile_node(definition: NodeDefinition) -> CompiledNode:
     """Compile the parts of ``definition`` that this stage judges."""
     judged = [declared for declared in definition.inputs.values() if not declared.is_dynamic]
+    literals = {each.name: Literal(each, bounded=is_bounded(definition, each.name)) for each in judged}
     return CompiledNode(
         definition,
-        {each.name: Literal(each, bounded=is_bounded(definition, each.name)) for each in judged},
+        literals,
         tuple(each.name for each in judged if each.required),
         "input_types" in definition.self_validated,
+        {name: PlainInput(literal.accepts, _kept_type(literal)) for name, literal in literals.items()},
     )
 
 
@@ -90,10 +102,14 @@ class InputStage:
 
     def settles(self, definition: NodeDefinition | None, values: Mapping[str, object]) -> bool:
         """Whether core takes these literals, leaves them as they are, and asks nobody else about them."""
-        if definition is None or definition.dynamic_inputs or definition.self_validated or definition.validates_all:
-            return False
-        compiled = self.compiled(definition)
-        return all(_is_settled(compiled.literals.get(name), value) for name, value in values.items())
+        plain = None if definition is None else self.plain(definition)
+        return plain is not None and all(_is_settled(plain.get(name), value) for name, value in values.items())
+
+    def plain(self, definition: NodeDefinition) -> Mapping[str, PlainInput] | None:
+        """The declared inputs of a class about whose values core asks nobody else, by name; None of any other class."""
+        if definition.dynamic_inputs or definition.self_validated or definition.validates_all:
+            return None
+        return self.compiled(definition).plain if definition.fingerprint else None
 
     def _literal_faults(
         self, node_id: str, node: dict[str, Any], literal: Literal, value: object, compiled: CompiledNode, hints: Hints
@@ -109,11 +125,12 @@ def _same(known: NodeDefinition, other: NodeDefinition) -> bool:
     return known.fingerprint == other.fingerprint if other.fingerprint else known == other
 
 
-def _is_settled(literal: Literal | None, value: object) -> bool:
-    if literal is None or not literal.accepts(value):
-        return False
-    exact = str if literal.declared.choices is not None else _EXACT.get(literal.declared.type)
-    return type(value) is exact
+def _is_settled(plain: PlainInput | None, value: object) -> bool:
+    return plain is not None and plain.accepts(value) and type(value) is plain.kept_type
+
+
+def _kept_type(literal: Literal) -> type | None:
+    return str if literal.choices is not None else _EXACT.get(literal.declared.type)
 
 
 def types_fit(received: str, declared: InputDefinition) -> bool:

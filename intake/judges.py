@@ -17,6 +17,7 @@ from .ceilings import Ceilings, Wish
 from .core_faults import faults_of
 from .depth import QueueDepth
 from .envelope import known_targets
+from .familiar import Remembered
 from .faults import refusal
 from .ports import CoreValidator
 from .tokens import Tokens
@@ -55,6 +56,8 @@ class Judges:
     ceilings: Ceilings
     tokens: Tokens = field(default_factory=Tokens)
     webhooks: WebhookRules = field(default_factory=WebhookRules)
+    taken: Remembered[tuple[str, ...]] = field(default_factory=Remembered[tuple[str, ...]])
+    """The outputs to execute of graphs that core took, by its validation and their likeness."""
 
     def principal(self, caller: Caller, client_id: str | None) -> Principal:
         """Whose request it is."""
@@ -69,9 +72,19 @@ class Judges:
     async def prompt(
         self, prompt_id: str, prompt: object, targets: list[str] | None = None
     ) -> tuple[JsonObject, tuple[str, ...]]:
-        """The prompt as it is to run and the outputs to execute, after every stage and core's own. Raises ``Refused``."""
+        """The prompt as it is to run and the outputs to execute, after every stage and core's own. Raises ``Refused``.
+
+        Core is not asked about a graph that is like one that it took: its verdict could be no other."""
         checked = self.validation.submit(prompt)
-        return checked.prompt, await self.outputs(prompt_id, checked.prompt, targets)
+        own, likeness = self.core.own(), checked.likeness
+        if own is None or likeness is None or targets is not None:
+            return checked.prompt, await self.outputs(prompt_id, checked.prompt, targets)
+        outputs = self.taken.get((own, likeness.key))
+        if outputs is None:
+            outputs = await self.outputs(prompt_id, checked.prompt)
+            self.taken.put((own, likeness.key), outputs)
+        likeness.settle()
+        return checked.prompt, outputs
 
     async def outputs(self, prompt_id: str, prompt: JsonObject, targets: list[str] | None = None) -> tuple[str, ...]:
         """The outputs to execute of a prompt that passed our stages, if core's own validation takes it; core may coerce values

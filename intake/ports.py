@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -30,6 +30,10 @@ class CoreValidator(Protocol):
 
     async def validate(self, prompt_id: str, prompt: dict[str, Any], targets: list[str] | None) -> CoreVerdict:
         """Core's verdict on ``prompt``; never raises for what a client can send."""
+        ...
+
+    def own(self) -> Hashable | None:
+        """Stands for the validation as it is now, while that is ComfyUI's own; None where another pack took its place."""
         ...
 
 

@@ -14,6 +14,7 @@ from typing import Any, cast
 from ..jobs.definitions import MISSING, DefinitionSource, InputDefinition, NodeDefinition
 from ..jobs.errors import Fault
 from .envelope import envelope_faults
+from .familiar import Likeness, Remembered, likeness_of
 from .faults import pointer, refusal, short, shown
 from .foresight import foresee, hurting_links
 from .hints import Hints
@@ -50,9 +51,13 @@ class ValidationRules:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """A prompt that passed: a copy with defaults filled in where any were missing, else the object handed in."""
+    """A prompt that passed: a copy with defaults filled in where any were missing, else the object handed in.
+
+    ``likeness``: what it has in common with those about which core's verdict must be the same; None: with no other.
+    """
 
     prompt: dict[str, Any]
+    likeness: Likeness | None = None
 
 
 class PromptValidation:
@@ -75,16 +80,25 @@ class PromptValidation:
         self._policy = NodePolicy(rules.allow, rules.deny)
         self._inputs = InputStage()
         self._schemas: dict[str, tuple[NodeDefinition, dict[str, Any]]] = {}
+        self._passed: Remembered[bool] = Remembered()
 
     def submit(self, prompt: object) -> Checked:
         """Every stage, strictly. Raises a ``Refused`` whose faults point into ``/prompt/...``; core comes after."""
         graph = self._sound(prompt)
         view = _View(self._definitions)
+        filled = self._filled(graph, view) if self._rules.fill_defaults else graph
+        likeness = likeness_of(graph, filled, view.get, self._inputs)
+        if likeness is None or self._passed.get(likeness.key) is None:
+            self._judge(graph, filled, view)
+        if likeness is not None:
+            self._passed.put(likeness.key, True)
+        return Checked(filled, likeness)
+
+    def _judge(self, graph: Prompt, filled: Prompt, view: _View) -> None:
         hints = Hints()
         self._refuse(self._unknown_classes(graph, view, hints))
         if not _outputs(graph, view, None) and not self._has_replaceable(graph, view):
             self._refuse([Fault("/prompt", "NO_OUTPUT", "The prompt has no output node, so there is nothing to run.")])
-        filled = self._filled(graph, view) if self._rules.fill_defaults else graph
         self._refuse(_misspelt(graph, filled, view, hints))
         links = read_links(filled, view.output_types)
         ordered, stuck = order_of(filled, links.edges)
@@ -93,7 +107,6 @@ class PromptValidation:
         self._refuse([*links.dangling, *loops, *([chain] if chain is not None else [])])
         faults = [fault for node_id in filled for fault in self._inputs.faults(filled, node_id, view.get, hints)]
         self._refuse(faults)
-        return Checked(filled)
 
     def recheck(self, prompt: Prompt, changed: Mapping[str, Collection[str]]) -> bool:
         """Of a prompt that passed ``submit``, but for other plain values in these inputs of these nodes: raises as ``submit``.

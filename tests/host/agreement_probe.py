@@ -110,6 +110,19 @@ def mutate(rng: random.Random) -> dict[str, Any]:
     return graph
 
 
+def with_other_values(rng: random.Random) -> dict[str, Any]:
+    """The graph with other values, most of them of the right type, and now and then another one altogether."""
+    graph = mutate(rng) if rng.randrange(4) == 0 else copy.deepcopy(GRAPH)
+    for _ in range(rng.choice([1, 2, 3])):
+        inputs = graph[rng.choice(sorted(graph))]["inputs"]
+        plain = [name for name, value in inputs.items() if type(value) is not list]
+        if plain:
+            name = rng.choice(plain)
+            alike = [value for value in VALUES if type(value) is type(inputs[name])]
+            inputs[name] = copy.deepcopy(rng.choice(alike or VALUES))
+    return graph
+
+
 Seen = set[tuple[str, str, str]]
 
 
@@ -119,6 +132,7 @@ class Probe:
         self.core = ComfyValidator()
         self.stage = InputStage()
         self.strict = PromptValidation(self.definitions, ValidationRules(fill_defaults=False))
+        self.alike = Alike(self.strict, self.core)
         self.refused = 0
         self.node_faults = 0
         self.disagreements: list[dict[str, Any]] = []
@@ -186,6 +200,38 @@ class Probe:
         )
 
 
+class Alike:
+    """Of a graph that is like one that core took, core says the same, and makes the same of its values."""
+
+    def __init__(self, strict: PromptValidation, core: ComfyValidator) -> None:
+        self.strict = strict
+        self.core = core
+        self.taken: dict[bytes, set[str]] = {}
+        self.met = 0
+
+    def broken_by(self, graph: dict[str, Any]) -> bool:
+        graph = {node_id: node for node_id, node in copy.deepcopy(graph).items() if node["class_type"] != "LoadImage"}
+        try:
+            likeness = self.strict.submit(graph).likeness
+        except Refused:
+            return False
+        if likeness is None:
+            return False
+        cores = copy.deepcopy(graph)
+        verdict = asyncio.run(self.core.validate("id", cores, None))
+        taken = verdict.valid and not verdict.node_errors
+        known = self.taken.get(likeness.key)
+        if known is None:
+            if taken:
+                self.taken[likeness.key] = set(verdict.outputs_to_execute)
+            return False
+        self.met += 1
+        likeness.settle()
+        runs = walk(graph, list(known), set())
+        same = all(json.dumps(graph[node_id]) == json.dumps(cores[node_id]) for node_id in runs)
+        return not (taken and known == set(verdict.outputs_to_execute) and same)
+
+
 def reported(node_errors: dict[str, Any]) -> Seen:
     return {
         (node_id, error["type"], error["extra_info"].get("input_name", ""))
@@ -215,6 +261,9 @@ def main() -> None:
     assert not probe.disagreements, probe.disagreements
     for _ in range(ROUNDS):
         probe.compare(mutate(rng))
+        graph = with_other_values(rng)
+        if probe.alike.broken_by(graph):
+            probe.disagreements.append({"what": "alike", "graph": graph})
     broken = [name for name in probe.definitions.names() if not probe.definitions.get(name).fingerprint]  # type: ignore[union-attr]
     unstable = [
         name for name in probe.definitions.names() if probe.definitions.get(name) is not probe.definitions.get(name)
@@ -223,6 +272,8 @@ def main() -> None:
         "rounds": ROUNDS,
         "core_refused": probe.refused,
         "node_faults": probe.node_faults,
+        "met_again": probe.alike.met,
+        "core_is_own": probe.core.own() is not None,
         "classes": len(probe.definitions.names()),
         "unreadable": broken,
         "not_kept": unstable,

@@ -37,6 +37,8 @@ def assert_agreement(report: dict[str, Any]) -> None:
     # Otherwise nothing would have been compared.
     assert report["core_refused"] > report["rounds"] / 20
     assert report["node_faults"] > report["rounds"] / 8
+    assert report["met_again"] > report["rounds"] / 20
+    assert report["core_is_own"]
 
 
 def test_our_verdict_on_inputs_is_cores(tmp_path: Path) -> None:

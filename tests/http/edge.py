@@ -109,6 +109,9 @@ class FakeCore:
         self.node_errors = {}
         self.targets = []
 
+    def own(self):
+        return None
+
     async def validate(self, prompt_id, prompt, targets):
         self.targets.append(targets)
         valid = self.error is None

@@ -28,6 +28,9 @@ class FakeCoercingCore:
         self.asked = 0
         self.refused = refused
 
+    def own(self):
+        return None
+
     async def validate(self, prompt_id, prompt, targets):
         self.asked += 1
         for node_id, node in prompt.items():
