@@ -66,7 +66,7 @@ class Cache:
         path = self.folder(".") / "setup.lock"
         with path.open("a+", encoding="utf-8") as file:
             told = False
-            while not _try_lock(file):
+            while not try_lock(file):
                 if not told:
                     say(f"... another set-up is at work on {self.root} (process {_holder(path)}); waiting for it")
                     told = True
@@ -122,7 +122,8 @@ def _holder(path: Path) -> str:
 if sys.platform == "win32":
     import msvcrt
 
-    def _try_lock(file: IO[str]) -> bool:
+    def try_lock(file: IO[str]) -> bool:
+        """Whether this process now holds the lock of an open file."""
         try:
             file.seek(0)
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -137,7 +138,8 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _try_lock(file: IO[str]) -> bool:
+    def try_lock(file: IO[str]) -> bool:
+        """Whether this process now holds the lock of an open file."""
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -14,6 +14,7 @@ from pathlib import Path
 from .cache import Cache
 from .console import SetupError, say
 from .serve import ServeOptions, serve
+from .several import INSTANCES_MAX, serve_several
 from .suite import LAYERS, Suite
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -64,7 +65,12 @@ def parser() -> argparse.ArgumentParser:
     serving.add_argument(
         "--data", type=Path, help="folder of ComfyUI's user, input, output, models; default: in the cache"
     )
-    serving.add_argument("--instances", type=int, default=1, help="only 1 so far")
+    serving.add_argument(
+        "--instances", type=_instances, default=1, metavar="N", help="ComfyUIs on one queue, default 1"
+    )
+    serving.add_argument(
+        "--redis", metavar="URL", help="where several share their queue (or EXPEDITOR_STORE); default: one of its own"
+    )
     testing = commands.add_parser(
         "test",
         help="the test suite",
@@ -84,14 +90,25 @@ def _port(text: str) -> int:
     return number
 
 
+def _instances(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= INSTANCES_MAX:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of instances (1 to {INSTANCES_MAX})")
+    return number
+
+
 def _serve(options: argparse.Namespace, extra: list[str]) -> int:
-    if options.instances != 1:
-        raise SetupError(
-            f"--instances {options.instances}: several instances on one queue are not there yet (extra `cluster`, to come); "
-            "only 1 works."
-        )
-    wanted = ServeOptions(options.port, options.listen, options.data, options.comfyui, extra)
-    return serve(wanted, Cache.of_user(), CHECKOUT)
+    wanted = ServeOptions(
+        port=options.port,
+        listen=options.listen,
+        data=options.data,
+        comfyui=options.comfyui,
+        extra=extra,
+        instances=options.instances,
+        redis=options.redis,
+    )
+    several = wanted.instances > 1 or wanted.redis is not None
+    return (serve_several if several else serve)(wanted, Cache.of_user(), CHECKOUT)
 
 
 def _test(options: argparse.Namespace, extra: list[str]) -> int:

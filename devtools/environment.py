@@ -40,6 +40,7 @@ NEEDED_TO_SERVE = (
     "pydantic_settings",
     "pythonjsonlogger",
 )
+NEEDED_FOR_SEVERAL = ("bullmq", "redis")
 NEEDED_TO_TEST = (
     "pytest",
     "pytest_asyncio",
@@ -58,7 +59,8 @@ _LOOK_FOR = "import importlib.util as u, sys; print(*[m for m in sys.argv[1:] if
 _LOOK_FOR_GPU = """
 import torch
 xpu, mps = getattr(torch, "xpu", None), getattr(torch.backends, "mps", None)
-print(any((torch.cuda.is_available(), xpu and xpu.is_available(), mps and mps.is_available())))
+cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+print(cuda or int(any((xpu and xpu.is_available(), mps and mps.is_available()))), cuda)
 """
 
 
@@ -70,12 +72,15 @@ class Setup:
     tree: Tree
 
 
-def ensure_full(cache: Cache, checkout: Path, named_comfyui: str | None, *, testing: bool = False) -> Setup:
-    """A ComfyUI and an interpreter that can run it with this checkout, installed if need be."""
+def ensure_full(
+    cache: Cache, checkout: Path, named_comfyui: str | None, *, testing: bool = False, several: bool = False
+) -> Setup:
+    """A ComfyUI and an interpreter that can run it with this checkout, installed if need be; `several`: also on a shared queue."""
     with cache.lock():
         tree = comfyui.find(named_comfyui, os.environ, checkout)
         if python := _brought(tree, os.environ):
-            _check_brought(python, NEEDED_TO_SERVE + (NEEDED_TO_TEST if testing else ()), checkout)
+            more = (NEEDED_TO_TEST if testing else ()) + (NEEDED_FOR_SEVERAL if testing or several else ())
+            _check_brought(python, NEEDED_TO_SERVE + more, checkout)
             return Setup(python, tree or comfyui.ensure_wheel_tree(cache, [str(python), "-m", "pip"]))
         folder = cache.root / "venv"
         python = _ensure_venv(folder, cache, TORCH_ROOM_BYTES)
@@ -111,10 +116,20 @@ def comfyui_requirements(tree: Tree) -> list[str]:
     return [*TORCH, *kept]
 
 
-def has_accelerator(python: Path) -> bool:
-    """Whether torch sees a GPU (CUDA, XPU or Metal); ComfyUI must be told when it does not."""
-    found = subprocess.run([str(python), "-c", _LOOK_FOR_GPU], capture_output=True, text=True, check=False)
-    return found.stdout.strip().endswith("True")
+@dataclass(frozen=True)
+class Accelerators:
+    """How many GPUs torch sees: of any kind (XPU and Metal count as one), and those that ComfyUI can be given by number."""
+
+    found: int
+    numbered: int
+
+
+def accelerators(python: Path) -> Accelerators:
+    """What torch sees; ComfyUI must be told when it is nothing."""
+    told = subprocess.run([str(python), "-c", _LOOK_FOR_GPU], capture_output=True, text=True, check=False)
+    words = told.stdout.split()[-2:]
+    found, numbered = words if len(words) == 2 and all(word.isdigit() for word in words) else ("0", "0")
+    return Accelerators(int(found), int(numbered))
 
 
 def venv_python(folder: Path) -> Path:
@@ -142,6 +157,7 @@ def _check_brought(python: Path, modules: tuple[str, ...], checkout: Path) -> No
         raise SetupError(f"{python} does not work as a Python interpreter:\n{found.stderr.strip()[-500:]}")
     if missing := found.stdout.strip():
         lists = "requirements.txt" + (" -r requirements-dev.txt" if "pytest" in modules else "")
+        lists += " " + " ".join(_cluster_requirements(checkout)) if "bullmq" in missing.split() else ""
         raise SetupError(
             f"{python} lacks {missing}. In {checkout}: {python} -m pip install -r {lists} (torch: as ComfyUI's guide says)."
         )
@@ -215,6 +231,12 @@ def _stamp(folder: Path, lines: list[str]) -> Stamp:
 def _own_requirements(checkout: Path) -> list[str]:
     files = (checkout / "requirements.txt", checkout / "requirements-dev.txt")
     return [line for file in files for line in _requirement_lines(file.read_text(encoding="utf-8"))]
+
+
+def _cluster_requirements(checkout: Path) -> list[str]:
+    """The pins of the extra `cluster`, as requirements-dev.txt has them, too."""
+    lines = _requirement_lines((checkout / "requirements-dev.txt").read_text(encoding="utf-8"))
+    return [f"'{line}'" for line in lines if re.split(r"[=<>]", line)[0] in NEEDED_FOR_SEVERAL]
 
 
 def _requirement_lines(text: str) -> list[str]:

@@ -20,7 +20,7 @@ from types import FrameType
 
 from .cache import Cache
 from .console import SetupError, say
-from .environment import Setup, ensure_full, has_accelerator
+from .environment import Setup, accelerators, ensure_full
 
 LINK_NAME = "expeditor"
 BASE_FOLDERS = ("custom_nodes", "input", "models", "output", "user")
@@ -55,6 +55,8 @@ class ServeOptions:
     data: Path | None
     comfyui: str | None
     extra: Sequence[str] = ()
+    instances: int = 1
+    redis: str | None = None
 
 
 def serve(options: ServeOptions, cache: Cache, checkout: Path) -> int:
@@ -64,7 +66,8 @@ def serve(options: ServeOptions, cache: Cache, checkout: Path) -> int:
     data = (options.data or cache.root / "data").expanduser().absolute()
     lay_out(data, checkout)
     check_port(options.listen, options.port)  # a first set-up takes minutes
-    return _Child(url_of(options.listen, options.port), data).run(_command(setup, options, data))
+    command = comfyui_command(setup, options, options.port, data)
+    return _Child(url_of(options.listen, options.port), data).run([*command, *devices(setup, options)[0]])
 
 
 def check_port(listen: str, port: int) -> None:
@@ -107,34 +110,46 @@ def _link(link: Path, checkout: Path) -> None:
         link.unlink()
     elif link.exists():
         raise SetupError(f"{link} is there and is not this checkout: move it away, or take another --data folder.")
+    link_folder(link, checkout)
+
+
+def link_folder(link: Path, target: Path) -> None:
+    """A folder under another name; nothing may be there yet."""
     if sys.platform == "win32":  # a junction needs no special right, a symlink does
         import _winapi  # noqa: PLC0415 - exists on Windows only
 
-        _winapi.CreateJunction(str(checkout), str(link))
+        _winapi.CreateJunction(str(target), str(link))
     else:
-        link.symlink_to(checkout, target_is_directory=True)
+        link.symlink_to(target, target_is_directory=True)
 
 
-def _command(setup: Setup, options: ServeOptions, data: Path) -> list[str]:
-    command = [
-        str(setup.python),
-        str(setup.tree.path / "main.py"),
-        "--listen",
-        options.listen,
-        "--port",
-        str(options.port),
-    ]
-    command += ["--base-directory", str(data)]
+def comfyui_command(setup: Setup, options: ServeOptions, port: int, base: Path) -> list[str]:
+    """What starts ComfyUI on this base directory, but for the device."""
+    command = [str(setup.python), str(setup.tree.path / "main.py"), "--listen", options.listen, "--port", str(port)]
+    command += ["--base-directory", str(base)]
     if not any(word.split("=")[0] == "--database-url" for word in options.extra):
         # ComfyUI would put its own database beside its source.
-        (data / "user").mkdir(parents=True, exist_ok=True)
-        command += ["--database-url", f"sqlite:///{data / 'user' / 'comfyui.db'}"]
+        (base / "user").mkdir(parents=True, exist_ok=True)
+        command += ["--database-url", f"sqlite:///{base / 'user' / 'comfyui.db'}"]
+    return [*command, *options.extra]
+
+
+def devices(setup: Setup, options: ServeOptions) -> list[list[str]]:
+    """For each instance, the arguments that say where it computes: on a GPU of its own where there are several, else on the one there is,
+    else on the CPU; nothing where the command line says so."""
     if setup.tree.from_wheel:
         say("    (this ComfyUI will say that torchaudio is missing: its audio nodes are left out, nothing else)")
-    if not any(word.split("=")[0] in DEVICE_ARGUMENTS for word in options.extra) and not has_accelerator(setup.python):
+    count = options.instances
+    if any(word.split("=")[0] in DEVICE_ARGUMENTS for word in options.extra):
+        return [[] for _ in range(count)]
+    there = accelerators(setup.python)
+    if not there.found:
         say("    torch sees no GPU: serving on the CPU (--cpu)")
-        command.append("--cpu")
-    return [*command, *options.extra]
+        return [["--cpu"] for _ in range(count)]
+    if count > there.found:
+        say(f"    torch sees {there.found} GPU(s) for {count} instances: they share, memory included")
+    own = count > 1 and there.numbered > 1
+    return [["--cuda-device", str(number % there.numbered)] if own else [] for number in range(count)]
 
 
 @dataclass

@@ -59,14 +59,7 @@ def test_every_layer_and_their_sum_can_be_asked_for() -> None:
     assert commands.parser().parse_args(["test"]).layer == "all"
 
 
-def test_several_instances_are_refused_in_a_sentence(tmp_path: Path) -> None:
-    done = dev("serve", "--instances", "2", cache=tmp_path)
-    assert done.returncode == commands.SETUP_FAILED
-    assert "only 1 works" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("test", "slow"), ()])
+@pytest.mark.parametrize("arguments", [("serve", "--port", "0"), ("serve", "--instances", "0"), ("test", "slow"), ()])
 def test_a_wrong_command_line_shows_how_it_is_called(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     done = dev(*arguments, cache=tmp_path)
     assert done.returncode == 2
