@@ -73,7 +73,7 @@ class TempCopies:
                 kept.unlink(missing_ok=True)
 
     def _place(self, file: FileName) -> Path | None:
-        return _inside(self._home, file)
+        return inside(self._home, file)
 
 
 class Leftovers:
@@ -123,14 +123,14 @@ class OutputFinder:
 def located(folders: Folders, file: FileName) -> Path | None:
     """The regular file of this name inside ComfyUI's folder, or None."""
     base = folders(file.folder)
-    path = None if base is None else _inside(Path(base), file)
+    path = None if base is None else inside(Path(base), file)
     try:
         return path if path is not None and path.is_file() and not path.is_symlink() else None
     except (OSError, ValueError):
         return None
 
 
-def _inside(base: Path, file: FileName) -> Path | None:
+def inside(base: Path, file: FileName) -> Path | None:
     """The path of a name, its folder resolved; None when that leads out of ``base`` or the name is no plain one."""
     try:
         path = base / file.subfolder / file.name

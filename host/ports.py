@@ -194,3 +194,15 @@ class RequestLog(Protocol):
     ) -> None:
         """One request was answered."""
         ...
+
+
+class Members(Protocol):
+    """The instances that share a queue. Blocks; any thread; raises what keeps the shared store from answering."""
+
+    def url_of(self, instance: str) -> str | None:
+        """Where a living instance is reached; None for one that is gone or unknown."""
+        ...
+
+    def secret(self) -> str:
+        """What members show each other."""
+        ...

@@ -42,6 +42,16 @@ def job_subfolder(instance: str, job_id: str, subfolder: str) -> str:
     return f"{instance}/{own}"
 
 
+def names_at_maker(instance: str, job_id: str, home: FileName) -> tuple[FileName, ...]:
+    """What ``instance`` itself may call a file that is called ``home`` at home, best first."""
+    for folder in (f"{instance}/{job_id}", instance):
+        if home.subfolder == folder or home.subfolder.startswith(f"{folder}/"):
+            inner = home.subfolder[len(folder) + 1 :]
+            # A folder of the instance's own name is called the same in both places.
+            return (home._replace(subfolder=inner), home)
+    return ()
+
+
 def home_of(instance: str) -> Place:
     """Where files of ``instance`` usually are at home."""
 
@@ -87,6 +97,11 @@ def ending_at_home(ending: Ending, place: Place) -> Ending:
     )
 
 
+def files_of_history(history_json: str | None) -> tuple[FileName, ...]:
+    """The files that ComfyUI's history shows of a run."""
+    return files_in(_history(history_json).get("outputs"))
+
+
 def file_of(output: Output) -> FileName:
     """The name of an output's file."""
     return FileName(output.folder, output.subfolder, output.name)
@@ -102,16 +117,18 @@ def _plain(subfolder: str) -> str:
 
 
 def _history_at_home(history_json: str | None, place: Place) -> str | None:
-    if not history_json:
+    fields = _history(history_json)
+    if "outputs" not in fields:
         return history_json
+    return json.dumps(fields | {"outputs": rewritten(fields["outputs"], place)})
+
+
+def _history(history_json: str | None) -> dict[str, Any]:
     try:
-        kept: Any = json.loads(history_json)
+        kept: Any = json.loads(history_json or "null")
     except (ValueError, RecursionError):
-        return history_json
-    if not isinstance(kept, dict):
-        return history_json
-    fields = cast("dict[str, Any]", kept)
-    return json.dumps(fields | {"outputs": rewritten(fields.get("outputs"), place)})
+        return {}
+    return cast("dict[str, Any]", kept) if isinstance(kept, dict) else {}
 
 
 def _file(entry: Mapping[str, Any]) -> FileName | None:

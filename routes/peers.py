@@ -1,0 +1,163 @@
+"""``/expeditor/peer/*``: what the instances of one queue ask of each other about files. No part of the public API.
+
+Who does not show the members' secret hears 401; a server that stands alone has no such routes (404). Owns parsing and answers; what is
+done is the other rooms' (``PeerFiles``, ``Arrivals``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Protocol
+
+from aiohttp import web
+
+from ..jobs.errors import InputInvalid, NotFound, Unauthenticated
+from ..jobs.leftovers import FileName
+from ..jobs.parcels import (
+    InputFile,
+    Landing,
+    Offer,
+    file_from,
+    input_json,
+    landing_json,
+    names_from,
+    number_from,
+    offer_from,
+)
+from .errors import Handler, boundary
+from .fields import read_object
+from .outputs import PlainFile
+
+SECRET_HEADER = "X-Expeditor-Peer"  # noqa: S105 - the name of a header
+MTIME_HEADER = "X-Expeditor-Mtime-Ns"
+BODY_MAX_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 1 << 18
+
+
+class PeerFiles(Protocol):
+    """The files of this instance; ``host.desk`` fits. Blocks."""
+
+    def find(self, job_id: str, file: FileName) -> Path | None:
+        """The bytes of a file by its name at home."""
+        ...
+
+    def inputs(self, names: tuple[str, ...]) -> tuple[InputFile, ...]:
+        """Those of these names that a file of the input folder has."""
+        ...
+
+
+class Incoming(Protocol):
+    """One stream of bytes; ``host.landing`` fits. Blocks."""
+
+    def write(self, chunk: bytes) -> None:
+        """Add to it."""
+        ...
+
+    def end(self) -> Landing:
+        """No more comes now."""
+        ...
+
+    def close(self) -> None:
+        """In any case."""
+        ...
+
+
+class Arrivals(Protocol):
+    """Where results of others come down; ``host.landing`` fits. Blocks."""
+
+    def look(self, offer: Offer) -> Landing:
+        """What is here of it."""
+        ...
+
+    def receive(self, offer: Offer, offset: int) -> Incoming:
+        """Take its bytes from ``offset`` on."""
+        ...
+
+
+Secret = Callable[[bool], Awaitable[str]]
+"""What members show; True: as it is now, and not as it was known."""
+
+
+class PeerRoutes:
+    """The handlers. Errors are raised and rendered by the boundary."""
+
+    def __init__(self, files: PeerFiles, arrivals: Arrivals, secret: Secret) -> None:
+        """See the ports."""
+        self._files = files
+        self._arrivals = arrivals
+        self._secret = secret
+
+    async def offer(self, request: web.Request) -> web.Response:
+        """What is here of a file that somebody has to send."""
+        offer = offer_from(await read_object(request, max_bytes=BODY_MAX_BYTES))
+        return web.json_response(landing_json(await asyncio.to_thread(self._arrivals.look, offer)))
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """The bytes of an offered file, from ``offset`` on."""
+        offer, offset = offer_from(request.query), number_from(request.query, "offset")
+        incoming = await asyncio.to_thread(self._arrivals.receive, offer, offset)
+        try:
+            async for chunk in request.content.iter_chunked(CHUNK_BYTES):
+                await asyncio.to_thread(incoming.write, chunk)
+            landing = await asyncio.to_thread(incoming.end)
+        except (web.RequestPayloadError, ConnectionError):
+            raise InputInvalid("The bytes were cut off.", malformed=True) from None
+        finally:
+            incoming.close()
+        return web.json_response(landing_json(landing))
+
+    async def content(self, request: web.Request) -> web.StreamResponse:
+        """The bytes of a file, with Range."""
+        file = file_from(request.query)
+        path = await asyncio.to_thread(self._files.find, request.query.get("job_id", ""), file)
+        if path is None:
+            raise NotFound(f"There is no file {file.name} here.")
+        mtime_ns = (await asyncio.to_thread(path.stat)).st_mtime_ns
+        return PlainFile(path, headers={MTIME_HEADER: str(mtime_ns), "Content-Type": "application/octet-stream"})
+
+    async def inputs(self, request: web.Request) -> web.Response:
+        """Which of these names are files of the input folder here, with size and hash."""
+        names = names_from(await read_object(request, max_bytes=BODY_MAX_BYTES))
+        found = await asyncio.to_thread(self._files.inputs, names)
+        return web.json_response({"files": [input_json(file) for file in found]})
+
+    def guarded(self, handler: Handler) -> Handler:
+        """The handler behind the secret."""
+
+        @wraps(handler)
+        async def checked(request: web.Request) -> web.StreamResponse:
+            shown = request.headers.get(SECRET_HEADER, "").encode()
+            known = hmac.compare_digest(shown, (await self._secret(False)).encode())
+            if not known and shown:
+                # It was made anew if the shared store was emptied.
+                known = hmac.compare_digest(shown, (await self._secret(True)).encode())
+            if not known:
+                raise Unauthenticated("This is for members of the queue.")
+            return await handler(request)
+
+        return checked
+
+
+def peer_table(routes: PeerRoutes | None) -> tuple[web.RouteDef, ...]:
+    """Method, path and handler of every route; None where the server stands alone."""
+    if routes is None:
+        return tuple(web.route(method, path, boundary(_alone)) for method, path, _ in _ROWS)
+    return tuple(
+        web.route(method, path, boundary(routes.guarded(getattr(routes, name)))) for method, path, name in _ROWS
+    )
+
+
+_ROWS: tuple[tuple[str, str, str], ...] = (
+    ("POST", "/expeditor/peer/offer", "offer"),
+    ("PUT", "/expeditor/peer/files", "receive"),
+    ("GET", "/expeditor/peer/files", "content"),
+    ("POST", "/expeditor/peer/inputs", "inputs"),
+)
+
+
+async def _alone(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - the form of a handler
+    raise NotFound("This server shares its queue with no other.")
