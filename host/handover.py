@@ -3,7 +3,8 @@
 Owns which files, how long the end waits for them, and that what did not arrive in time is sent later (``owed``), also after a restart. A
 file that arrives in time is where ``jobs.homing`` says, or in its job's folder if that name was taken; one that did not gets the
 name in its job's folder, which nobody else can take, so the record of the job is right in either case. Until it has arrived
-it can be fetched from here. Nobody waits for an instance that is known to be gone. Does not own the way (``sending``), names, nor the other end (``landing``).
+it can be fetched from here. Nobody waits for an instance that
+is known to be gone. Does not own the way (``sending``), names, nor the other end (``landing``).
 """
 
 from __future__ import annotations
@@ -107,8 +108,8 @@ class Handover:
         return self._thread.run(self._delivered(job_id, run, node_outputs, files))
 
     def bring_home(self, job: Job, ending: Ending) -> Future[Ending] | None:
-        """The ending as it is to be stored, once its files are at home or owed: after the time of a handover at the latest. None: nothing to
-        send. Never raises, and the future never fails."""
+        """The ending as it is to be stored, once its files are at home or owed: after the time of a handover at the latest. None: nothing
+        to send. Never raises, and the future never fails."""
         with self._lock:
             run = self._runs.pop(job.id, None)
         files = _files_of(ending)

@@ -27,6 +27,7 @@ PREFIX = "/expeditor/peer"
 CONNECT_S = 5.0
 SILENT_S = 30.0
 """A peer that neither takes nor gives a byte for so long is away."""
+STOP_S = 10.0
 ANSWER_MAX_BYTES = 4 * 1024 * 1024
 
 
@@ -55,6 +56,7 @@ class PeerThread:
         """Starts nothing."""
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
 
     def run(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Have it run there."""
@@ -64,14 +66,16 @@ class PeerThread:
         """End the loop; what runs is cancelled. Idempotent; for tests and embedding, ComfyUI's process just ends."""
         with self._lock:
             loop, self._loop = self._loop, None
-        if loop is not None:
+        if loop is not None and self._thread is not None:
             loop.call_soon_threadsafe(loop.stop)
+            self._thread.join(STOP_S)
 
     def _started(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=_run, args=(self._loop,), name="expeditor-peers", daemon=True).start()
+                self._thread = threading.Thread(target=_run, args=(self._loop,), name="expeditor-peers", daemon=True)
+                self._thread.start()
             return self._loop
 
 
@@ -79,13 +83,17 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         loop.run_forever()
     finally:
-        tasks = asyncio.all_tasks(loop)
-        for task in tasks:
-            task.cancel()
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(_cancel_all())
         loop.run_until_complete(loop.shutdown_asyncgens())
         loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
+
+
+async def _cancel_all() -> None:
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Peers:
