@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from ..store.bullmq.address import redacted as redacted_address
 from .settings_cluster import ClusterSettings
 from .settings_webhooks import WebhookSettings, checked_events, checked_secret, checked_url
 
@@ -158,4 +159,6 @@ class ApiSettings(WebhookSettings, ClusterSettings):
         values = self.model_dump(exclude_defaults=True, mode="json")
         if "tokens" in values:
             values["tokens"] = sorted(values["tokens"])
+        if "store" in values:
+            values["store"] = redacted_address(values["store"])
         return values

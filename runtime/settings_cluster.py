@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from ..jobs.instances import is_name, is_pool
 from ..jobs.model import DEFAULT_POOL
+from ..store.bullmq.address import AddressError, parse
 
 SHARED_SCHEMES = ("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://", "unix://")
 """How the address of a shared queue begins."""
@@ -19,6 +20,7 @@ class ClusterSettings(BaseSettings):
 
     store: str = Field(
         "sqlite",
+        repr=False,  # an address may hold a password
         description="Where the queue lives: `sqlite`, `memory` (forgets everything at the end of the process), or the address of a "
         "Redis or Valkey that several instances share (`redis://`, `rediss://`, `redis+sentinel://host:26379,host2:26379/mymaster/0`, "
         "`unix://`; needs the extra `cluster`): see [cluster](cluster.md).",
@@ -68,9 +70,17 @@ class ClusterSettings(BaseSettings):
     @field_validator("store")
     @classmethod
     def _is_a_store(cls, store: str) -> str:
-        if store in ("sqlite", "memory") or store.startswith(SHARED_SCHEMES):
+        if store in ("sqlite", "memory"):
             return store
-        raise ValueError(f"must be sqlite, memory or an address that begins with one of {', '.join(SHARED_SCHEMES)}")
+        if not store.startswith(SHARED_SCHEMES):
+            raise ValueError(
+                f"must be sqlite, memory or an address that begins with one of {', '.join(SHARED_SCHEMES)}"
+            )
+        try:
+            parse(store)
+        except AddressError as error:
+            raise ValueError(f"this address cannot be used: {error}") from None
+        return store
 
     @field_validator("instance")
     @classmethod

@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from tests.support.certificates import make_certificates
-from tests.support.redis_server import RedisServer, Sentinels
+from tests.support.redis_server import RedisServer
 
 
 def test_what_was_written_outlives_a_kill() -> None:
@@ -38,8 +38,6 @@ def test_a_server_with_tls_and_password_speaks_to_nobody_else(tmp_path: Path) ->
     with RedisServer(password="pw", tls=make_certificates(tmp_path)) as server:
         with server.client() as client:
             assert client.ping()
-        with pytest.raises(redis.ConnectionError), redis.Redis(port=server.port, retry=None, socket_timeout=1) as plain:
-            plain.ping()
         with pytest.raises(redis.AuthenticationError), server.client(password="other") as wrong:
             wrong.ping()
         assert server.url.startswith(f"rediss://:pw@127.0.0.1:{server.port}/0?ssl_ca_certs=")
@@ -49,9 +47,3 @@ def test_the_shared_server_is_there(redis_server: RedisServer, namespace: str) -
     with redis_server.client() as client:
         assert client.set(f"{namespace}:a", "1")
         client.delete(f"{namespace}:a")
-
-
-def test_sentinels_agree_on_a_master_that_asks_for_a_password() -> None:
-    with Sentinels(password="pw", sentinel_password="spw") as several:
-        assert several.master_port() == several.master.port
-        assert several.url.startswith("redis+sentinel://:pw@127.0.0.1:")

@@ -137,6 +137,17 @@ def test_a_value_out_of_its_range_is_refused_by_name(given, file, named):
     assert refused(given, file).startswith(f"Setting {named}: ")
 
 
+def test_the_address_of_a_shared_queue_is_checked_part_by_part_and_its_secrets_are_told_nowhere(given):
+    settings = given(STORE="redis://ada:hush@cache/1")
+    assert settings.redacted() == {"store": "redis://***@cache:6379/1"}
+    assert "hush" not in repr(settings)
+    message = refused(given, STORE="redis://ada:hush@cache:port/1")
+    assert message.startswith("Setting store: ")
+    assert "'cache:port' is no host and port" in message
+    assert "hush" not in message
+    assert "hush" not in refused(given, 'store = "http://ada:hush@cache"')
+
+
 def test_every_wrong_value_is_told_at_once(given):
     message = refused(given, "max_nodes = 0\nageing_s = -1")
     assert "Setting max_nodes: " in message
