@@ -29,6 +29,7 @@ class Submission:
     max_attempts: int | None = None
     slot: BatchSlot | None = None
     webhook: WebhookTarget | None = None
+    pool: str | None = None
     answered: bool = False
     """The request is over; what still carries this (a task that it started) speaks for itself."""
     request_key: RequestKey | None = None

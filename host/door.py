@@ -117,6 +117,7 @@ def _submission(entry: Entry) -> Submission:
         max_attempts=entry.max_attempts,
         slot=entry.slot,
         webhook=entry.webhook,
+        pool=entry.pool,
     )
 
 

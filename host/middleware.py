@@ -136,6 +136,7 @@ def _submission(prepared: PreparedPrompt) -> Submission:
         front=bool(prepared.body.get("front")) and "number" not in prepared.body,
         body=prepared.body,
         request_key=prepared.request_key,
+        pool=prepared.pool,
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 from ..jobs.estimate import signature
-from ..jobs.model import PRIORITY_DEFAULT, Job, JsonObject, NewJob, Payload, Principal, Source
+from ..jobs.model import DEFAULT_POOL, PRIORITY_DEFAULT, Job, JsonObject, NewJob, Payload, Principal, Source
 from ..jobs.models_named import models_named
 from ..jobs.principals import ANONYMOUS
 from .context import Submission
@@ -22,8 +22,14 @@ SYNTHETIC_PREFIX = "expeditor.no-client."
 """Client ids that we gave to jobs without one; nobody listens on them. No word that a client would choose for itself."""
 
 
-def new_job(item: NativeItem, submission: Submission | None, now_s: float, origin: str | None = None) -> NewJob:
-    """The job that a queue tuple stands for. Never raises for what in-process code may have put into it."""
+def new_job(
+    item: NativeItem,
+    submission: Submission | None,
+    now_s: float,
+    origin: str | None = None,
+    pool: str = DEFAULT_POOL,
+) -> NewJob:
+    """The job that a queue tuple stands for; ``pool``: if it names none. Never raises for what in-process code may have put into it."""
     number, prompt_id, prompt, extra_data, outputs = item[:5]
     sensitive: Any = item[5] if len(item) > 5 else None
     prompt_json = to_json(prompt)
@@ -58,6 +64,7 @@ def new_job(item: NativeItem, submission: Submission | None, now_s: float, origi
         slot=submission.slot if submission else None,
         webhook=submission.webhook if submission else None,
         origin=origin,
+        pool=(submission.pool if submission else None) or pool,
     )
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..jobs.model import Job, JobError, NewJob
+from ..jobs.model import DEFAULT_POOL, Job, JobError, NewJob
 from .context import Submission
 from .endings import Endings, Word
 from .farewells import Farewells
@@ -61,9 +61,10 @@ class QueueWiring:
         told: Told,
         proof: Proof | None = None,
         origin: str | None = None,
+        usual_pool: Callable[[], str] = lambda: DEFAULT_POOL,
     ) -> None:
         """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started. ``origin``: the name of
-        this instance where several share the queue."""
+        this instance where several share the queue; ``usual_pool``: that of jobs that name none."""
         self.line = line
         self.depth = depth
         self.dispatch = dispatch
@@ -71,6 +72,7 @@ class QueueWiring:
         self.told = told
         self.proof = proof
         self.origin = origin
+        self._usual_pool = usual_pool
         self.open = False
         self.stood_down = False
         self.store_away = False
@@ -95,4 +97,5 @@ class QueueWiring:
 
     def new_job(self, item: NativeItem, submission: Submission | None, now_s: float | None = None) -> NewJob:
         """The job that an item stands for, submitted here and now (or at ``now_s``)."""
-        return new_job(item, submission, self.clock() if now_s is None else now_s, self.origin)
+        at_s = self.clock() if now_s is None else now_s
+        return new_job(item, submission, at_s, self.origin, self._usual_pool())

@@ -19,6 +19,7 @@ from .alike import BatchJudge, Rechecking
 from .batch_request import BatchRequest
 from .ceilings import Wish
 from .judges import Judges
+from .pools import check_served
 from .submission import SubmitRequest, check_times
 from .webhook_field import check_webhook
 
@@ -123,6 +124,7 @@ class BatchEntries:
             expires_in_s=item.expires_in_s,
             max_attempts=item.max_attempts,
             webhook=item.webhook,
+            pool=item.pool,
         )
         return entry, judged.size_bytes + extra_bytes
 
@@ -130,6 +132,7 @@ class BatchEntries:
         """The priority to use, if what stands around the prompt is allowed. Raises ``Refused``."""
         check_times(request, self._clock())
         check_webhook(request.webhook, self._judges.webhooks)
+        check_served(request.pool, self._judges.roster.pools())
         return self.priority(request, principal)
 
     def _check_size(self, judged: JudgedBatch) -> None:

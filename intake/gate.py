@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Protocol, cast
 
 from ..jobs.entry import PreparedPrompt
-from ..jobs.errors import Fault, InvalidPrompt
+from ..jobs.errors import Fault, InputInvalid, InvalidPrompt
 from ..jobs.model import JsonObject, Principal
 from ..jobs.principals import PrincipalRules, principal_of
 from .ceilings import Ceilings, Wish
@@ -20,6 +20,8 @@ from .depth import QueueDepth
 from .envelope import is_prompt_id, known_targets
 from .lift import lift, take
 from .limits import parse_body
+from .pools import AlonePools, check_served, take_pool
+from .ports import Roster
 from .request_keys import header_key, request_key
 from .stock_bodies import check_free, check_history, check_interrupt, check_max_items, check_queue
 from .tokens import Tokens
@@ -48,6 +50,7 @@ class StockGate:
         max_bytes: int,
         max_depth: int,
         tokens: Tokens | None = None,
+        roster: Roster | None = None,
     ) -> None:
         """``max_bytes`` and ``max_depth`` bound a body before it is looked at; ``depth`` is how full the queue is.
 
@@ -61,6 +64,7 @@ class StockGate:
         self._max_bytes = max_bytes
         self._max_depth = max_depth
         self._tokens = tokens or Tokens()
+        self._roster = roster or AlonePools()
 
     def read(self, raw: bytes, remote: str | None, headers: Mapping[str, str]) -> PreparedPrompt:
         """Read a body of ``POST /prompt`` and whose it is; its graph is not judged yet. Raises ``ExpeditorError``."""
@@ -69,7 +73,11 @@ class StockGate:
             raise InvalidPrompt("The body must be a JSON object with a prompt in it.", faults=(_NO_PROMPT,))
         sent = cast("JsonObject", body)
         lifted = lift(sent)
-        prompt = lifted.body
+        pooled = take_pool(lifted.body, own_route=False)
+        if pooled.faults:
+            raise InputInvalid(pooled.faults[0].message, faults=pooled.faults)
+        check_served(pooled.pool, self._roster.pools(), "/extra_data")
+        prompt = pooled.body
         if prompt.get("prompt_id", "") is None:
             # Core would make the text "None" of it, one id for all such clients.
             prompt.pop("prompt_id")
@@ -79,7 +87,7 @@ class StockGate:
         chosen = prompt.get("prompt_id")
         key = request_key(principal, header_key(headers), chosen if is_prompt_id(chosen) else None, sent)
         priority = self._ceilings.default_of(principal) if lifted.priority is None else lifted.priority
-        return PreparedPrompt(body=prompt, priority=priority, principal=principal, request_key=key)
+        return PreparedPrompt(prompt, priority, principal, key, pooled.pool)
 
     def admit(self, prepared: PreparedPrompt) -> PreparedPrompt:
         """Judge what was read: may it go on to core. Raises ``ExpeditorError``."""

@@ -19,7 +19,8 @@ from .depth import QueueDepth
 from .envelope import known_targets
 from .familiar import Remembered
 from .faults import refusal
-from .ports import CoreValidator
+from .pools import AlonePools
+from .ports import CoreValidator, Roster
 from .tokens import Tokens
 from .validation import Checked
 
@@ -58,6 +59,7 @@ class Judges:
     webhooks: WebhookRules = field(default_factory=WebhookRules)
     taken: Remembered[tuple[str, ...]] = field(default_factory=Remembered[tuple[str, ...]])
     """The outputs to execute of graphs that core took, by its validation and their likeness."""
+    roster: Roster = field(default_factory=AlonePools)
 
     def principal(self, caller: Caller, client_id: str | None) -> Principal:
         """Whose request it is."""

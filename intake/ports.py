@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -18,6 +18,7 @@ __all__ = [
     "OutputFiles",
     "Placed",
     "QueueDoor",
+    "Roster",
     "Runs",
     "Staged",
     "UploadFolder",
@@ -53,6 +54,18 @@ class QueueDoor(Protocol):
 
     def wake(self) -> None:
         """Have the worker look again: the order or the set of the waiting jobs changed."""
+        ...
+
+
+class Roster(Protocol):
+    """Who is there to run jobs; ``pools.AlonePools`` and ``runtime.membership`` fit. Asks nobody: what was heard last."""
+
+    def pools(self) -> Collection[str]:
+        """The pools that an instance serves, or served today."""
+        ...
+
+    def usual(self) -> str:
+        """The pool of a job that names none."""
         ...
 
 

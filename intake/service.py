@@ -21,6 +21,7 @@ from .ceilings import Wish
 from .idempotency import Repeats
 from .job_views import JobViews
 from .judges import Caller, Judges
+from .pools import check_served
 from .ports import QueueDoor
 from .redriving import Redriver
 from .request_keys import request_key
@@ -98,6 +99,7 @@ class JobService:
             expires_in_s=request.expires_in_s,
             max_attempts=request.max_attempts,
             webhook=request.webhook,
+            pool=request.pool,
         )
         return await self._door.enter(entry)
 
@@ -165,6 +167,7 @@ class JobService:
     def _allowed(self, request: SubmitRequest, principal: Principal) -> int:
         check_times(request, self._clock())
         check_webhook(request.webhook, self._judges.webhooks)
+        check_served(request.pool, self._judges.roster.pools())
         return self._judges.priority(
             principal, Wish(request.priority, given=request.priority_given, front=request.front)
         )

@@ -1,8 +1,4 @@
-"""What a client may ask for on our own submit route, parsed from plain fields. Pure; knows nothing of HTTP or storage.
-
-Fields of DESIGN 7 whose feature is not there yet are refused by name rather than ignored: a client must not believe
-that its job runs where it asked when it does not.
-"""
+"""What a client may ask for on our own submit route, parsed from plain fields. Pure; knows nothing of HTTP or storage."""
 
 from __future__ import annotations
 
@@ -17,6 +13,7 @@ from .extra_data import misfits
 from .faults import field_fault, pointer, refusal, short, unknown_field
 from .lift import take
 from .limits import deeper_than
+from .pools import take_pool
 from .times import parse_times
 from .webhook_field import parse_webhook
 
@@ -27,8 +24,7 @@ JSON_FIELDS = frozenset(
     }
 )
 """Fields that are not text: in a form they hold JSON."""
-FIELDS = JSON_FIELDS | {"prompt_id", "client_id"}
-LATER_FIELDS = frozenset({"pool"})
+FIELDS = JSON_FIELDS | {"prompt_id", "client_id", "pool"}
 MAX_METADATA_PAIRS = 16
 MAX_METADATA_LENGTH = 256
 MAX_EXTRA_DEPTH = 200
@@ -41,7 +37,7 @@ MAX_FAULTS = 100
 class SubmitRequest:
     """A well-formed request; ``prompt`` itself is not judged yet. ``prompt_id`` None: the server makes one.
 
-    ``priority_given``: the client named one. ``not_before_s`` in seconds since the epoch.
+    ``priority_given``: the client named one. ``not_before_s`` in seconds since the epoch. ``pool`` None: the usual one.
     """
 
     prompt: Any
@@ -58,16 +54,18 @@ class SubmitRequest:
     expires_in_s: float | None = None
     max_attempts: int | None = None
     webhook: WebhookTarget | None = None
+    pool: str | None = None
 
 
 def parse_submission(fields: JsonObject) -> SubmitRequest:
     """Check the fields around the prompt; all faults at once. Raises ``InputInvalid`` or ``InvalidPromptId``."""
     lifted = take(fields, own_route=True)
-    body = lifted.body
+    pooled = take_pool(lifted.body, own_route=True)
+    body = pooled.body
     times = parse_times(body)
     webhook, webhook_faults = parse_webhook(body.get("webhook"))
     faults = [*lifted.faults, *_unknown(body), *_types(body), *times.faults, *_extra_data(body.get("extra_data"))]
-    faults += webhook_faults
+    faults += [*webhook_faults, *pooled.faults]
     prompt_id = body.get("prompt_id")
     if prompt_id is not None and not is_prompt_id(prompt_id):
         faults.append(Fault("/prompt_id", InvalidPromptId.code, (InvalidPromptId.__doc__ or "").strip()))
@@ -89,6 +87,7 @@ def parse_submission(fields: JsonObject) -> SubmitRequest:
         expires_in_s=times.expires_in_s,
         max_attempts=times.max_attempts,
         webhook=webhook,
+        pool=pooled.pool,
     )
 
 
@@ -107,10 +106,7 @@ def _unknown(body: JsonObject) -> list[Fault]:
     for name in body:
         if name in FIELDS:
             continue
-        if name in LATER_FIELDS:
-            faults.append(field_fault(name, f"{name} is not supported by this version.", "Leave it out."))
-        else:
-            faults.append(unknown_field(name, FIELDS))
+        faults.append(unknown_field(name, FIELDS))
         if len(faults) == MAX_FAULTS:
             break
     return faults

@@ -21,7 +21,7 @@ class CoreVerdict:
 class Entry:
     """An admitted job on its way into ComfyUI's queue. ``extra_data`` may hold partner keys: memory only.
 
-    ``expires_in_s`` counts from the moment when the job is accepted.
+    ``expires_in_s`` counts from the moment when the job is accepted. ``pool`` None: the usual one.
     """
 
     prompt_id: str
@@ -40,13 +40,17 @@ class Entry:
     max_attempts: int | None = None
     slot: BatchSlot | None = None
     webhook: WebhookTarget | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedPrompt:
-    """A body for core: without priorities in it, and what was lifted out. ``request_key``: what makes it a repeat, if anything."""
+    """A body for core: without priorities in it, and what was lifted out. ``request_key``: what makes it a repeat, if anything.
+
+    ``pool`` None: it names none."""
 
     body: JsonObject
     priority: int
     principal: Principal
     request_key: RequestKey | None = None
+    pool: str | None = None

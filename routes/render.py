@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from ..intake.views import BulkReport, DepthView, JobListing, JobView, QueueView, Verdict, Waiting
 from ..jobs.asset_ids import output_asset_id
 from ..jobs.causes import CAUSES
+from ..jobs.instances import instance_of
 from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output
 from ..jobs.times import rfc3339
 from ..jobs.transitions import REOPENABLE, is_terminal
@@ -40,6 +41,9 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "expires_at": _time(job.expires_at_s),
         "max_attempts": job.max_attempts,
         "models": list(job.models),
+        "pool": job.pool,
+        "origin": job.origin,
+        "instance": instance_of(job.attempts[-1].boot_id) if job.attempts else None,
         "progress": None if view.progress is None else progress_json(view.progress),
         "outputs": [output_json(job, output, number, origin) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,

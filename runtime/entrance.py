@@ -26,6 +26,7 @@ from ..intake.job_outputs import JobOutputs
 from ..intake.job_views import JobViews
 from ..intake.judges import Judges
 from ..intake.operations import QueueOperations
+from ..intake.ports import Roster
 from ..intake.redriving import Redriver
 from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
@@ -81,6 +82,7 @@ class IntakeParts:
     audience: Audience
     files: JobFiles
     shelf: Shelf
+    roster: Roster
 
 
 def build_entrance(parts: IntakeParts) -> Entrance:
@@ -119,7 +121,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
             awaiter=awaiter,
         ),
         validation=validation,
-        gate=_gate(parts.settings, validation, parts.depth, tokens),
+        gate=_gate(parts, validation, tokens),
         streams=_streams(parts),
         repeats=repeats,
         shelf=parts.shelf,
@@ -187,6 +189,7 @@ def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) ->
         ceilings=_ceilings(parts.settings),
         tokens=tokens,
         webhooks=rules_of(parts.settings),
+        roster=parts.roster,
     )
 
 
@@ -246,13 +249,15 @@ def _rules(settings: Settings) -> ValidationRules:
     )
 
 
-def _gate(settings: Settings, validation: PromptValidation, depth: QueueDepth, tokens: Tokens) -> StockGate:
+def _gate(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) -> StockGate:
+    settings = parts.settings
     return StockGate(
         validation=validation,
         principals=_principals(settings),
         ceilings=_ceilings(settings),
-        depth=depth,
+        depth=parts.depth,
         max_bytes=settings.max_body_bytes,
         max_depth=settings.max_depth,
         tokens=tokens,
+        roster=parts.roster,
     )

@@ -26,6 +26,7 @@ from ..host.validator import ComfyValidator
 from ..host.wiring import QueueWiring, Told
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
+from ..intake.ports import Roster
 from ..jobs.backoff import Backoff
 from ..jobs.causes import CauseTable
 from ..store.base import Clock, JobStore
@@ -68,6 +69,7 @@ class MachineParts:
     residents: Residents
     copies: TempCopies | None
     identity: Identity
+    roster: Roster
 
 
 def build_machine(parts: MachineParts) -> Machine:
@@ -84,6 +86,7 @@ def build_machine(parts: MachineParts) -> Machine:
         told=parts.told,
         proof=ItemProof(ComfyValidator(), parts.server, comfy_mappings),
         origin=parts.identity.origin_of_new_jobs,
+        usual_pool=parts.roster.usual,
     )
     rerun = Rerun(
         dispatch=dispatcher, endings=parts.told.endings, running=parts.live.running_item, free_memory=free_memory

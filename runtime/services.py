@@ -27,6 +27,7 @@ from ..host.wiring import Told
 from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
+from ..intake.pools import AlonePools
 from ..jobs.awaiting import Awaiter
 from ..jobs.events import Publisher
 from ..store.base import Clock, JobStore
@@ -104,12 +105,15 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id)
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
     evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
-    beside = (evidence, leaving, residents, files.copies, identity)
+    roster = AlonePools(tuple(settings.pools))
+    beside = (evidence, leaving, residents, files.copies, identity, roster)
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
     webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter))
-    parts = IntakeParts(settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf)
+    parts = IntakeParts(
+        settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, roster
+    )
     return Services(
         settings=settings,
         identity=identity,

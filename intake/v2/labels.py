@@ -1,21 +1,25 @@
 """Labels: the contract's ``metadata`` of a job, and the filters on it. Pure.
 
-Owns what a label may be, and the one label that we read ourselves, ``expeditor.priority``.
+Owns what a label may be, and the labels that we read ourselves, ``expeditor.priority`` and ``expeditor.pool``.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, cast
 
-from ...jobs.errors import Fault
+from ...jobs.errors import Fault, InputInvalid
+from ...jobs.instances import is_pool
 from ...jobs.model import PRIORITY_MAX, PRIORITY_MIN, JsonObject
 from ..faults import pointer, short, shown
+from ..pools import RULE, check_served
 from .refusals import INVALID_METADATA_FILTER, METADATA_INVALID, ContractRefusal
 
 PRIORITY_LABEL = "expeditor.priority"
 """A job's priority, for clients that can send nothing else but labels."""
+POOL_LABEL = "expeditor.pool"
+"""Which instances may run a job."""
 MAX_LABELS = 16
 MAX_FILTERS = 3
 MAX_VALUE_BYTES = 256
@@ -55,6 +59,24 @@ def label_priority(labels: dict[str, str]) -> int | None:
         )
         raise _refused(Fault(pointer("metadata", PRIORITY_LABEL), METADATA_INVALID, message))
     return _PRIORITIES[text]
+
+
+def label_pool(labels: dict[str, str]) -> str | None:
+    """The pool that the reserved label names, or None. Raises ``ContractRefusal`` (``metadata_invalid``) for what is no pool's name."""
+    pool = labels.get(POOL_LABEL)
+    if pool is not None and not is_pool(pool):
+        raise _refused(
+            Fault(pointer("metadata", POOL_LABEL), METADATA_INVALID, f"{POOL_LABEL}: {RULE}; got {shown(pool)}.")
+        )
+    return pool
+
+
+def check_label_pool(pool: str | None, served: Collection[str]) -> None:
+    """Raises ``ContractRefusal`` (``metadata_invalid``) for a pool that no instance serves."""
+    try:
+        check_served(pool, served)
+    except InputInvalid as error:
+        raise _refused(Fault(pointer("metadata", POOL_LABEL), METADATA_INVALID, error.message)) from None
 
 
 def label_filters(pairs: list[tuple[str, str]]) -> tuple[tuple[str, str], ...]:

@@ -9,7 +9,7 @@ from ...jobs.errors import Fault, InvalidPrompt
 from ...jobs.model import JsonObject
 from ..faults import pointer, refusal, short
 from ..lift import take
-from .labels import label_priority, labels_of
+from .labels import label_pool, label_priority, labels_of
 from .refusals import INVALID_REQUEST, WORKFLOW_FORMAT_UI, ContractRefusal
 
 FIELDS = frozenset({"workflow", "extra_data", "metadata"})
@@ -29,6 +29,7 @@ class V2Request:
     labels: dict[str, str]
     priority: int | None
     extra_data: JsonObject
+    pool: str | None = None
 
 
 def parse_request(body: JsonObject) -> V2Request:
@@ -37,7 +38,8 @@ def parse_request(body: JsonObject) -> V2Request:
     workflow, priority = _workflow(body)
     labels = labels_of(body.get("metadata"))
     named = label_priority(labels)
-    return V2Request(workflow, labels, named if priority is None else priority, dict(body.get("extra_data") or {}))
+    extra_data = dict(body.get("extra_data") or {})
+    return V2Request(workflow, labels, named if priority is None else priority, extra_data, label_pool(labels))
 
 
 def _check_fields(body: JsonObject) -> None:

@@ -25,6 +25,7 @@ from ..ports import QueueDoor, Runs
 from ..request_keys import single_use_key
 from ..views import JobPage, JobQuery, JobView
 from .holding import HeldPolls
+from .labels import check_label_pool
 from .ports import AssetResolver
 from .refusals import IDEMPOTENCY_KEY_REUSE, INVALID_CURSOR, ContractRefusal
 from .request import V2Request, parse_request
@@ -125,6 +126,7 @@ class ContractJobs:
         parts, prompt_id = self._parts, self._parts.new_id()
         wish = Wish(request.priority or PRIORITY_DEFAULT, given=request.priority is not None)
         priority = parts.judges.priority(principal, wish)
+        check_label_pool(request.pool, parts.judges.roster.pools())
         parts.judges.depth.check(principal)  # what has no chance is not worth its validation
         prompt, outputs, asset_ids = await self._judged(prompt_id, request, principal)
         entry = Entry(
@@ -139,6 +141,7 @@ class ContractJobs:
             number=None,
             metadata=dict(request.labels),
             request_key=key,
+            pool=request.pool,
         )
         if asset_ids:
             await parts.assets.hold(prompt_id, asset_ids)

@@ -87,6 +87,10 @@ SUBMISSION: dict[str, Schema] = {
         nullable({"type": "number", "exclusiveMinimum": 0, "maximum": EXPIRES_MAX_S}), "Longest wait; then it expires."
     ),
     "max_attempts": told(nullable({"type": "integer", "minimum": 1, "maximum": ATTEMPTS_MAX}), "Most tries."),
+    "pool": told(
+        nullable({"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"}),
+        "Which instances may run it; default `default`.",
+    ),
     "partial_execution_targets": told(nullable(listed(TEXT)), "The output nodes to run."),
     "webhook": told(
         {

@@ -37,6 +37,7 @@ from expeditor.intake.job_outputs import JobOutputs
 from expeditor.intake.job_views import JobViews
 from expeditor.intake.judges import Judges
 from expeditor.intake.operations import QueueOperations
+from expeditor.intake.pools import AlonePools
 from expeditor.intake.redriving import Redriver
 from expeditor.intake.service import JobService
 from expeditor.intake.tokens import Tokens
@@ -125,6 +126,7 @@ class FakeDoor:
     """
 
     def __init__(self, store, clock, depth) -> None:
+        self.roster = AlonePools(("default", "gpu-24g"))
         self._store = store
         self._depth = depth
         self._clock = clock
@@ -179,6 +181,7 @@ class FakeDoor:
             max_attempts=entry.max_attempts,
             slot=entry.slot,
             webhook=entry.webhook,
+            pool=entry.pool or self.roster.usual(),
         )
 
     def wake(self):
@@ -322,6 +325,7 @@ class App:
             ceilings=Ceilings(10, {"junior": 5, "grace": 2, "shop": 7}, {"shop": 6}),
             tokens=self.tokens,
             webhooks=WebhookRules(hosts=("*.example.com", "10.*", "127.*")),
+            roster=self.door.roster,
         )
         return JobService(
             store=self.store,

@@ -13,7 +13,7 @@ import pytest
 from expeditor.intake.batch_preview import BatchPreview
 from expeditor.intake.batch_request import FIELDS as BATCH_FIELDS
 from expeditor.intake.batch_views import About, BatchResults, BatchView, ItemResult
-from expeditor.intake.submission import FIELDS, LATER_FIELDS
+from expeditor.intake.submission import FIELDS
 from expeditor.intake.views import DepthView, JobView, QueueView
 from expeditor.jobs.errors import ExpeditorError
 from expeditor.jobs.model import Attempt, JobStatus, Output, Progress
@@ -140,7 +140,6 @@ def test_the_codes_are_those_of_the_error_tree_with_their_status() -> None:
 
 def test_the_fields_of_submit_are_told() -> None:
     assert first_column(section("Submit")) | {"_priority"} == FIELDS
-    assert {field for field in LATER_FIELDS if f"`{field}`" not in section("Submit")} == set()
 
 
 def made_job() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from expeditor.intake.submission import LATER_FIELDS, MAX_EXTRA_DEPTH, MAX_FAULTS, parse_submission
+from expeditor.intake.submission import MAX_EXTRA_DEPTH, MAX_FAULTS, parse_submission
 from expeditor.jobs.errors import InputInvalid, InvalidPromptId, Refused
 
 UUID = "0b8f9c1e-0000-4000-8000-00000000abcd"
@@ -108,13 +108,6 @@ def test_a_prompt_id_is_a_canonical_uuid_or_absent(prompt_id):
     error = refused(prompt_id=prompt_id)
     assert isinstance(error, InvalidPromptId)
     assert (pointers(error), error.faults[0].code) == (["/prompt_id"], "INVALID_PROMPT_ID")
-
-
-@pytest.mark.parametrize("name", sorted(LATER_FIELDS))
-def test_fields_of_later_versions_are_refused_by_name(name):
-    error = refused(**{name: 5})
-    assert pointers(error) == [f"/{name}"]
-    assert "not supported by this version" in error.message
 
 
 def test_an_unknown_field_names_the_nearest():
