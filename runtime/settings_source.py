@@ -25,7 +25,7 @@ else:
 FILE_NAME = "expeditor.toml"
 SECRET_SETTINGS = frozenset({"store", "tokens", "webhook_secret", "webhook_url"})
 """Settings whose values are never repeated in a message."""
-FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON", "TOKEN", "URL"})
+FOREIGN_VARIABLES = frozenset({"CACHE_DIR", "CHROMIUM", "PYTHON", "REDIS", "TOKEN", "URL"})
 """``EXPEDITOR_*`` variables that are dev.py's and the command line's, not the server's."""
 
 
