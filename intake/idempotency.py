@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from ..jobs.awaiting import Awaiter
-from ..jobs.errors import Gone, StoreUnavailable
+from ..jobs.errors import ExpeditorError, Gone, StoreUnavailable
 from ..jobs.model import Job, Principal, RequestKey
 from ..store.base import KeyedJob, StoreState
 from .request_keys import other_body
 
+T = TypeVar("T")
 Place = tuple[str, str]
 """A principal's name and its key."""
 
@@ -142,19 +143,35 @@ class Repeats:
         Raises ``Conflict`` when the key stands for a job of another body, ``Gone`` when that job was pruned, and
         ``StoreUnavailable``. While the store is not open (Expeditor stands down) nothing is remembered: no request is a repeat.
         """
+        return (await self.turn_while(principal, key, _nothing))[0]
+
+    async def turn_while(
+        self, principal: Principal, key: RequestKey, work: Callable[[], Awaitable[T]]
+    ) -> tuple[Turn, T | None]:
+        """As ``turn``; ``work``, which changes nothing, is done while the store looks the key up, and comes back too.
+
+        A repeat has None of it: what ``work`` refuses is raised for other requests alone.
+        """
         if not self._store.state().open:
-            return Turn()
+            return Turn(), await work()
         place = (principal.name, key.key)
-        known = await self._reservations.take(place)
+        known, done = await self._reservations.take(place), None
         if known is None:
             with ExitStack() as leaving:
                 leaving.callback(self._reservations.settle, place, None)
-                known = await self._awaiter.settled(self._store.keyed(*place))
+                asked, refusal = self._store.keyed(*place), None
+                try:
+                    done = await work()
+                except ExpeditorError as error:
+                    refusal = error
+                known = await self._awaiter.settled(asked)
+                if known is None and refusal is not None:
+                    raise refusal
                 leaving.pop_all()
             if known is None:
-                return Turn(settle=partial(self._settle, place, key))
+                return Turn(settle=partial(self._settle, place, key)), done
             self._reservations.settle(place, known)
-        return Turn(await self._job(known, key))
+        return Turn(await self._job(known, key)), None
 
     def _settle(self, place: Place, key: RequestKey, job_id: str | None) -> None:
         self._reservations.settle(place, None if job_id is None else KeyedJob(job_id, key.fingerprint))
@@ -166,3 +183,7 @@ class Repeats:
         if job is None:
             raise Gone(f"Job {known.job_id} was pruned.", details={"job_id": known.job_id})
         return job
+
+
+async def _nothing() -> None:
+    """No work."""

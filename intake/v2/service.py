@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from ...jobs.awaiting import Awaiter
@@ -53,6 +54,14 @@ class ContractParts:
     kept: Mapping[JobStatus, float | None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A job that may enter, and the assets that it needs."""
+
+    entry: Entry
+    asset_ids: tuple[str, ...]
+
+
 class ContractJobs:
     """See the module's docstring. One object per server; safe to use from one event loop."""
 
@@ -76,16 +85,18 @@ class ContractJobs:
         request = parse_request(body)
         principal = self._parts.judges.principal(caller, None)
         if caller.key is None:
-            return self._view(await self._enter(request, principal, None))
+            return self._view(await self._enter(await self._ready(request, principal, None)))
         key = single_use_key(principal, caller.key)
         try:
-            turn = await self._parts.repeats.turn(principal, key)
+            turn, ready = await self._parts.repeats.turn_while(
+                principal, key, partial(self._ready, request, principal, key)
+            )
         except Gone as error:
             raise _reused(error.details.get("job_id")) from error
         with turn:
-            if turn.earlier is not None:
-                raise _reused(turn.earlier.id)
-            job = await self._enter(request, principal, key)
+            if ready is None:
+                raise _reused(turn.earlier and turn.earlier.id)
+            job = await self._enter(ready)
             turn.done(job.id)
         return self._view(job)
 
@@ -122,7 +133,8 @@ class ContractJobs:
         except NotFound:
             raise _absent(job_id) from None
 
-    async def _enter(self, request: V2Request, principal: Principal, key: RequestKey | None) -> Job:
+    async def _ready(self, request: V2Request, principal: Principal, key: RequestKey | None) -> _Ready:
+        """The judged job; nothing has changed yet."""
         parts, prompt_id = self._parts, self._parts.new_id()
         wish = Wish(request.priority or PRIORITY_DEFAULT, given=request.priority is not None)
         priority = parts.judges.priority(principal, wish)
@@ -143,9 +155,12 @@ class ContractJobs:
             request_key=key,
             pool=request.pool,
         )
-        if asset_ids:
-            await parts.assets.hold(prompt_id, asset_ids)
-        return await parts.door.enter(entry)
+        return _Ready(entry, asset_ids)
+
+    async def _enter(self, ready: _Ready) -> Job:
+        if ready.asset_ids:
+            await self._parts.assets.hold(ready.entry.prompt_id, ready.asset_ids)
+        return await self._parts.door.enter(ready.entry)
 
     async def _judged(
         self, prompt_id: str, request: V2Request, principal: Principal

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from expeditor.intake.idempotency import Repeats, Reservations
 from expeditor.jobs.awaiting import Awaiter
-from expeditor.jobs.errors import Conflict, Gone, StoreUnavailable
+from expeditor.jobs.errors import Conflict, Gone, InputInvalid, StoreUnavailable
 from expeditor.jobs.model import Principal, RequestKey
 from expeditor.store.base import KeyedJob, StoreState
 
@@ -274,4 +274,41 @@ async def test_a_refused_first_lets_the_next_try(repeats, store, reservations):
     with await waits as turn:
         assert turn.earlier is None
         turn.done("job")
+    assert reservations.held == 0
+
+
+# -- work while the store looks ------------------------------------------------------------------------------------------
+
+
+async def refused():
+    raise InputInvalid("bad")
+
+
+async def made():
+    return "made"
+
+
+async def test_the_work_of_a_new_request_comes_back_with_its_turn(repeats, store, reservations):
+    turn, ready = await repeats.turn_while(ADA, KEY, made)
+    with turn:
+        assert (turn.earlier, ready, reservations.held) == (None, "made", 1)
+    store.open = False
+    assert (await repeats.turn_while(ADA, KEY, made))[1] == "made"
+
+
+async def test_a_repeat_has_none_of_its_work_and_hears_no_refusal_of_it(repeats, store, reservations):
+    store.keys[PLACE] = JOB
+    store.jobs["job"] = "the job"
+    for work in (made, refused):
+        turn, ready = await repeats.turn_while(ADA, KEY, work)
+        assert (turn.earlier, ready, reservations.held) == ("the job", None, 0)
+
+
+async def test_a_refusal_of_the_work_is_that_of_a_new_request_and_frees_the_key(repeats, store, reservations):
+    with pytest.raises(InputInvalid):
+        await repeats.turn_while(ADA, KEY, refused)
+    assert reservations.held == 0
+    store.failure = StoreUnavailable("away")
+    with pytest.raises(StoreUnavailable):
+        await repeats.turn_while(ADA, KEY, refused)
     assert reservations.held == 0
