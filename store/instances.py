@@ -17,6 +17,8 @@ GONE_AFTER_S = 20.0
 """Not heard of for so long: ``GONE``."""
 FORGOTTEN_AFTER_S = 86_400.0
 """Gone for so long: not listed any more."""
+WISHED = "wished"
+"""The relayed word that tells an instance what is wished of it; its body is the state."""
 
 
 class InstanceRegistry(Protocol):
