@@ -85,6 +85,9 @@ def test_a_broken_link_is_found(tmp_path: Path) -> None:
         "causes.md",
         "tokens.md",
         "webhooks.md",
+        "cluster.md",
+        "cluster_failures.md",
+        "cluster_deploy.md",
     ],
 )
 def test_the_index_names_every_page(name: str) -> None:
