@@ -33,6 +33,7 @@ from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
 from .batches import BatchStore
 from .log import EventLog
+from .moving import MovingStore
 from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 Clock = Callable[[], float]
@@ -177,7 +178,7 @@ class StoreObserver(Protocol):
         ...
 
 
-class JobStore(BatchStore, EventLog, Protocol):
+class JobStore(BatchStore, EventLog, MovingStore, Protocol):
     """See the module's docstring for what holds for all verbs, also for those that are inherited."""
 
     def open(self) -> None:

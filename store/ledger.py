@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from ..jobs.estimate import DEFAULT_ESTIMATE_S
@@ -21,21 +20,10 @@ from ..jobs.log import LogQuery
 from ..jobs.model import Job, JobStatus, Payload
 from .base import Finished
 from .batches import Batch, NewBatch
-from .records import Ahead, DepthRow, EstimateBasis, JobQuery, Place
+from .records import Ahead, DepthRow, EstimateBasis, JobQuery, Place, StoredKey
 
 ALL_SIGNATURES = ""
 """The signature under which the mean of all runs is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A principal's request key, and the job that it stands for."""
-
-    principal: str
-    key: str
-    fingerprint: str
-    job_id: str
-    created_at_s: float
 
 
 class Aside(NamedTuple):
@@ -122,6 +110,10 @@ class ReadLedger(KnownRows, Protocol):
 
     def last_seq(self) -> int:
         """The ``seq`` of the newest job there ever was; 0 before the first."""
+        ...
+
+    def request_keys_of(self, job_ids: AbstractSet[str]) -> list[StoredKey]:
+        """The request keys that stand for these jobs, in no order; need not be quick."""
         ...
 
     def named(

@@ -144,6 +144,10 @@ class MemoryLedger:
         """See ``ReadLedger``."""
         return len(self._ids)
 
+    def request_keys_of(self, job_ids: AbstractSet[str]) -> list[StoredKey]:
+        """See ``ReadLedger``."""
+        return [key for key in self._keys.values() if key.job_id in job_ids]
+
     def named(
         self,
         outputs: AbstractSet[FileName],
@@ -284,6 +288,7 @@ class MemoryLedger:
         for output in job.outputs:
             self._makers.pop(output_asset_id(job.id, output), None)
         self._log.forget(job.id)
+        self._ids[job.seq - 1] = ""  # the id may come back, with another seq
         self._pruned[job.id] = at_s
         if job.slot is not None and job.slot.batch_id in self._batches:
             _, left = self._batches[job.slot.batch_id]

@@ -17,9 +17,10 @@ from ..jobs.log import LOG_LIMIT_MAX, LogPage, LogQuery
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.transitions import is_terminal
 from .base import KEY_LIFE_S, NAMING_STEP, Clock, Finished, KeptFor, KeyedJob, Naming
-from .batches import Batch
+from .batches import Batch, NewBatch
 from .done import Done
 from .ledger import ReadLedger, basis, estimate_s
+from .moving import Carried
 from .records import PAGE_LIMIT_MAX, Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 _CURSOR_PREFIX = b"jobs:"
@@ -56,6 +57,22 @@ class Reading:
         found = self._ledger.newest(query, before_seq, query.limit + 1)
         jobs = tuple(found[: query.limit])
         return Done(JobPage(jobs, cursor_after(jobs[-1]) if len(found) > len(jobs) else None))
+
+    def carried(self, job_ids: Sequence[str]) -> Done[tuple[Carried, ...]]:
+        """See ``MovingStore.carried``."""
+        found = (self._ledger.job(job_id) for job_id in dict.fromkeys(job_ids))
+        waiting = sorted((job for job in found if job and job.status is JobStatus.QUEUED), key=lambda job: job.seq)
+        keys = {key.job_id: key for key in self._ledger.request_keys_of({job.id for job in waiting})}
+        batch_ids = {job.slot.batch_id for job in waiting if job.slot is not None}
+        stored = [batch for batch_id in batch_ids if (batch := self._ledger.batch(batch_id)) is not None]
+        batches = {one.id: NewBatch(one.id, one.principal, one.created_at_s, one.count, one.about) for one in stored}
+        return Done(
+            tuple(
+                Carried(job, payload, keys.get(job.id), None if job.slot is None else batches.get(job.slot.batch_id))
+                for job in waiting
+                if (payload := self._ledger.payload(job.id)) is not None
+            )
+        )
 
     def batch(self, batch_id: str) -> Done[Batch | None]:
         """See ``BatchStore.batch``."""

@@ -13,6 +13,17 @@ PAGE_LIMIT_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A principal's request key, and the job that it stands for."""
+
+    principal: str
+    key: str
+    fingerprint: str
+    job_id: str
+    created_at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class JobQuery:
     """What ``page`` selects. ``cursor`` is a ``JobPage.next_cursor``; ``limit`` is 1 to ``PAGE_LIMIT_MAX``, newest jobs first.
 

@@ -70,6 +70,22 @@ class Standing:
         score = ordering.score(self._policy, job.start_tag, job.priority)
         return self.behind_if_suspect(replace(job, score=score))
 
+    def shift_to_now(self, start_tag: float) -> float:
+        """How far a tag of another queue is from this one's virtual time."""
+        return self._virtual_time() - start_tag
+
+    def moved(self, job: Job, shift_s: float) -> Job:
+        """A waiting job of another queue with the same policy, its tag shifted and charged to its principal; a front stays one."""
+        name, ledger = job.principal.name, self._ledger
+        virtual_time, weight = self._virtual_time(), self._policy.weight(name)
+        ahead_s = 0.0 if job.suspect else job.score - ordering.score(self._policy, job.start_tag, job.priority)
+        job = self.scored(replace(job, start_tag=job.start_tag + shift_s))
+        finish = ordering.finish_tag(job.start_tag, self._learning.worth_s(job.estimated_s), weight)
+        charged = ordering.charge(virtual_time, ledger.finish_tags(name), job.priority, finish)
+        if charged is not None:
+            ledger.set_finish_tag(name, job.priority, charged)
+        return job if job.suspect else replace(job, score=job.score + ahead_s)
+
     @staticmethod
     def behind_if_suspect(job: Job) -> Job:
         """The job with its score, but for a suspect of the poison rule."""

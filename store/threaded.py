@@ -18,6 +18,7 @@ from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from .base import Finished, KeptFor, KeyedJob, Naming, Recovered, RecoveryRule, Reprioritise, Ticked
 from .batches import Batch, NewBatch
 from .done import Done
+from .moving import Adopted, Carried
 from .reading import Reading
 from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 from .verbs import Verbs
@@ -92,6 +93,15 @@ class ThreadedStore(ABC):
         """See ``JobStore.redrive``."""
         return self._write(lambda verbs: verbs.redrive(job_id), job_id)
 
+    def adopt(self, jobs: Sequence[Carried], shift_s: float | None = None) -> Future[Adopted]:
+        """See ``MovingStore.adopt``."""
+        carried = tuple(jobs)
+        return self._write(lambda verbs: verbs.adopt(carried, shift_s))
+
+    def let_go(self, job_ids: Sequence[str]) -> Future[tuple[str, ...]]:
+        """See ``MovingStore.let_go``."""
+        return self._write(lambda verbs: verbs.let_go(job_ids))
+
     def pause(self, paused: bool) -> Future[None]:
         """See ``JobStore.pause``."""
         return self._write(lambda verbs: verbs.pause(paused))
@@ -131,6 +141,10 @@ class ThreadedStore(ABC):
     def payload(self, job_id: str) -> Future[Payload | None]:
         """See ``JobStore.payload``."""
         return self._read(lambda reading: reading.payload(job_id), job_id)
+
+    def carried(self, job_ids: Sequence[str]) -> Future[tuple[Carried, ...]]:
+        """See ``MovingStore.carried``."""
+        return self._read(lambda reading: reading.carried(job_ids))
 
     def maker(self, asset_id: str) -> Future[Job | None]:
         """See ``JobStore.maker``."""

@@ -1,6 +1,7 @@
 """The writing verbs of the queue, once for every storage of ours, by the names of ``JobStore``.
 
-Owns only how the rooms' parts are joined: ``arrivals`` (jobs that wait), ``running`` (jobs that run) and ``upkeep``. Does
+Owns only how the rooms' parts are joined: ``arrivals`` (jobs that wait), ``running`` (jobs that run), ``carrying`` (jobs that change
+their store) and ``upkeep``. Does
 not own threads, transactions or files (the stores), the moves between statuses (``jobs.transitions``) or the arithmetic of
 the order (``jobs.ordering``).
 """
@@ -14,6 +15,7 @@ from ..jobs.affinity import AffinityPolicy
 from ..jobs.ordering import OrderPolicy
 from .arrivals import Arrivals
 from .base import Clock
+from .carrying import Carrying
 from .done import Done
 from .due import DueTimes
 from .learning import Learning
@@ -47,6 +49,7 @@ class Verbs:
         arrivals = Arrivals(ledger, standing, times)
         choosing = Choosing(ledger, affinity, policy, learning)
         running = Running(ledger, standing, times, choosing, learning, boot_id)
+        carrying = Carrying(ledger, standing, times)
         upkeep = Upkeep(ledger, standing, times, boot_id)
 
         def logged(verb: Callable[P, Done[T]]) -> Callable[P, Done[T]]:
@@ -71,6 +74,8 @@ class Verbs:
         self.retry = logged(running.retry)
         self.rerun = logged(running.rerun)
         self.stopping = running.stopping
+        self.adopt = logged(carrying.adopt)
+        self.let_go = carrying.let_go
         self.pause = upkeep.pause
         self.tick = logged(upkeep.tick)
         self.probe = upkeep.probe

@@ -114,6 +114,10 @@ class SqliteRows:
         held = self._rows("held_texts", texts=json.dumps(sorted(texts)), **bounds) if texts else ()
         return frozenset(FileName(*row) for row in made) & outputs, frozenset(str(row[0]) for row in held)
 
+    def request_keys_of(self, job_ids: AbstractSet[str]) -> list[StoredKey]:
+        """See ``ReadLedger``."""
+        return [StoredKey(**dict(row)) for row in self._rows("request_keys_of", ids=json.dumps(sorted(job_ids)))]
+
     def ended(self, job_ids: Iterable[str]) -> list[Job]:
         """Those of these jobs that have ended."""
         return self._jobs(self._rows("ended", ids=json.dumps(list(job_ids))))

@@ -50,6 +50,9 @@ SELECT mark FROM pruned WHERE mark = :mark
 SELECT found.principal, found.key, found.fingerprint, found.job_id, found.created_at_s
 FROM json_each(:asked) AS asked CROSS JOIN request_keys AS found
 WHERE found.principal = json_extract(asked.value, '$[0]') AND found.key = json_extract(asked.value, '$[1]')
+-- name: request_keys_of
+SELECT principal, key, fingerprint, job_id, created_at_s FROM request_keys
+WHERE job_id IN (SELECT value FROM json_each(:ids))
 -- name: newest
 SELECT * FROM jobs WHERE seq < :before_seq AND (:held IS NULL OR held = :held) ORDER BY seq DESC LIMIT :limit
 -- name: newest_of_status
