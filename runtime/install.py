@@ -61,14 +61,14 @@ def _install() -> None:
     data_dir = Path(os.environ.get("EXPEDITOR_DATA_DIR") or private_folder())
     try:
         settings = load(data_dir)
+        if not settings.enabled:
+            log.info("Expeditor is switched off by its settings.")
+            return
+        _configure_logs(settings)
+        services = build(settings, server, data_dir)
     except SettingsError as error:
         log.warning("Expeditor stands down, ComfyUI goes on without it: %s", error)
         return
-    if not settings.enabled:
-        log.info("Expeditor is switched off by its settings.")
-        return
-    _configure_logs(settings)
-    services = build(settings, server, data_dir)
     set_current(services)
     install_hooks(services)
     try:

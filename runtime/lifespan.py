@@ -88,6 +88,8 @@ class Lifespan:
             log.warning("Some measurements could not be started", exc_info=True, extra={"event": "measuring.failed"})
 
     async def _open_queue(self) -> None:
+        if self._services.cluster is not None:
+            self._services.cluster.start()
         try:
             recovered = await self._recovered()
         except StoreUnavailable as error:

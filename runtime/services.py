@@ -34,7 +34,7 @@ from ..store.base import Clock, JobStore
 from ..store.records import QueueSummary
 from ..telemetry.metrics import Metrics
 from .audience import Audience, AudienceParts, build_audience
-from .clock import SteadyClock
+from .cluster import Cluster, clock_of, join_cluster
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
 from .health import VERSION, Beside, DiskWatch, Health, LoopLag
@@ -56,6 +56,7 @@ class Services:
 
     settings: Settings
     identity: Identity
+    cluster: Cluster | None
     server: Any
     board: HookBoard
     metrics: Metrics
@@ -97,8 +98,9 @@ def set_current(services: Services) -> None:
 
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
-    clock, board, lag, notifier, live = SteadyClock(), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
     identity, flow, awaiter = identity_of(settings, listening()), Flow(), Awaiter(settings.store_deadline_s)
+    cluster = join_cluster(settings, identity)
+    clock, board, lag, notifier, live = clock_of(cluster), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
     metrics, residents = _measured(server, clock)
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
     audience = _audience(settings, server, metrics, notifier, (depth, Listing(server, told.farewells, clock)))
@@ -117,6 +119,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     return Services(
         settings=settings,
         identity=identity,
+        cluster=cluster,
         server=server,
         board=board,
         metrics=metrics,
