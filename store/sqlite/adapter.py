@@ -41,6 +41,7 @@ from .migrations import SCHEMA_VERSION
 from .soundness import Damaged, SameFile, garbage_told, inspect, is_damage, reunite, set_aside
 from .statements import load_statements
 from .transactions import Transactions
+from .unfinished import MoveNote
 
 T = TypeVar("T")
 
@@ -65,9 +66,10 @@ class SqliteStore(ThreadedStore):
     ``path`` is the database file; its folder is made if missing. ``commit_delay_s`` is added to every commit, for
     benchmarks of slow disks. ``busy_timeout_s`` bounds the wait for another program that has the file locked, ``check_s``
     the search for damage at the opening. A damaged file is set aside, and the queue begins anew: ``state().notice`` says so.
+    ``moving``: open it though a move of its jobs is not finished (``unfinished``).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - so much can be set
         self,
         *,
         path: Path,
@@ -80,6 +82,7 @@ class SqliteStore(ThreadedStore):
         commit_delay_s: float = 0.0,
         busy_timeout_s: float = 2.0,
         check_s: float = 5.0,
+        moving: bool = False,
     ) -> None:
         """Closed at first; touches no file."""
         self._path = path
@@ -92,6 +95,7 @@ class SqliteStore(ThreadedStore):
         self._commit_delay_s = commit_delay_s
         self._busy_timeout_s = busy_timeout_s
         self._check_s: float | None = check_s
+        self._moving = moving
         self._notice: str | None = None
         self._session: _Session | None = None
         self._resources = ExitStack()
@@ -106,6 +110,8 @@ class SqliteStore(ThreadedStore):
             try:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 undo.callback(LockFile(self._path.with_name(self._path.name + ".lock")).release)
+                if not self._moving:
+                    MoveNote(self._path).refuse()
                 self._session = self._opened_or_anew(undo)
                 self._resources = undo.pop_all()
             except (sqlite3.Error, OSError) as fault:

@@ -34,7 +34,7 @@ def source(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[JobStore]
 
 def ids_of(store: JobStore) -> list[str]:
     """The jobs that wait, in the order of arrival."""
-    page = done(store.page(JobQuery(statuses=frozenset({JobStatus.QUEUED}), limit=1000)))
+    page = done(store.page(JobQuery(statuses=(JobStatus.QUEUED,), limit=1000)))
     return [job.id for job in reversed(page.jobs)]
 
 
