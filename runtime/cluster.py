@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ..store.bullmq.connections import Connections
     from ..store.bullmq.relay import BullmqRelay
 
-EXTRA = ("bullmq==3.4.4", "redis>=6.2,<9")
+EXTRA = ("bullmq==3.4.4", "msgpack>=1.0,<2", "redis>=6.2,<9")
 """The extra ``cluster`` of pyproject.toml; a test holds the two together."""
 LIBRARIES = ("bullmq", "redis", "msgpack")
 """What is imported of it."""

@@ -115,6 +115,10 @@ class SortedBlocks:
         """The first jobs."""
         return list(islice(self, limit))
 
+    def head_score(self, but: str) -> float | None:
+        """The score of the first job other than ``but``."""
+        return next((job.score for job in self.first(2) if job.id != but), None)
+
     def place(self, job: Job) -> tuple[int, float]:
         """How many stand before a job, and their estimated seconds."""
         blocks, rest = self._before(job)

@@ -11,10 +11,11 @@ import threading
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Protocol
 
 from ..jobs.model import Job, JobStatus
 from ..jobs.transitions import is_terminal
-from .blocks import SortedBlocks, key_of
+from .blocks import Before, SortedBlocks, key_of
 from .ledger import Aside
 from .records import Ahead, DepthRow, Place
 
@@ -46,18 +47,50 @@ class Timetable:
         return [job_id for _, _, job_id in self._times[: bisect_right(self._times, now_s, key=lambda row: row[0])]]
 
 
+class Waiting(Protocol):
+    """Those that can be claimed, in order: see ``SortedBlocks``."""
+
+    def add(self, job: Job) -> None:
+        """Put a job in its place."""
+        ...
+
+    def remove(self, job: Job) -> None:
+        """Take out a job that stands here."""
+        ...
+
+    def first(self, limit: int) -> list[Job]:
+        """The first jobs."""
+        ...
+
+    def head_score(self, but: str) -> float | None:
+        """The score of the first job other than ``but``."""
+        ...
+
+    def place(self, job: Job) -> tuple[int, float]:
+        """How many stand before a job, and their estimated seconds."""
+        ...
+
+    def before(self, job: Job) -> Before:
+        """What stands before a job."""
+        ...
+
+    def oldest_queued_at_s(self) -> float | None:
+        """When the job was queued that waits longest."""
+        ...
+
+
 class Line:
     """Jobs by id; those that wait and are neither held nor delayed, in order."""
 
-    def __init__(self) -> None:
-        """Empty, before all times."""
+    def __init__(self, waiting: Waiting | None = None) -> None:
+        """Empty, before all times. ``waiting``: how those that can be claimed stand; one line for all unless it is said."""
         self._lock = threading.Lock()
         self._now_s = -math.inf
         self._jobs: dict[str, Job] = {}
         self._on_machine: dict[str, Job] = {}
         self._of_principal: defaultdict[str, dict[str, Job]] = defaultdict(dict)
         self._groups: dict[_Group, tuple[int, float]] = {}  # jobs, their estimated seconds
-        self._waiting = SortedBlocks()
+        self._waiting: Waiting = SortedBlocks() if waiting is None else waiting
         self._delayed = Timetable()
         self._expiring = Timetable()
         self._held = 0
@@ -84,7 +117,7 @@ class Line:
 
     def head_score(self, but: str) -> float | None:
         """The score of the next one other than ``but``."""
-        return next((job.score for job in self._waiting.first(2) if job.id != but), None)
+        return self._waiting.head_score(but)
 
     def promote(self, now_s: float) -> bool:
         """See ``Ledger.promote``."""
@@ -106,6 +139,11 @@ class Line:
     def queued(self) -> list[Job]:
         """Every queued job, held and delayed ones too, in order."""
         return sorted((job for job in self._jobs.values() if job.status is JobStatus.QUEUED), key=key_of)
+
+    def unfinished(self) -> list[Job]:
+        """Every job, in no order; for any thread."""
+        with self._lock:
+            return list(self._jobs.values())
 
     def on_machine(self) -> list[Job]:
         """Every job that has left the line and not ended, by ``seq``."""

@@ -26,6 +26,7 @@ from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
 from ..base import Clock, KeyedJob, StoreObserver, StoreState
 from ..done import Done
+from ..held import HeldLedger
 from ..ledger import basis
 from ..lockfile import LockFile
 from ..reading import Reading
@@ -33,10 +34,9 @@ from ..records import Ahead, EstimateBasis, Place
 from ..threaded import ThreadedStore
 from ..verbs import NO_AFFINITY, Verbs
 from ..worker import AskedKey, BatchWorker, Call, Outcome, outcome_of
-from .changes import ChangeWriter
+from .changes import ChangeWriter, take_rows
 from .database import connect_reader, connect_writer, why_not_opened
 from .finding import ReaderRows, SqliteRows
-from .ledger import SqliteLedger
 from .migrations import SCHEMA_VERSION
 from .soundness import Damaged, SameFile, garbage_told, inspect, is_damage, reunite, set_aside
 from .statements import load_statements
@@ -55,7 +55,7 @@ class _Session:
     statements: Mapping[str, str]
     reader: sqlite3.Connection
     verbs: Verbs
-    ledger: SqliteLedger
+    ledger: HeldLedger
     reading: Reading
     transactions: Transactions
 
@@ -218,12 +218,12 @@ class SqliteStore(ThreadedStore):
         undo.callback(reader.close)
         rows = SqliteRows(writer, statements)
         with garbage_told():
-            ledger = SqliteLedger(rows, self._clock())
+            ledger = HeldLedger(rows, self._clock())
         verbs = Verbs(ledger, self._policy, self._clock, self._boot_id, self._affinity)
         if rows.policy() != self._policy.signature:
             verbs.rescore()
             writer.execute(statements["begin_write"])
-            ChangeWriter(writer, statements).write(ledger.take())
+            ChangeWriter(writer, statements).write(take_rows(ledger.changes))
             writer.execute(statements["set_policy"], {"policy": self._policy.signature})
             writer.execute(statements["commit"])
             ledger.commit()

@@ -1,4 +1,4 @@
-"""What the writer has changed in memory and not yet in the file, and how it gets there: with one statement.
+"""How what the writer has changed in memory gets into the file: with one statement.
 
 Owns the row format of the view ``changes`` (``changes.sql``). Decides nothing and opens no transaction.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from ...jobs.events import JobEvent
 from ...jobs.log import EVENTS_PER_JOB
-from ...jobs.model import Attempt, Job, Payload
+from ...jobs.model import Attempt, Job
 from ..batches import NewBatch
+from ..changes import Changes, Pruned
 from ..ledger import StoredKey
 from .rows import Values, attempt_values, event_values, job_values, mark_of, payload_values, storable
 
@@ -42,110 +41,50 @@ ALL = "*"
 """Stands for the histories of all jobs, in the place of a JSON list of ids."""
 
 
-class Forgetting(NamedTuple):
-    """What ``Ledger.forget`` was asked."""
+def take_rows(changes: Changes) -> list[Values]:
+    """All changes as rows for ``write``; clears them.
 
-    keys_before_s: float
-    pruned_before_s: float
-    means_max: int
+    The virtual time comes first: it takes reached finish tags with it. What is pruned and forgotten comes last. A
+    job's row carries its last attempt, its history, its first event, its request key and the finish tag of its level if
+    these were changed too.
+    """
+    rows: list[Values] = []
+    if changes.virtual_time is not None:
+        rows.append(_row(time=(changes.virtual_time,)))
+    if changes.paused is not None:
+        rows.append(_row(pause=(changes.paused,)))
+    keys = {key.job_id: key for key in changes.keys.values()}
+    # Before the jobs' own rows: what is kept later in the batch stays.
+    rows += [_row(unwanted=(ALL if ids is None else json.dumps(list(ids)),)) for ids in changes.unwanted]
+    rows += [_job_row(changes, job, keys.get(job.id)) for job in changes.jobs.values()]
+    rows += [_row(event=_event_values(event)) for told in changes.events.values() for event in told]
+    rows += [_row(attempt=_attempt_row(*at, attempt)) for at, attempt in changes.attempts.items()]
+    rows += [_row(tag=(*level, finish)) for level, finish in changes.tags.items()]
+    rows += [_row(mean=(signature, *mean)) for signature, mean in changes.means.items()]
+    rows += [_row(batch=_batch_values(batch)) for batch in changes.batches.values()]
+    rows += [_row(pruned=_pruned_values(job_id, job)) for job_id, job in changes.pruned.items()]
+    if changes.forgetting is not None:
+        rows.append(_row(forgetting=changes.forgetting))
+    changes.clear()
+    return rows
 
 
-class Pruned(NamedTuple):
-    """A job to prune, and the batch that it belongs to."""
-
-    seq: int
-    at_s: float
-    batch_id: str | None = None
-
-
-class Changes:
-    """The latest of everything that was changed since the last ``clear``."""
-
-    def __init__(self) -> None:
-        """Nothing is changed."""
-        self.jobs: dict[str, Job] = {}
-        self.payloads: dict[str, Payload] = {}
-        self.attempts: dict[tuple[int, int], Attempt | None] = {}  # by the job's seq and number; None: taken away
-        self.virtual_time: float | None = None
-        self.tags: dict[tuple[str, int], float] = {}
-        self.means: dict[str, tuple[float, float]] = {}  # mean, learned at
-        self.histories: dict[int, str | None] = {}
-        self.keys: dict[tuple[str, str], StoredKey] = {}
-        self.paused: bool | None = None
-        self.batches: dict[str, NewBatch] = {}
-        self.pruned: dict[str, Pruned] = {}
-        self.forgetting: Forgetting | None = None
-        self.unwanted: list[Sequence[str] | None] = []  # histories to forget, by job id; None: all
-        self.events: defaultdict[int, list[JobEvent]] = defaultdict(list)  # by the job's seq, all of them
-
-    def clear(self) -> None:
-        """Forget all: it is written, or shall not be."""
-        self.jobs.clear()
-        self.payloads.clear()
-        self.attempts.clear()
-        self.tags.clear()
-        self.means.clear()
-        self.histories.clear()
-        self.keys.clear()
-        self.batches.clear()
-        self.pruned.clear()
-        self.unwanted.clear()
-        self.events.clear()
-        self.virtual_time = self.paused = self.forgetting = None
-
-    def forget_history(self, job_ids: Sequence[str] | None) -> None:
-        """Forget histories, written or about to be."""
-        seqs = (
-            None if job_ids is None else {job.seq for job_id in job_ids if (job := self.jobs.get(job_id)) is not None}
-        )
-        for seq in self.histories:
-            if seqs is None or seq in seqs:
-                self.histories[seq] = None
-        self.unwanted.append(job_ids)
-
-    def take(self) -> list[Values]:
-        """All changes as rows for ``write``, and clear.
-
-        The virtual time comes first: it takes reached finish tags with it. What is pruned and forgotten comes last. A
-        job's row carries its last attempt, its history, its first event, its request key and the finish tag of its level if
-        these were changed too.
-        """
-        rows: list[Values] = []
-        if self.virtual_time is not None:
-            rows.append(_row(time=(self.virtual_time,)))
-        if self.paused is not None:
-            rows.append(_row(pause=(self.paused,)))
-        keys = {key.job_id: key for key in self.keys.values()}
-        # Before the jobs' own rows: what is kept later in the batch stays.
-        rows += [_row(unwanted=(ALL if ids is None else json.dumps(list(ids)),)) for ids in self.unwanted]
-        rows += [self._job_row(job, keys.get(job.id)) for job in self.jobs.values()]
-        rows += [_row(event=_event_values(event)) for told in self.events.values() for event in told]
-        rows += [_row(attempt=_attempt_row(*at, attempt)) for at, attempt in self.attempts.items()]
-        rows += [_row(tag=(*level, finish)) for level, finish in self.tags.items()]
-        rows += [_row(mean=(signature, *mean)) for signature, mean in self.means.items()]
-        rows += [_row(batch=_batch_values(batch)) for batch in self.batches.values()]
-        rows += [_row(pruned=_pruned_values(job_id, job)) for job_id, job in self.pruned.items()]
-        if self.forgetting is not None:
-            rows.append(_row(forgetting=self.forgetting))
-        self.clear()
-        return rows
-
-    def _job_row(self, job: Job, key: StoredKey | None) -> Values:
-        payload = self.payloads.get(job.id)
-        attempt = self.attempts.pop((job.seq, job.attempt), None)
-        level = (job.principal.name, job.priority)
-        finish = self.tags.pop(level, None)
-        ended = job.seq in self.histories
-        told = self.events.get(job.seq)
-        return _row(
-            job_values(job),
-            _NO_PAYLOAD if payload is None else payload_values(payload),
-            _NO_ATTEMPT if attempt is None else attempt_values(job.seq, attempt),
-            tag=_NO_TAG if finish is None else (*level, finish),
-            history=(job.seq, storable(self.histories[job.seq])) if ended else _NO_HISTORY,
-            key=_NO_KEY if key is None else (key.key, key.fingerprint, key.created_at_s),
-            event=_event_values(told.pop(0)) if told else _NO_EVENT,
-        )
+def _job_row(changes: Changes, job: Job, key: StoredKey | None) -> Values:
+    payload = changes.payloads.get(job.id)
+    attempt = changes.attempts.pop((job.seq, job.attempt), None)
+    level = (job.principal.name, job.priority)
+    finish = changes.tags.pop(level, None)
+    ended = job.seq in changes.histories
+    told = changes.events.get(job.seq)
+    return _row(
+        job_values(job),
+        _NO_PAYLOAD if payload is None else payload_values(payload),
+        _NO_ATTEMPT if attempt is None else attempt_values(job.seq, attempt),
+        tag=_NO_TAG if finish is None else (*level, finish),
+        history=(job.seq, storable(changes.histories[job.seq])) if ended else _NO_HISTORY,
+        key=_NO_KEY if key is None else (key.key, key.fingerprint, key.created_at_s),
+        event=_event_values(told.pop(0)) if told else _NO_EVENT,
+    )
 
 
 class ChangeWriter:

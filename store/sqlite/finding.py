@@ -172,9 +172,9 @@ class SqliteRows:
         row = self._one("last_position")
         return 0 if row is None else row["forgotten_position"]
 
-    def last_number(self, seq: int) -> int:
+    def last_number(self, job: Job) -> int:
         """The number of a job's newest event; 0 before its first."""
-        return self._value("last_number", seq=seq) or 0
+        return self._value("last_number", seq=job.seq) or 0
 
     def last_numbers(self) -> dict[int, int]:
         """The same of all unfinished jobs that have one, by ``seq``."""

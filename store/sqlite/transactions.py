@@ -16,9 +16,9 @@ from collections.abc import Mapping, Sequence
 from ...jobs.errors import ExpeditorError, StoreUnavailable
 from ...jobs.events import Publisher
 from ..base import StoreObserver
+from ..held import HeldLedger
 from ..worker import Call, Outcome, tell, unexpected
-from .changes import ROWS_MAX, ChangeWriter
-from .ledger import SqliteLedger
+from .changes import ROWS_MAX, ChangeWriter, take_rows
 from .soundness import SameFile
 
 _log = logging.getLogger("expeditor.store")
@@ -34,7 +34,7 @@ class Transactions:
         self,
         connection: sqlite3.Connection,
         statements: Mapping[str, str],
-        ledger: SqliteLedger,
+        ledger: HeldLedger,
         publisher: Publisher,
         observer: StoreObserver,
         commit_delay_s: float,
@@ -79,7 +79,7 @@ class Transactions:
         keys = [call.key for call in batch if call.key is not None]
         self._ledger.expect((call.job_id for call in batch if call.job_id is not None), keys)
         outcomes = [_refusable(call) for call in batch]
-        rows = self._ledger.take()
+        rows = take_rows(self._ledger.changes)
         if not rows:
             return outcomes, None
         began_s = self._commit_begins()
@@ -105,7 +105,7 @@ class Transactions:
         self._execute("savepoint")
         try:
             outcome = _refusable(call)
-            self._writer.write(self._ledger.take())
+            self._writer.write(take_rows(self._ledger.changes))
         except Exception as fault:  # as above
             if is_the_files(fault):
                 raise

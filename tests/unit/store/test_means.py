@@ -8,11 +8,11 @@ from contextlib import closing
 
 import pytest
 
+from expeditor.store.held import HeldLedger
 from expeditor.store.ledger import ALL_SIGNATURES, KnownRows, Ledger
 from expeditor.store.memory import MemoryLedger
-from expeditor.store.sqlite.changes import ChangeWriter
+from expeditor.store.sqlite.changes import ChangeWriter, take_rows
 from expeditor.store.sqlite.finding import SqliteRows
-from expeditor.store.sqlite.ledger import SqliteLedger
 from expeditor.store.sqlite.migrations import migrate
 from expeditor.store.sqlite.statements import load_script, load_statements
 
@@ -32,10 +32,10 @@ class SqliteTable:
         connection.executescript(load_script("changes"))
         self._rows = SqliteRows(connection, load_statements())
         self._writer = ChangeWriter(connection, load_statements())
-        self.ledger = SqliteLedger(self._rows, 0.0)
+        self.ledger = HeldLedger(self._rows, 0.0)
 
     def stored(self) -> KnownRows:
-        self._writer.write(self.ledger.take())
+        self._writer.write(take_rows(self.ledger.changes))
         return self._rows
 
 

@@ -1,7 +1,8 @@
-"""The writer's ledger: what is unfinished stands in memory, so that a verb needs no statement, and goes to the file at once.
+"""The writer's ledger: what is unfinished stands in memory, so that a verb needs no look at the storage, and goes there at once.
 
-Owns what the writer holds in memory of the file, which is its alone (``lockfile``): the line, virtual time, finish tags,
-the next ``seq``, whether it is paused, learned means; and how to take changes back. Payloads and ended jobs stay in the file.
+Owns what the writer holds in memory of its storage: the line, virtual time, finish tags, the next ``seq``, whether it is paused,
+learned means; and how to take changes back. Payloads and ended jobs stay in the storage. Either the storage is the writer's alone
+(``lockfile``), or it says what others changed before anything is written (``bullmq``).
 """
 
 from __future__ import annotations
@@ -9,17 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
+from typing import Protocol
 
-from ...jobs.events import JobEvent
-from ...jobs.model import Attempt, Job, JobStatus, Payload
-from ...jobs.transitions import is_terminal
-from ..batches import NewBatch
-from ..ledger import ALL_SIGNATURES, StoredKey
-from ..line import Line
+from ..jobs.events import JobEvent
+from ..jobs.model import Attempt, Job, JobStatus, Payload
+from ..jobs.transitions import is_terminal
+from .batches import NewBatch
 from .changes import Changes, Forgetting, Pruned
-from .finding import SqliteRows
-from .logbook import Logbook
-from .rows import Values
+from .ledger import ALL_SIGNATURES, KnownRows, StoredKey
+from .line import Line
+from .logbook import Logbook, NumberedRows
 
 MEANS_MAX = 4096
 """The most learned means held in memory."""
@@ -33,16 +33,52 @@ class HeldMeans:
         self._means = means
 
     def mean_run_s(self, signature: str) -> float | None:
-        """See ``Means``. ``KeyError`` for one that is not held: only the file knows."""
+        """See ``Means``. ``KeyError`` for one that is not held: only the storage knows."""
         return self._means[signature]
 
 
-class SqliteLedger:
-    """``Ledger`` on the writing connection, used by one thread; ``line`` may be asked for places from any, and so may ``held``."""
+class HeldRows(KnownRows, NumberedRows, Protocol):
+    """What the ledger asks of its storage: everything at the start, and then what it does not hold."""
 
-    def __init__(self, rows: SqliteRows, now_s: float) -> None:
-        """Read all that is held from the file. It is ``now_s``: see ``promote``."""
-        self.line = Line()
+    def unfinished(self) -> list[Job]:
+        """Every job that has not ended."""
+        ...
+
+    def last_seq(self) -> int:
+        """The ``seq`` of the newest job; 0 before the first."""
+        ...
+
+    def virtual_time(self) -> float:
+        """The virtual time; 0 at first."""
+        ...
+
+    def finish_tags(self) -> dict[str, dict[int, float]]:
+        """Every principal's last finish tag per priority."""
+        ...
+
+    def known_ids(self, job_ids: Iterable[str]) -> set[str]:
+        """Which of these ids a job has or had."""
+        ...
+
+    def request_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
+        """Those of these request keys that are known."""
+        ...
+
+    def has_batch(self, batch_id: str) -> bool:
+        """Whether there is a batch of this id."""
+        ...
+
+    def ended(self, job_ids: Iterable[str]) -> list[Job]:
+        """Those of these jobs that have ended."""
+        ...
+
+
+class HeldLedger:
+    """``Ledger`` on the writer's storage, used by one thread; ``line`` may be asked for places from any, and so may ``held``."""
+
+    def __init__(self, rows: HeldRows, now_s: float, line: Line | None = None) -> None:
+        """Read all that is held from the storage. It is ``now_s``: see ``promote``. ``line``: an empty one."""
+        self.line = line or Line()
         self._rows = rows
         self._changes = Changes()
         self._undo: list[Callable[[], object]] = []
@@ -71,16 +107,17 @@ class SqliteLedger:
         known = self._rows.request_keys(keys) if keys else {}
         self._asked_keys = {key: known.get(key) for key in keys}
 
-    def take(self) -> list[Values]:
-        """What is changed and not written, as rows of ``changes``; the caller writes it."""
-        return self._changes.take()
+    @property
+    def changes(self) -> Changes:
+        """What is changed and not written; the caller writes it and clears it."""
+        return self._changes
 
     def mark(self) -> int:
         """Stands for now; see ``roll_back``. All before must have been taken."""
         return len(self._undo)
 
     def roll_back(self, mark: int = 0) -> None:
-        """Take back all changes since ``mark``, in memory; the caller does the same in the file."""
+        """Take back all changes since ``mark``, in memory; the caller does the same in the storage."""
         self._changes.clear()
         self._absent.clear()
         self._asked_keys.clear()
@@ -88,7 +125,7 @@ class SqliteLedger:
             self._undo.pop()()
 
     def commit(self) -> None:
-        """What was taken is in the file for good."""
+        """What was taken is in the storage for good."""
         self._undo.clear()
         self._logbook.commit()
 
@@ -309,7 +346,7 @@ class SqliteLedger:
 
 
 def _attempts_changed(before: Job | None, job: Job) -> tuple[Attempt, ...]:
-    """The attempts that the file does not have as they are; a job that is read from the file has only its last to change."""
+    """The attempts that the storage does not have as they are; a job that is read from it has only its last to change."""
     if before is None:
         return job.attempts[-1:]
     known = before.attempts

@@ -1,0 +1,240 @@
+"""Finding by filters, by time and in the log: ``ReadLedger`` on the reading connection.
+
+Owns which index is walked. What has not ended stands in the member's memory (``Line``), what has ended in sorted sets; both are merged.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import islice
+from typing import Any
+
+import redis
+
+from ...jobs.events import LoggedEvent
+from ...jobs.leftovers import FileName, texts_of
+from ...jobs.log import LogQuery
+from ...jobs.model import Job, JobStatus
+from ...jobs.transitions import TERMINAL
+from ..base import Finished
+from ..batches import Batch
+from ..ledger import Aside, StoredKey
+from ..line import Line
+from ..records import Ahead, DepthRow, JobQuery, Place
+from .commits import LABEL_MAX_BYTES, asked_of, label
+from .keys import Keys, id_of_key, key_of_id, key_of_stub
+from .records import event_of, unpack_text
+from .rows import BullmqRows
+
+_CHUNK = 200
+_BEFORE_ALL = 2**63 - 1
+_LOOKED_AT = 1000
+
+
+class ReaderRows(BullmqRows):
+    """See the module's docstring."""
+
+    def __init__(self, client: redis.Redis, keys: Keys, line: Line) -> None:
+        """``line``: the writer's."""
+        super().__init__(client, keys)
+        self._line = line
+
+    def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        below = _BEFORE_ALL if before_seq is None else before_seq
+        waiting = (job for job in self._line.unfinished() if job.seq < below)
+        live = sorted((job for job in waiting if _wanted(job, query)), key=lambda job: -job.seq)
+        walks = [self._walk(name, query, below) for name in self._indexes(query)]
+        found: dict[str, Job] = {}
+        for job in heapq.merge(live, *walks, key=lambda job: -job.seq):
+            found.setdefault(job.id, job)
+            if len(found) == limit:
+                break
+        return list(found.values())
+
+    def maker(self, asset_id: str) -> Job | None:
+        """See ``ReadLedger``."""
+        key = self._client.hget(self._keys("makers"), asset_id)
+        return None if key is None else self.job(id_of_key(key))
+
+    def request_keys_of(self, job_ids: AbstractSet[str]) -> list[StoredKey]:
+        """See ``ReadLedger``. Looks at every request key: for moving jobs elsewhere alone."""
+        found: list[StoredKey] = []
+        for field, plain in self._client.hscan_iter(self._keys("request"), count=1000):
+            fingerprint, job_id, created_at_s = json.loads(plain)
+            if job_id in job_ids:
+                found.append(StoredKey(*asked_of(field), fingerprint, job_id, created_at_s))
+        return found
+
+    def depth(self) -> list[DepthRow]:
+        """See ``ReadLedger``."""
+        return self._line.depth()
+
+    def oldest_queued_at_s(self) -> float | None:
+        """See ``ReadLedger``."""
+        return self._line.oldest_queued_at_s()
+
+    def aside(self) -> Aside:
+        """See ``ReadLedger``."""
+        return self._line.aside()
+
+    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
+        """See ``ReadLedger``."""
+        return self._line.places(job_ids)
+
+    def ahead(self, job_id: str) -> Ahead | None:
+        """See ``ReadLedger``."""
+        return self._line.ahead(job_id)
+
+    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        stubs = self._client.zrangebyscore(self._keys.ended_in(status), "-inf", f"({before_s!r}", 0, limit)
+        return self._jobs(key_of_stub(stub) for stub in stubs)
+
+    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+        """See ``ReadLedger``."""
+        beyond = self._client.zcard(self._keys.ended_in(status)) - count
+        if beyond <= 0 or limit <= 0:
+            return []
+        stubs = self._client.zrange(self._keys.ended_in(status), 0, min(beyond, limit) - 1)
+        return self._jobs(key_of_stub(stub) for stub in stubs)
+
+    def batch(self, batch_id: str) -> Batch | None:
+        """See ``ReadLedger``."""
+        fields = self._client.hgetall(self._keys(f"batch:{batch_id}"))
+        if b"about" not in fields:
+            return None
+        principal, created_at_s, count, about = json.loads(fields[b"about"])
+        live = [job for job in self._line.unfinished() if job.slot is not None and job.slot.batch_id == batch_id]
+        statuses = Counter(job.status for job in live)
+        for status in TERMINAL:
+            ended = int(fields.get(f"in:{status.value}".encode("ascii"), 0))
+            if ended:
+                statuses[status] = ended
+        return Batch(batch_id, principal, created_at_s, count, about, dict(statuses))
+
+    def named(
+        self,
+        outputs: AbstractSet[FileName],
+        texts: AbstractSet[str],
+        but: AbstractSet[str],
+        after_seq: int,
+        up_to_seq: int,
+    ) -> tuple[frozenset[FileName], frozenset[str]]:
+        """See ``ReadLedger``."""
+        keys = self._client.zrangebyscore(self._keys("ended:all"), after_seq + 1, up_to_seq)
+        live = [job for job in self._line.unfinished() if after_seq < job.seq <= up_to_seq]
+        jobs = [job for job in (*live, *self._jobs(keys)) if job.id not in but]
+        made = frozenset(FileName(one.folder, one.subfolder, one.name) for job in jobs for one in job.outputs)
+        held: frozenset[str] = frozenset()
+        if texts:
+            payloads = self.payloads([job.id for job in jobs])
+            held = frozenset(text for payload in payloads.values() for text in texts_of(payload.prompt_json)) & texts
+        return made & outputs, held
+
+    def finished(self, limit: int) -> list[Finished]:
+        """See ``ReadLedger``."""
+        stubs = self._client.zrange(self._keys("shown"), -limit, -1) if limit > 0 else []
+        jobs = self._jobs(key_of_stub(stub) for stub in stubs)
+        payloads = self.payloads([job.id for job in jobs])
+        histories: dict[str, bytes | None] = {}
+        for at in range(0, len(jobs), _CHUNK):
+            some = [job.id for job in jobs[at : at + _CHUNK]]
+            histories |= zip(
+                some, self._client.hmget(self._keys("history"), [key_of_id(one) for one in some]), strict=True
+            )
+        return [
+            Finished(job, payloads[job.id], unpack_text(packed))
+            for job in jobs
+            if (packed := histories[job.id]) is not None and job.id in payloads
+        ]
+
+    def history(self, job_id: str) -> str | None:
+        """See ``ReadLedger``."""
+        packed = self._client.hget(self._keys("history"), key_of_id(job_id))
+        return None if packed is None else unpack_text(packed)
+
+    def events(self, query: LogQuery, limit: int) -> list[LoggedEvent]:
+        """See ``ReadLedger``."""
+        if query.job_id is not None:
+            return self._events_of_job(query.job_id, query.after, limit)
+        found: list[LoggedEvent] = []
+        after = query.after
+        while len(found) < limit:
+            many = _LOOKED_AT if query.batch_id is not None or query.principal is not None else limit - len(found)
+            entries = self._client.xrange(self._keys("events"), f"{after + 1}-0", "+", many)
+            for position, fields in entries:
+                after = int(position.partition(b"-")[0])
+                if _told_of(fields, query):
+                    found.append(event_of(after, id_of_key(fields[b"j"]), fields))
+            if len(entries) < many:
+                break
+        return found[:limit]
+
+    def forgotten_position(self) -> int:
+        """See ``ReadLedger``."""
+        return self.found().forgotten
+
+    def _events_of_job(self, job_id: str, after: int, limit: int) -> list[LoggedEvent]:
+        kept = self.kept((job_id,)).get(job_id)
+        positions = [one for one in (() if kept is None else kept.positions) if one > after][:limit]
+        pipe = self._client.pipeline(transaction=False)
+        for position in positions:
+            pipe.xrange(self._keys("events"), f"{position}-0", f"{position}-0")
+        answers = pipe.execute() if positions else []
+        return [
+            event_of(position, job_id, entries[0][1])
+            for position, entries in zip(positions, answers, strict=True)
+            if entries
+        ]
+
+    def _indexes(self, query: JobQuery) -> list[str]:
+        """The sorted sets of ended jobs that are walked for a query: together they hold all that it asks for."""
+        keys, statuses = self._keys, [status for status in query.statuses if status in TERMINAL]
+        if query.held or (query.statuses and not statuses):
+            return []
+        if query.batch_id is not None:
+            return [keys.index("b", query.batch_id)]
+        for name, value in query.labels:
+            if len(name) + len(value) <= LABEL_MAX_BYTES:
+                return [keys.index("l", label(name, value))]
+        if query.causes:
+            return [keys.index("c", cause.value) for cause in dict.fromkeys(query.causes)]
+        if query.principal is not None:
+            return [keys.index("p", query.principal)]
+        return [keys.index("s", status.value) for status in dict.fromkeys(statuses)] or [keys("ended:all")]
+
+    def _walk(self, name: str, query: JobQuery, below: int) -> Iterator[Job]:
+        while keys := self._client.zrevrangebyscore(name, f"({below}", "-inf", 0, _CHUNK, withscores=True):
+            below = int(keys[-1][1])
+            yield from (job for job in self._jobs(key for key, _ in keys) if _wanted(job, query))
+            if len(keys) < _CHUNK:
+                return
+
+    def _jobs(self, keys: Iterable[Any]) -> list[Job]:
+        """The jobs of these keys that are there still."""
+        asked, found = iter(keys), list[Job]()
+        while some := list(islice(asked, _CHUNK)):
+            found += [kept.job for kept in self.kept_at(some) if kept is not None]
+        return found
+
+
+def _wanted(job: Job, query: JobQuery) -> bool:
+    return (
+        (not query.statuses or job.status in query.statuses)
+        and query.principal in (None, job.principal.name)
+        and (not query.causes or job.cause in query.causes)
+        and query.held in (None, job.held)
+        and (query.batch_id is None or (job.slot is not None and job.slot.batch_id == query.batch_id))
+        and all(job.metadata.get(key) == value for key, value in query.labels)
+    )
+
+
+def _told_of(fields: dict[bytes, bytes], query: LogQuery) -> bool:
+    if query.batch_id is not None:
+        return fields[b"b"] == query.batch_id.encode("utf-8", "surrogatepass")
+    return query.principal is None or fields[b"p"] == query.principal.encode("utf-8", "surrogatepass")

@@ -1,0 +1,115 @@
+"""Keeps the leases of the jobs that run here: BullMQ's locks, renewed four times within their life.
+
+Owns the thread and its connection, and who has lost its lease. A lease that ran out while Redis was away is taken again as long as nobody
+else has the job: only Redis' word makes a loss.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import msgpack
+import redis
+
+from ...jobs.model import Job
+from .keys import Keys, bull_id
+from .moves import lease_of
+from .scripts import Scripts
+
+AGAIN_S = 0.5
+"""How long after a fault it is tried again, at most."""
+
+_log = logging.getLogger("expeditor.store")
+
+
+class Leases:
+    """A thread that renews.
+
+    ``running``: the jobs whose attempts are this member's; ``lost`` is called once for each that is not any more.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        keys: Keys,
+        lease_s: float,
+        running: Callable[[], Sequence[Job]],
+        lost: Callable[[str, int], None],
+    ) -> None:
+        """Not started yet."""
+        self._client = client
+        self._scripts = Scripts(client)
+        self._keys = keys
+        self._lease_s = lease_s
+        self._running = running
+        self._lost = lost
+        self._told: set[tuple[str, int]] = set()
+        self._fault_at_s: float | None = None
+        self._away = False
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="expeditor-store-leases", daemon=True)
+
+    def start(self) -> None:
+        """Renew from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Renew no more; blocks a moment; idempotent."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def calm(self) -> bool:
+        """Whether Redis was there for as long as a lease: else a lease that is gone says nothing of its holder."""
+        return self._fault_at_s is None or time.monotonic() - self._fault_at_s > self._lease_s
+
+    def disturbed(self) -> None:
+        """Redis was away just now."""
+        self._fault_at_s = time.monotonic()
+
+    def renew(self) -> None:
+        """One round: renew all, take again what ran out, tell what is lost."""
+        running = self._running()
+        self._told &= {(job.id, job.attempt) for job in running}
+        pools: defaultdict[str, list[Job]] = defaultdict(list)
+        for job in running:
+            pools[job.pool].append(job)
+        for pool, jobs in pools.items():
+            self._renew(self._keys.queue(pool), {bull_id(job.seq): job for job in jobs})
+
+    def _renew(self, prefix: str, jobs: dict[str, Job]) -> None:
+        lease_ms = max(1, round(self._lease_s * 1000))
+        tokens = msgpack.packb([lease_of(job) for job in jobs.values()])
+        gone = [
+            name.decode("ascii") for name in self._scripts.extend(prefix, tokens, msgpack.packb(list(jobs)), lease_ms)
+        ]
+        if not gone:
+            return
+        asked = msgpack.packb([[prefix, name, lease_of(jobs[name])] for name in gone])
+        for name, held in zip(gone, self._scripts.hold(asked, lease_ms), strict=True):
+            job = jobs[name]
+            if held:
+                _log.warning("the lease of job %s had run out and was taken again", job.id)
+            elif (job.id, job.attempt) not in self._told:
+                self._told.add((job.id, job.attempt))
+                _log.warning("the lease of job %s is lost: another instance may run it", job.id)
+                self._lost(job.id, job.attempt)
+
+    def _run(self) -> None:
+        pause_s = self._lease_s / 4
+        while not self._stop.wait(pause_s):
+            try:
+                self.renew()
+            except (redis.RedisError, OSError) as fault:
+                if not self._away:
+                    _log.warning("leases cannot be renewed: %s", fault)
+                self._away = True
+                self.disturbed()
+                pause_s = min(AGAIN_S, self._lease_s / 4)
+            else:
+                self._away = False
+                pause_s = self._lease_s / 4

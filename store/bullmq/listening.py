@@ -1,0 +1,61 @@
+"""Hears the word that every commit publishes. Owns the thread and its connection; what follows from a word is the caller's.
+
+A word may be lost: it only says that there is something to look at.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import redis
+
+AGAIN_S = 0.5
+"""How long after a fault the connection is made again."""
+
+_log = logging.getLogger("expeditor.store")
+
+
+class Listener:
+    """A thread that calls ``heard`` with each commit's version, and with None whenever it may have missed some."""
+
+    def __init__(self, client: redis.Redis, channel: str, heard: Callable[[int | None], None]) -> None:
+        """Not started yet."""
+        self._client: Any = client
+        self._channel = channel
+        self._heard = heard
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="expeditor-store-listen", daemon=True)
+
+    def start(self) -> None:
+        """Listen from now on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Listen no more; blocks a moment; idempotent."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        away = False
+        while not self._stop.is_set():
+            try:
+                with self._client.pubsub(ignore_subscribe_messages=True) as ear:
+                    ear.subscribe(self._channel)
+                    self._heard(None)
+                    away = False
+                    self._listen(ear)
+            except (redis.RedisError, OSError) as fault:
+                if not away:
+                    _log.warning("the shared queue is not heard: %s", fault)
+                away = True
+                self._stop.wait(AGAIN_S)
+
+    def _listen(self, ear: Any) -> None:
+        while not self._stop.is_set():
+            word = ear.get_message(timeout=0.25)
+            if word is not None and word["type"] == "message":
+                self._heard(int(word["data"]))

@@ -1,0 +1,217 @@
+"""How jobs, payloads and events are written in Redis: compact JSON, compressed with a dictionary of what always comes again.
+
+Owns the formats alone; the first byte names the format, so that a later one can be told apart.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import Any, NamedTuple
+
+from ...jobs.events import JobEvent, LoggedEvent
+from ...jobs.model import (
+    Attempt,
+    BatchSlot,
+    Cause,
+    Job,
+    JobError,
+    JobStatus,
+    Output,
+    Payload,
+    Principal,
+    Source,
+    WebhookTarget,
+)
+
+_FORMAT = b"1"
+_LENGTHS = struct.Struct(">II")
+_FACTS = ("status", "priority", "attempt", "cause", "held")
+# Never change it: what is stored can be read only with it.
+_DICTIONARY = (
+    b'"PROCESS_DIED","LEASE_LOST","INTERRUPTED","OUT_OF_MEMORY","NODE_ERROR","CANCELED","EXPIRED","canceling","canceled","expired",'
+    b'"failed","image/png","output","image","ComfyUI_0000",".safetensors","in_process","batch","v2","prompt","submit","running",'
+    b'"succeeded",null,null,null,null,null,[[1,17000,"queued",17000,0.0,30.0,{},0,0,0,null,null,[],[],null,null,null,null,null,[],0,'
+    b'null,null,"default",null,[1],1,false,3,"submit","queued",17,0.0,0.0,-300.0,30.0,""'
+)
+
+
+class Kept(NamedTuple):
+    """A job as it is stored: with the positions of its events that are kept, oldest first, and the number of the last one."""
+
+    job: Job
+    positions: tuple[int, ...] = ()
+    number: int = 0
+
+
+def pack_job(kept: Kept) -> bytes:
+    """A job without its id, which is its key."""
+    job = kept.job
+    plain = (
+        job.seq,
+        job.principal.name,
+        int(job.principal.trusted),
+        job.priority,
+        job.source.value,
+        job.status.value,
+        job.created_at_s,
+        job.queued_at_s,
+        job.number,
+        job.start_tag,
+        job.score,
+        job.estimated_s,
+        job.signature,
+        job.client_id,
+        job.metadata,
+        job.node_count,
+        job.prompt_length,
+        job.needs_secret + 2 * job.held + 4 * job.cached,
+        job.started_at_s,
+        job.finished_at_s,
+        [astuple(attempt) for attempt in job.attempts],
+        [astuple(output) for output in job.outputs],
+        job.cause,
+        None if job.error is None else astuple(job.error),
+        job.not_before_s,
+        job.expires_at_s,
+        job.max_attempts,
+        job.models,
+        job.forgiven,
+        None if job.slot is None else astuple(job.slot),
+        None if job.webhook is None else astuple(job.webhook),
+        job.pool,
+        job.origin,
+        kept.positions,
+        kept.number,
+    )
+    return _squeezed(json.dumps(plain, separators=(",", ":")).encode("ascii"))
+
+
+def unpack_job(job_id: str, packed: bytes) -> Kept:
+    """The job again."""
+    (
+        seq, name, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score, estimated_s, signature,
+        client_id, metadata, node_count, prompt_length, flags, started_at_s, finished_at_s, attempts, outputs, cause, error,
+        not_before_s, expires_at_s, max_attempts, models, forgiven, slot, webhook, pool, origin, positions, told,
+    ) = json.loads(_unsqueezed(packed))  # fmt: skip
+    job = Job(
+        id=job_id,
+        principal=Principal(name, bool(trusted)),
+        priority=priority,
+        source=Source(source),
+        status=JobStatus(status),
+        created_at_s=created_at_s,
+        queued_at_s=queued_at_s,
+        number=number,
+        seq=seq,
+        start_tag=start_tag,
+        score=score,
+        estimated_s=estimated_s,
+        signature=signature,
+        client_id=client_id,
+        metadata=metadata,
+        node_count=node_count,
+        prompt_length=prompt_length,
+        needs_secret=bool(flags & 1),
+        held=bool(flags & 2),
+        cached=bool(flags & 4),
+        started_at_s=started_at_s,
+        finished_at_s=finished_at_s,
+        attempts=tuple(_attempt_of(values) for values in attempts),
+        outputs=tuple(Output(*values) for values in outputs),
+        cause=_cause(cause),
+        error=None if error is None else JobError(*error),
+        not_before_s=not_before_s,
+        expires_at_s=expires_at_s,
+        max_attempts=max_attempts,
+        models=tuple(models),
+        forgiven=forgiven,
+        slot=None if slot is None else BatchSlot(*slot),
+        webhook=None if webhook is None else WebhookTarget(webhook[0], tuple(webhook[1])),
+        pool=pool,
+        origin=origin,
+    )
+    return Kept(job, tuple(positions), told)
+
+
+def pack_payload(payload: Payload) -> bytes:
+    """What a job runs, compressed in one piece."""
+    parts = [_bytes(text) for text in (payload.prompt_json, payload.extra_json, payload.outputs_json)]
+    return _FORMAT + zlib.compress(_LENGTHS.pack(len(parts[0]), len(parts[1])) + b"".join(parts))
+
+
+def unpack_payload(packed: bytes) -> Payload:
+    """The payload again."""
+    plain = zlib.decompress(packed[1:])
+    first, second = _LENGTHS.unpack_from(plain)
+    at = _LENGTHS.size
+    bounds = ((at, at + first), (at + first, at + first + second), (at + first + second, len(plain)))
+    return Payload(*(plain[start:end].decode("utf-8", "surrogatepass") for start, end in bounds))
+
+
+def pack_text(text: str) -> bytes:
+    """A long text."""
+    return zlib.compress(_bytes(text)) if text else b""
+
+
+def unpack_text(packed: bytes) -> str:
+    """The text again."""
+    return zlib.decompress(packed).decode("utf-8", "surrogatepass") if packed else ""
+
+
+def event_fields(event: JobEvent, key: bytes) -> tuple[bytes | str, ...]:
+    """An event as the fields of a stream's entry: its job, principal and batch can be looked for, the rest is packed."""
+    told = event.logged()
+    facts = dict(told.facts)
+    usual = [facts.pop(name) for name in _FACTS]
+    plain = [told.type.removeprefix("job."), told.number, told.at_s, *usual]
+    packed = json.dumps([*plain, facts] if facts else plain, separators=(",", ":"))
+    return ("j", key, "p", _bytes(told.principal), "b", _bytes(told.batch_id or ""), "e", packed)
+
+
+def event_of(position: int, job_id: str, fields: Mapping[bytes, bytes]) -> LoggedEvent:
+    """The event of an entry."""
+    name, number, at_s, *rest = json.loads(fields[b"e"])
+    facts = dict(zip(_FACTS, rest, strict=False)) | (rest[len(_FACTS)] if len(rest) > len(_FACTS) else {})
+    batch_id = fields[b"b"].decode("utf-8", "surrogatepass") or None
+    principal = fields[b"p"].decode("utf-8", "surrogatepass")
+    return LoggedEvent(position, number, f"job.{name}", at_s, job_id, principal, batch_id, facts)
+
+
+def live_event(logged: LoggedEvent, job: Job) -> JobEvent:
+    """An event of the log as it is told, with the job as it stands now."""
+    cause, output = logged.facts.get("cause"), logged.facts.get("output")
+    produced = None
+    if output is not None:
+        plain: dict[str, Any] = dict(output)
+        kind = plain.pop("type")
+        produced = Output(**plain, kind=kind)
+    return JobEvent(
+        logged.type, job, logged.at_s, Cause(cause) if cause else None, produced, logged.position, logged.number
+    )
+
+
+def _squeezed(plain: bytes) -> bytes:
+    packer = zlib.compressobj(6, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
+    return _FORMAT + packer.compress(plain) + packer.flush()
+
+
+def _unsqueezed(packed: bytes) -> bytes:
+    return zlib.decompressobj(-15, _DICTIONARY).decompress(packed[1:])
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _attempt_of(values: list[Any]) -> Attempt:
+    number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message = values
+    outcome = None if outcome is None else JobStatus(outcome)
+    return Attempt(number, started_at_s, boot_id, finished_at_s, outcome, _cause(cause), last_node_id, message)
+
+
+def _cause(word: str | None) -> Cause | None:
+    return None if word is None else Cause(word)

@@ -1,0 +1,289 @@
+"""A batch of verbs in one commit on Redis: run in memory, then written by one script, or run again on what others committed meanwhile.
+
+Owns the tries, what a refusal means, and in which order events are told: what others committed before what this batch did, all by
+position. A verb that refuses has changed nothing. While Redis is away every verb fails with ``StoreUnavailable``.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import secrets
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgpack
+import redis
+
+from ...jobs.errors import ExpeditorError, StoreUnavailable
+from ...jobs.events import Publisher
+from ...jobs.model import Job, JobStatus
+from ...jobs.transitions import is_terminal
+from ..base import Clock, StoreObserver
+from ..worker import Call, Outcome, tell, unexpected
+from .address import Address
+from .commits import Commands, request_field
+from .keys import Keys, key_of_id, mark_of
+from .ledger import BullmqLedger, View
+from .moves import Move, Mover, lease_of
+from .news import News
+from .outage import reason, unavailable
+from .scripts import Scripts
+from .ticks import epoch_for, fits
+
+RESENT_FOR_S = 0.4
+"""How long a commit whose connection broke is asked for again: verbs fail soon when Redis is away."""
+
+TRIES = 200
+"""How often a batch is run on what others left before it gives up."""
+
+POLITE_AFTER = 3
+"""After so many lost races a batch asks for a turn of its own."""
+
+_log = logging.getLogger("expeditor.store")
+
+
+class Anew(Exception):
+    """What is held in memory is not what Redis has any more, or too far behind: everything must be read again."""
+
+
+class Transactions:
+    """Runs batches on the writing connection; ``error`` is the last write's fault, None when it worked."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each part
+        self,
+        scripts: Scripts,
+        keys: Keys,
+        ledger: BullmqLedger,
+        publisher: Publisher,
+        observer: StoreObserver,
+        news: News,
+        clock: Clock,
+        lease_s: float,
+        address: Address,
+    ) -> None:
+        """Touch nothing yet."""
+        self._scripts = scripts
+        self._keys = keys
+        self._names = [
+            keys(name) for name in ("meta", "changes", "events", "live", "ended", "pruned", "request", "turn")
+        ]
+        self._ledger = ledger
+        self._publisher = publisher
+        self._observer = observer
+        self._news = news
+        self._clock = clock
+        self._lease_s = lease_s
+        self._address = address
+        self._name = secrets.token_hex(6)
+        self._number = 0
+        self.error: str | None = None
+
+    def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
+        """Run and commit a batch, publish its events, and say what became of each verb."""
+        try:
+            return self._run(batch)
+        except (redis.RedisError, OSError) as fault:
+            return self._failed(batch, fault)
+        except Anew:
+            self._ledger.roll_back()
+            raise
+        except Exception:  # noqa: BLE001 - a fault of ours in one verb is no fault of the others in its batch
+            self._ledger.roll_back()
+            if len(batch) == 1:
+                return [unexpected()]
+            _log.warning("a batch of %d verbs is run again, each on its own", len(batch))
+            return [self.run([call])[0] for call in batch]
+
+    def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
+        look = False
+        for tried in range(TRIES):
+            outcomes = self._in_memory(batch, look=look)
+            answer = self._commit(polite=tried >= POLITE_AFTER)
+            if answer == "done":
+                self._recovered()
+                tell(self._publisher, outcomes)
+                return outcomes
+            self._ledger.roll_back()
+            look = look or answer == "known"
+            if tried >= POLITE_AFTER or answer == "wait":
+                time.sleep(random.uniform(0.0, 0.003))  # noqa: S311 - no secret, only to go out of each other's way
+        return [StoreUnavailable("The shared queue is too busy: nothing was stored; try again.") for _ in batch]
+
+    def _in_memory(self, batch: Sequence[Call], *, look: bool) -> list[Outcome]:
+        """Run the verbs on the ledger. ``look``: what is not held is looked up, else it is taken for unknown."""
+        ledger = self._ledger
+        ledger.begin()
+        ids = [call.job_id for call in batch if call.job_id is not None]
+        keys = [call.key for call in batch if call.key is not None]
+        if look:
+            ledger.expect(ids, keys)
+        else:
+            ledger.assume(ids, keys)
+        return [_refusable(call) for call in batch]
+
+    def _commit(self, *, polite: bool) -> str:
+        began_s = time.perf_counter()
+        ledger, changes = self._ledger, self._ledger.changes
+        commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time())
+        listed = commands.all()
+        version, wrote = ledger.state.version, bool(listed)
+        epoch, moves = self._moves()
+        if wrote:
+            head = ["position", ledger.position, "seq", ledger.seq]
+            listed.append(["HSET", self._keys("meta"), *head, *([] if epoch is None else ["epoch", repr(epoch)])])
+        self._number += 1
+        token = f"{self._name}:{self._number}"
+        absent, unkeyed = ledger.assumed
+        changed = list(dict.fromkeys([*changes.jobs, *changes.pruned]))
+        asked = {
+            "birth": ledger.state.birth,
+            "version": version,
+            "told": ledger.state.position,
+            "token": token,
+            "turn": self._name,
+            "polite": int(polite),
+            "absent": [key_of_id(job_id) for job_id in absent],
+            "unpruned": [mark_of(job_id) for job_id in absent],
+            "unkeyed": [request_field(*key) for key in unkeyed],
+            "locks": self._locks(),
+            "commands": listed,
+            "moves": moves,
+            "changed": [key_of_id(job_id) for job_id in changed],
+            "also": self._also(),
+            "channel": self._keys("word"),
+        }
+        answer = self._sent(msgpack.packb(asked, use_bin_type=False), token)
+        if answer != "done":
+            return answer
+        if wrote:
+            kept = [commands.kept(job) for job in changes.jobs.values()]
+            state = ledger.state._replace(
+                version=version + 1,
+                seq=ledger.seq,
+                position=ledger.position,
+                virtual_time=ledger.virtual_time(),
+                paused=ledger.paused(),
+                epoch=ledger.state.epoch if epoch is None else epoch,
+            )
+            ledger.pools.update(job.pool for job in changes.jobs.values())
+            ledger.committed(kept, changes, state)
+            self._observer.committed(time.perf_counter() - began_s, 1)
+        else:
+            ledger.commit()
+        return "done"
+
+    def _sent(self, packed: bytes, token: str) -> str:
+        """Ask for the commit. Asked again when the answer was lost: the token tells whether the first one came through."""
+        until_s, resent = time.monotonic() + RESENT_FOR_S, False
+        while True:
+            try:
+                answer = self._scripts.commit(self._names, packed)
+                break
+            except redis.ConnectionError:
+                if time.monotonic() > until_s:
+                    raise
+                resent = True
+                time.sleep(0.05)
+        word = answer[0].decode("ascii")
+        if word == "done":
+            for text in answer[1]:
+                _log.warning("BullMQ's own record of a job was not in step: %s", text.decode("utf-8", "replace"))
+        if word == "behind":
+            view = View.of(answer[1])
+            if resent and token in view.tokens:
+                return "done"  # what others did after it comes with the next look
+            self._heard(view)
+        if word == "other":
+            raise Anew
+        return word
+
+    def _moves(self) -> tuple[float | None, list[Move]]:
+        """The steps for BullMQ, and the epoch of its ranks if it is another one now."""
+        ledger, changes = self._ledger, self._ledger.changes
+        jobs, moved = list(changes.jobs.values()), None
+        waiting = [job.score for job in jobs if job.status is JobStatus.QUEUED and not job.suspect]
+        epoch = ledger.state.epoch
+        if waiting and (epoch is None or not all(fits(score, epoch) for score in waiting)):
+            head = ledger.head_score("")
+            epoch = moved = epoch_for(min([*waiting, *([] if head is None else [head])]))
+        mover = Mover(self._keys, self._lease_s, epoch or 0.0, self._clock())
+        moves: list[Move] = []
+        for pool in {job.pool for job in jobs} - ledger.pools:
+            moves += mover.open(pool, ledger.paused())
+        if changes.paused is not None:
+            moves += [mover.pause(pool, changes.paused) for pool in sorted(ledger.pools)]
+        for job in jobs:
+            before = ledger.before.get(job.id)
+            after = None if job.id in changes.pruned else job
+            moves += mover.steps(None if before is None else before.job, after)
+        gone = (ledger.before[job_id].job for job_id in changes.pruned if job_id not in changes.jobs)
+        moves += [move for job in gone for move in mover.steps(job, None)]
+        if moved is not None:
+            moves += [mover.rank_again(job) for job in ledger.line.queued() if job.id not in changes.jobs]
+        return moved, moves
+
+    def _locks(self) -> list[list[str]]:
+        """The leases that must be the expected ones, or gone."""
+        ledger = self._ledger
+        found: list[list[str]] = []
+        for job_id, kept in ledger.before.items():
+            job = kept.job
+            if job.status is JobStatus.QUEUED or is_terminal(job.status):
+                continue
+            after = ledger.changes.jobs.get(job_id)
+            if after is not None and _left(job, after):
+                found.append([self._keys.lock(job), "" if job_id in ledger.lost else lease_of(job)])
+        return found
+
+    def _also(self) -> str:
+        changes, also = self._ledger.changes, dict[str, Any]()
+        if changes.tags:
+            also["t"] = [[*level, finish] for level, finish in changes.tags.items()]
+        if changes.means:
+            also["m"] = [[signature, mean_s] for signature, (mean_s, _) in changes.means.items()]
+        if changes.forgetting is not None:
+            also["f"] = 1
+        pools = {job.pool for job in changes.jobs.values()} - self._ledger.pools
+        if pools:
+            also["p"] = sorted(pools)
+        return json.dumps(also, separators=(",", ":"))
+
+    def _heard(self, view: View) -> None:
+        """What others committed is so here too, and is told."""
+        if view.state is None or view.state.birth != self._ledger.state.birth or not view.whole:
+            raise Anew
+        told = self._ledger.state.position
+        self._ledger.roll_back()
+        woken = self._ledger.catch_up(view)
+        self._news.tell(view, told, woken=woken)
+
+    def _failed(self, batch: Sequence[Call], fault: Exception) -> Sequence[Outcome]:
+        self._ledger.roll_back()
+        self._away(fault)
+        return [unavailable(fault, self._address) for _ in batch]
+
+    def _away(self, fault: Exception) -> None:
+        why = reason(fault, self._address)
+        if self.error is None:
+            _log.error("the shared queue cannot be used: %s", why)
+        self.error = why
+
+    def _recovered(self) -> None:
+        if self.error is not None:
+            _log.warning("the shared queue can be used again")
+        self.error = None
+
+
+def _left(before: Job, after: Job) -> bool:
+    """Whether the attempt that ran is over."""
+    return is_terminal(after.status) or after.status is JobStatus.QUEUED or after.attempt != before.attempt
+
+
+def _refusable(call: Call) -> Outcome:
+    try:
+        return call.run()
+    except ExpeditorError as refusal:
+        return refusal
