@@ -29,6 +29,7 @@ class Debt:
     """The end of one attempt: the job's end, or with ``put_back`` its return into the queue, due at ``not_before_s``.
 
     ``rerun``: the attempt was to be followed by another one at once, and whether that was committed is not known yet.
+    ``fenced``: other instances may run the job too, so an end that is refused is not this instance's to tell.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class Debt:
     not_before_s: float | None = None
     rerun: Future[Job] | None = None
     asked: Future[Job] | None = None
+    fenced: bool = False
 
 
 class Debts:
@@ -50,6 +52,7 @@ class Debts:
         self._paying = threading.Lock()
         self._owed: list[Debt] = []
         self._ended: list[str] = []
+        self._lost: list[str] = []
 
     def __bool__(self) -> bool:
         """Whether anything is owed."""
@@ -78,6 +81,18 @@ class Debts:
         if job_id not in self._ended:
             return False
         self._ended.remove(job_id)
+        return True
+
+    def lost(self) -> list[str]:
+        """The jobs whose end was refused since this was asked last."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def take_lost(self, job_id: str) -> bool:
+        """Whether this job's end was refused; it is then told here and not by ``lost``."""
+        if job_id not in self._lost:
+            return False
+        self._lost.remove(job_id)
         return True
 
     def wait(self, future: Future[_T]) -> _T:
@@ -117,7 +132,9 @@ class Debts:
             raise error
         if error is not None:
             _tell_refused(debt, error)
-        if error is not None or is_terminal(asked.result().status):
+        if debt.fenced and isinstance(error, (Conflict, NotFound)):
+            self._lost.append(debt.job_id)
+        elif error is not None or is_terminal(asked.result().status):
             self._ended.append(debt.job_id)
 
     def _ask(self, debt: Debt) -> Future[Job]:

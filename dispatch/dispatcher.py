@@ -198,6 +198,10 @@ class Dispatcher:
         """The jobs that ended since this was asked last without ``finish`` and its like having said ``ENDED``."""
         return self._debts.ended()
 
+    def lost(self) -> list[str]:
+        """The jobs whose owed end was refused since this was asked last: they are another instance's by now."""
+        return self._debts.lost()
+
     def give_up(self, job_id: str, cause: Cause, message: str) -> None:
         """Fail a waiting job that can never run. Never raises; waits for the commit."""
         error = JobError(code=cause.value, message=message)
@@ -257,6 +261,7 @@ class Dispatcher:
             put_back=not isinstance(decision, Last),
             not_before_s=decision.not_before_s if isinstance(decision, AgainLater) else None,
             rerun=here.rerun,
+            fenced=here.job.origin is not None,
         )
         self._freed = (self._clock(), self._monotonic())
         self._debts.add(debt)
@@ -269,6 +274,8 @@ class Dispatcher:
                 extra={"event": "store.unavailable", "job_id": job_id, "code": error.code},
             )
             return Settled.AGAIN if debt.put_back else Settled.OWED
+        if self._debts.take_lost(job_id):
+            return Settled.LOST
         return Settled.ENDED if self._debts.take_ended(job_id) else Settled.AGAIN
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from ..jobs.model import Job, JobStatus, JsonObject
 from .endings import Endings
-from .native import is_synthetic
+from .native import client_of, is_synthetic
 
 log = logging.getLogger("expeditor.host")
 
@@ -51,6 +51,10 @@ class Farewells:
         self._endings.put_back(job.id)
         if job.client_id is not None and not is_synthetic(job.client_id):
             self.tell_client(job.client_id, job.id, last_word(job, self._clock()))
+
+    def say(self, job: Job, word: tuple[str, JsonObject]) -> None:
+        """One word of a job's run, if it has a socket now; of a job without a client, what stock tells everybody."""
+        self._send(client_of(job.id, job.client_id), (word,))
 
     def is_away(self, client_id: str | None) -> bool:
         """Whether a job's client has no socket now."""

@@ -15,9 +15,11 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..jobs.belonging import is_home, runs_elsewhere
 from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, Payload
 from ..jobs.transitions import is_terminal
+from .elsewhere import Elsewhere
 from .farewells import Farewells, last_word
 from .history import untold_entry
 from .native import NativeItem, item_of
@@ -36,29 +38,59 @@ ENDS = frozenset({"job.succeeded", "job.failed", "job.canceled", "job.expired"})
 class Listing:
     """Fits ``jobs.events.Publisher``."""
 
-    def __init__(self, server: Any, farewells: Farewells, clock: Callable[[], float]) -> None:
-        """``server`` is ComfyUI's ``PromptServer``; ``clock`` stamps what goes into its history."""
+    def __init__(
+        self, server: Any, farewells: Farewells, clock: Callable[[], float], elsewhere: Elsewhere | None = None
+    ) -> None:
+        """``server`` is ComfyUI's ``PromptServer``; ``clock`` stamps what goes into its history; ``elsewhere`` where several
+        instances share the queue."""
         self._server = server
         self._farewells = farewells
         self._clock = clock
+        self._elsewhere = elsewhere
 
     def publish(self, events: tuple[JobEvent, ...]) -> None:
         """Committed events, in order."""
         queue = our_queue(self._server)
         if queue is None or queue.expeditor.stood_down:
             return
+        here = queue.expeditor.origin
         gone = {event.job.id for event in events if _is_end(event)}
         taken = self._take_off(queue, gone) if gone else {}
         changed = bool(taken)
         for event in events:
-            if event.type == QUEUED:
-                self._waits(queue, event.job)
+            if not is_home(event.job, here):
+                self._of_another(queue, event, here)
+            elif event.type == QUEUED:
+                if self._elsewhere is None or not self._elsewhere.back(queue, event.job.id):
+                    self._waits(queue, event.job)
+            elif self._elsewhere is not None and event.type == STARTED and runs_elsewhere(event.job, here):
+                self._elsewhere.starts(queue, event.job)
             elif event.type == STARTED:
                 self._starts(queue, event.job.id)
             elif _is_end(event):
-                changed |= self._ended(queue, event.job, taken.pop(event.job.id, None))
+                changed |= self._ends(queue, event.job, taken.pop(event.job.id, None), here)
         if changed:  # the end of a run is no change of ours: core tells it
             queue.server.queue_updated()
+
+    def _of_another(self, queue: ExpeditorQueue, event: JobEvent, here: str | None) -> None:
+        """A job that was submitted to another instance: of interest only while it is on this machine."""
+        job_id = event.job.id
+        if event.type == STARTED and not runs_elsewhere(event.job, here):
+            self._starts(queue, job_id)
+        elif event.type in (QUEUED, STARTED):
+            with queue.mutex:
+                queue.expeditor.on_machine.discard(job_id)
+        elif _is_end(event) and job_id in queue.expeditor.on_machine:
+            self._ended(queue, event.job, None)
+
+    def _ends(self, queue: ExpeditorQueue, job: Job, item: NativeItem | None, here: str | None) -> bool:
+        with queue.mutex:
+            wiring = queue.expeditor
+            away = job.id not in wiring.on_machine and (job.id in wiring.elsewhere or runs_elsewhere(job, here))
+        if self._elsewhere is None or not away:
+            return self._ended(queue, job, item)
+        self._elsewhere.ended(queue, job, item)
+        return False
 
     def _take_off(self, queue: ExpeditorQueue, job_ids: set[str]) -> dict[str, NativeItem]:
         """Take those that ended without a run off the list, in one pass: a store commits hundreds of ends at once."""
@@ -73,7 +105,7 @@ class Listing:
 
     def _waits(self, queue: ExpeditorQueue, job: Job) -> None:
         wiring = queue.expeditor
-        if job.id in wiring.arriving or not wiring.open:
+        if job.id in wiring.arriving or not wiring.restored:
             return  # listed by ``put``, or about to be restored
         with queue.mutex:
             wiring.on_machine.discard(job.id)

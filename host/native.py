@@ -21,6 +21,9 @@ NativeItem = tuple[Any, ...]
 SYNTHETIC_PREFIX = "expeditor.no-client."
 """Client ids that we gave to jobs without one; nobody listens on them. No word that a client would choose for itself."""
 
+GUEST_PREFIX = "expeditor.elsewhere."
+"""Begins the client id under which a job of another instance runs here."""
+
 
 def new_job(
     item: NativeItem,
@@ -134,6 +137,24 @@ def with_client_id(item: NativeItem) -> NativeItem:
     # Old packs put five elements, and core's worker thread dies of anything but a dictionary as fourth or sixth.
     keys = cast("JsonObject", item[5]) if len(item) > 5 and isinstance(item[5], dict) else {}
     return (*item[:3], extra, *item[4:5], keys, *item[6:])
+
+
+def as_guest(item: NativeItem) -> NativeItem:
+    """The item of another instance's job as it is run and shown here: its messages are for a socket that is not here."""
+    extra = cast("JsonObject", item[3]) if isinstance(item[3], dict) else {}
+    return (*item[:3], {**extra, "client_id": f"{GUEST_PREFIX}{item[1]}"}, *item[4:])
+
+
+def guest_of(client_id: object) -> str | None:
+    """The job of another instance whose run messages to this client id are; None for any other id."""
+    if isinstance(client_id, str) and client_id.startswith(GUEST_PREFIX):
+        return client_id[len(GUEST_PREFIX) :]
+    return None
+
+
+def client_of(job_id: str, client_id: str | None) -> str:
+    """The socket that a run's messages are for; of a job without a client one that nobody listens on."""
+    return client_id if client_id is not None else f"{SYNTHETIC_PREFIX}{job_id}"
 
 
 def is_synthetic(client_id: object) -> bool:

@@ -1,9 +1,9 @@
 """Listens to what ComfyUI says on its sockets, by wrapping ``send_sync`` on the instance.
 
-Owns four things: signals about runs go to ``dispatch``; progress and previews go to those who listen to the job; last words of
+Owns five things: signals about runs go to ``dispatch``; progress and previews go to those who listen to the job; last words of
 runs go to ``endings``, which may keep them back; messages to the synthetic client ids that ``host.native`` gives to jobs without
-a client are sent to everybody where stock ComfyUI would have done so, and dropped where it would not have sent them. The
-wrapper never raises for our part.
+a client are sent to everybody where stock ComfyUI would have done so, and dropped where it would not have sent them; those of jobs
+that were submitted to other instances go there (``outbound``). The wrapper never raises for our part.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import Any, cast
 
 from .endings import Endings, Send
 from .native import is_synthetic
-from .pictures import picture_of, preview_facts
-from .ports import Glimpses, Signals
+from .pictures import is_ready, picture_of, preview_facts
+from .ports import Abroad, Glimpses, Signals
 
 log = logging.getLogger("expeditor.host")
 
@@ -29,36 +29,47 @@ TO_EVERYBODY = frozenset({"execution_interrupted", "progress_state", "progress"}
 """What stock ComfyUI tells every socket about a prompt that has no client; previews (numbers) come on top."""
 
 
-def observe(server: Any, signals: Signals, endings: Endings, glimpses: Glimpses | None = None) -> None:
-    """Wrap ``server.send_sync``. ``glimpses`` hears of progress and previews."""
+def observe(
+    server: Any, signals: Signals, endings: Endings, glimpses: Glimpses | None = None, abroad: Abroad | None = None
+) -> None:
+    """Wrap ``server.send_sync``. ``glimpses`` hears of progress and previews; ``abroad`` takes what jobs of other instances say."""
     original: Callable[..., Any] = server.send_sync
-
-    def deliver(event: Any, data: Any, sid: Any, *args: Any, **kwargs: Any) -> Any:
-        if not is_synthetic(sid):
-            return original(event, data, sid, *args, **kwargs)
-        if not isinstance(event, str) or event in TO_EVERYBODY:
-            return original(event, data, None, *args, **kwargs)
-        return None
 
     @functools.wraps(original)
     def send_sync(event: Any, data: Any, sid: Any = None, *args: Any, **kwargs: Any) -> Any:
         result: Any = None
-        fields = cast("Mapping[str, Any]", data) if isinstance(event, str) and isinstance(data, dict) else None
+        fields = _fields(event, data)
 
         def send(word: Any, said: Any) -> Any:
-            return deliver(word, said, sid, *args, **kwargs)
+            if abroad is not None and abroad.takes(word, sid):
+                return abroad.say(word, said, sid)
+            to = _receiver(word, sid)
+            return None if to is _NOBODY else original(word, said, to, *args, **kwargs)
 
         if fields is None or not _withheld(endings, event, fields, send):
             result = send(event, data)
         if fields is not None and event in RUN_EVENTS:
             _tell(signals, event, fields)
-        elif not isinstance(event, str):
+        elif not isinstance(event, str) and not is_ready(data):
             _tell(signals, "preview", {})
-        if glimpses is not None:
+        if glimpses is not None and not is_ready(data):
             _glimpse(server, glimpses, event, data)
         return result
 
     server.send_sync = send_sync
+
+
+_NOBODY = object()
+
+
+def _fields(event: Any, data: Any) -> Mapping[str, Any] | None:
+    return cast("Mapping[str, Any]", data) if isinstance(event, str) and isinstance(data, dict) else None
+
+
+def _receiver(event: Any, sid: Any) -> Any:
+    if not is_synthetic(sid):
+        return sid
+    return None if not isinstance(event, str) or event in TO_EVERYBODY else _NOBODY
 
 
 def _glimpse(server: Any, glimpses: Glimpses, event: Any, data: Any) -> None:

@@ -13,6 +13,25 @@ from ..jobs.model import Cause, Claim, Job, JobError, JsonObject, NewBatch, NewJ
 from ..jobs.settled import Settled
 
 
+class Finished(Protocol):
+    """An ended job with what is kept of its history entry; ``store.base.Finished`` fits."""
+
+    @property
+    def job(self) -> Job:
+        """The job."""
+        ...
+
+    @property
+    def payload(self) -> Payload:
+        """What it ran."""
+        ...
+
+    @property
+    def history_json(self) -> str:
+        """See ``jobs.model.Ending``; empty if nothing is kept."""
+        ...
+
+
 class Line(Protocol):
     """The durable queue as ComfyUI's queue needs it; ``store`` fits."""
 
@@ -30,6 +49,10 @@ class Line(Protocol):
 
     def payload(self, job_id: str) -> Future[Payload | None]:
         """What a job runs."""
+        ...
+
+    def history(self, job_id: str) -> Future[Any]:
+        """What the history shows of one job that ended, a ``Finished``; None if nothing."""
         ...
 
     def forget_history(self, job_ids: Sequence[str] | None = None) -> Future[None]:
@@ -93,11 +116,57 @@ class Dispatch(Protocol):
         """Settle a claimed job that was cancelled before it began; never raises."""
         ...
 
+    def lost(self) -> list[str]:
+        """The jobs whose owed end was refused since this was asked last: they are somebody else's by now."""
+        ...
+
     def settled(self) -> list[str]:
         """The jobs that ended since this was asked last without ``finish``, ``refuse`` or ``withdraw`` having said ``ENDED``.
 
         First told ``OWED``, or ``AGAIN`` and cancelled before that was stored: then the relisted item has to go.
         """
+        ...
+
+
+class Abroad(Protocol):
+    """Takes what the run of a job that was submitted to another instance says on its socket to that instance; ``outbound`` fits.
+    Never raises."""
+
+    def begin(self, job: Job) -> None:
+        """Its run starts, on this thread."""
+        ...
+
+    def over(self, job_id: str) -> None:
+        """Its run has said all it will, and its end is about to be stored."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """It runs here no more."""
+        ...
+
+    def takes(self, event: object, sid: object) -> bool:
+        """Whether a message is one that such a run says: by the socket that it is for, or, for everybody's, by the thread."""
+        ...
+
+    def say(self, event: Any, data: Any, sid: Any) -> None:
+        """Take this message there."""
+        ...
+
+
+class Words(Protocol):
+    """Short words to other instances, at most once; ``store.relay.Relay`` fits. Never blocks, never raises."""
+
+    def send(self, to: str | None, kind: str, body: bytes = b"") -> None:
+        """Say something to an instance, or (None) to all others."""
+        ...
+
+
+class Handover(Protocol):
+    """Brings files of a run to the instance where its job was submitted, while it runs."""
+
+    def deliver(self, job_id: str, node_outputs: Any) -> Future[Any] | None:
+        """What a node made, as that instance names it once its files are there; None: there is nothing to bring. Never raises, never
+        blocks."""
         ...
 
 

@@ -21,15 +21,14 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any
 
-import execution
-import nodes
-
+from ..jobs.belonging import is_home
 from ..jobs.errors import ExpeditorError, NotFound, StoreUnavailable
-from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, JsonObject, NewBatch, NewJob
+from ..jobs.model import Cause, Claim, Job, JobError, JobStatus, NewBatch, NewJob
 from .context import SUBMISSION, can_be_told, remember_commit, remember_refusal
-from .native import NativeItem, from_both_ends, item_client, item_id, item_of, take_out, with_client_id
+from .native import NativeItem, as_guest, from_both_ends, item_client, item_id, item_of, take_out, with_client_id
 from .run_ends import CoreCall, RunEnds
 from .sanitise import json_safe
+from .shown import ShownQueue
 from .wiring import QueueWiring
 
 log = logging.getLogger("expeditor.host")
@@ -37,8 +36,11 @@ log = logging.getLogger("expeditor.host")
 STORE_RETRY_S = 1.0
 """How long the worker waits before it asks an unavailable store again."""
 
+OTHERS_LOOK_S = 5.0
+"""How often a shared queue is looked at unasked: whoever puts something in wakes the worker, but a word may be lost."""
 
-class ExpeditorQueue(execution.PromptQueue):
+
+class ExpeditorQueue(ShownQueue):
     """See the module's docstring. Made by ``ownership.swap_queue``, never by a constructor call."""
 
     expeditor: QueueWiring
@@ -88,6 +90,7 @@ class ExpeditorQueue(execution.PromptQueue):
                     return super().get(timeout=timeout) if self.queue else None
                 if not self._claimable():
                     self.not_empty.wait(timeout=self._patience(timeout))
+                    wiring.others_wait = wiring.origin is not None
                 if wiring.stood_down:
                     continue
                 if not self._claimable() and not wiring.dispatch.owes():
@@ -141,31 +144,15 @@ class ExpeditorQueue(execution.PromptQueue):
         self._cancel([picked])
         return True
 
-    def wipe_history(self) -> None:
-        """Forget all history, also what the store keeps of it for after a restart."""
-        super().wipe_history()
-        if not self.expeditor.stood_down:
-            remember_commit(self.expeditor.line.forget_history())
-
-    def delete_history_item(self, id_to_delete: str) -> None:
-        """Forget one entry, also in the store."""
-        super().delete_history_item(id_to_delete)
-        if not self.expeditor.stood_down:
-            remember_commit(self.expeditor.line.forget_history((id_to_delete,)))
-
     # --- ours -------------------------------------------------------------------------------------------------------
 
     def restore(self, items: list[NativeItem]) -> None:
         """List jobs that the store recovered; they are committed already, and validated again before they run."""
         with self.mutex:
+            self.expeditor.restored = True
             self.queue.extend(items)
             self.expeditor.from_store.update(item_id(item) for item in items)
             self.server.queue_updated()
-
-    def restore_history(self, entries: dict[str, JsonObject]) -> None:
-        """Show what ended before this start, oldest first and before all that ended since."""
-        with self.mutex:
-            self.history = {**entries, **{key: kept for key, kept in self.history.items() if key not in entries}}
 
     def list_again(self, item: NativeItem) -> None:
         """List a job whose item comes from the store, unless it is listed or runs; what was its end is history no more."""
@@ -179,17 +166,10 @@ class ExpeditorQueue(execution.PromptQueue):
             self.server.queue_updated()
             self.wake()
 
-    def write_history(self, job_id: str, entry: JsonObject) -> None:
-        """Add an entry for a job that no run of core's ended, within core's bound; nobody is told."""
-        with self.mutex:
-            if len(self.history) > execution.MAXIMUM_HISTORY_SIZE:
-                self.history.pop(next(iter(self.history)))
-            self.history[job_id] = entry
-
     def open_claims(self) -> None:
         """Let the worker thread claim."""
         with self.mutex:
-            self.expeditor.open = True
+            self.expeditor.open = self.expeditor.restored = True
             self.not_empty.notify_all()
 
     def close_claims(self) -> bool:
@@ -228,25 +208,22 @@ class ExpeditorQueue(execution.PromptQueue):
                 self.queue[:] = [item for item in self.queue if id(item) not in taken]
             return {item_id(item): item for item in gone}
 
+    def take_off(self, job_id: str) -> NativeItem | None:
+        """Take a committed job off the list and give back its item, also where its own ``put`` has not heard of the commit yet."""
+        with self.mutex:
+            found = [item for item in self.queue if item_id(item) == job_id]
+            picked = next((item for item in found if not self._is_uncommitted(item)), None) or next(iter(found), None)
+            if picked is not None:
+                take_out(self.queue, picked)
+                take_out(self.expeditor.uncommitted, picked)
+            return picked
+
     def wake(self) -> None:
         """Have the worker thread look at the queue again."""
         with self.mutex:
             self.expeditor.wakes += 1
+            self.expeditor.others_wait = self.expeditor.origin is not None
             self.not_empty.notify_all()
-
-    def running_item(self, job_id: str) -> NativeItem | None:
-        """The untouched item of a job that our queue runs now."""
-        with self.mutex:
-            running = (item for item in self.currently_running.values() if item_id(item) == job_id)
-            return None if self.expeditor.stood_down else next(running, None)
-
-    def interrupt(self, job_id: str) -> bool:
-        """Interrupt the job if it is the one that runs; says whether it was."""
-        with self.mutex:
-            if all(item_id(item) != job_id for item in self.currently_running.values()):
-                return False
-            nodes.interrupt_processing()
-            return True
 
     def _put_as_core(self, item: NativeItem) -> bool:
         with self.mutex:  # `stand_up` takes over what is listed by now, and all that comes later is ours
@@ -269,18 +246,26 @@ class ExpeditorQueue(execution.PromptQueue):
             self.server.queue_updated()
 
     def _claimable(self) -> bool:
-        return self.expeditor.open and len(self.queue) > len(self.expeditor.uncommitted)
+        return self.expeditor.open and (self._some_listed() or self.expeditor.others_wait)
+
+    def _some_listed(self) -> bool:
+        return len(self.queue) > len(self.expeditor.uncommitted)
 
     def _patience(self, timeout: float | None) -> float | None:
         # What is owed to the store (an ending, a late claim) is tried again soon, also when nothing waits.
-        if not self.expeditor.dispatch.owes():
+        if self.expeditor.dispatch.owes():
+            return STORE_RETRY_S if timeout is None else min(timeout, STORE_RETRY_S)
+        if self.expeditor.origin is None:
             return timeout
-        return STORE_RETRY_S if timeout is None else min(timeout, STORE_RETRY_S)
+        return OTHERS_LOOK_S if timeout is None else min(timeout, OTHERS_LOOK_S)
 
     def _wait_for_work(self, wakes: int) -> None:
         # What is listed is not claimable (held, delayed, paused, or taken away meanwhile): wait as for an empty queue.
         with self.not_empty:
-            if self.expeditor.wakes == wakes:
+            if self.expeditor.wakes != wakes:
+                return
+            self.expeditor.others_wait = False
+            if self._some_listed() or self.expeditor.origin is None:
                 self.not_empty.wait(timeout=STORE_RETRY_S)
 
     def _wait_for_store(self, error: ExpeditorError) -> None:
@@ -297,6 +282,10 @@ class ExpeditorQueue(execution.PromptQueue):
         with self.mutex:
             # One step under the mutex, as in core: the job is always either listed or running.
             item = self._listed(claim)
+            self.expeditor.elsewhere.pop(job_id, None)
+            if not is_home(claim.job, self.expeditor.origin):
+                item = as_guest(item)
+                self.expeditor.guests.add(job_id)
             if job_id in self.expeditor.deleted:
                 started = None
             elif fault is not None:
@@ -307,6 +296,9 @@ class ExpeditorQueue(execution.PromptQueue):
             if not isinstance(started, int):
                 # No run will tell its end: ``listing`` does, once it is committed.
                 self.expeditor.on_machine.discard(job_id)
+                self.expeditor.guests.discard(job_id)
+            elif job_id in self.expeditor.guests and self.expeditor.abroad is not None:
+                self.expeditor.abroad.begin(claim.job)
         if isinstance(started, int):
             return (with_client_id(item), started)
         if started is None:
@@ -321,7 +313,9 @@ class ExpeditorQueue(execution.PromptQueue):
         items = (self.queue[place] for place in from_both_ends(len(self.queue)))
         # Not one of the same id that is just being refused.
         found = (item for item in items if item_id(item) == claim.job.id and not self._is_uncommitted(item))
-        return next(found, None) or item_of(claim.job, claim.payload)
+        # It may have come back from another instance a moment ago, which is not heard yet.
+        away = self.expeditor.elsewhere.get(claim.job.id)
+        return next(found, None) or away or item_of(claim.job, claim.payload)
 
     def _disproved(self, claim: Claim) -> JobError | None:
         wiring = self.expeditor

@@ -58,10 +58,15 @@ class RunEnds:
 
     def done(self, job_id: str, call: CoreCall) -> None:
         """A run of ours is over."""
+        wiring = self._queue.expeditor
+        if job_id in wiring.guests and wiring.abroad is not None:
+            wiring.abroad.over(job_id)
         settled = self._settle(job_id, call)
         if settled is Settled.AGAIN and self._put_back(job_id, call.counter):
             return
-        if settled is Settled.OWED:
+        if settled is Settled.LOST:
+            self._let_go(job_id, call.counter)
+        elif settled is Settled.OWED:
             self._owed[job_id] = call
         else:
             self.end(job_id, call)
@@ -80,14 +85,22 @@ class RunEnds:
                 call = call if word is None else call.saying(word)
             item = queue.currently_running.get(call.counter)
             self._core_task_done(call.counter, call.result, *call.args, **call.kwargs)
-            if job_id in queue.expeditor.to_list and item is not None:
+            if job_id is not None and job_id in queue.expeditor.guests:
+                queue.history.pop(job_id, None)  # its own instance shows it
+                self._leaves(job_id)
+            elif job_id in queue.expeditor.to_list and item is not None:
                 # Somebody was quick to have it run again: it could not be listed while it ran.
                 queue.expeditor.to_list.discard(job_id)
                 queue.list_again(item)
 
     def tell_settled(self) -> None:
         """End the jobs whose owed end is committed by now."""
-        self._end_owed(self._queue.expeditor.dispatch.settled())
+        dispatch = self._queue.expeditor.dispatch
+        for job_id in dispatch.lost():
+            call = self._owed.pop(job_id, None)
+            if call is not None:
+                self._let_go(job_id, call.counter)
+        self._end_owed(dispatch.settled())
 
     def give_up(self) -> None:
         """The queue is core's again: what is owed ends as it would without us."""
@@ -123,10 +136,35 @@ class RunEnds:
             item = queue.currently_running.pop(counter)
             wiring.told.endings.put_back(job_id)
             wiring.on_machine.discard(job_id)
-            if job_id not in wiring.left:
+            if job_id in wiring.guests:
+                self._leaves(job_id)
+            elif job_id not in wiring.left:
                 queue.queue.append(item)
             wiring.left.discard(job_id)
             wiring.to_list.discard(job_id)
             queue.server.queue_updated()
             queue.wake()
             return True
+
+    def _let_go(self, job_id: str, counter: int) -> None:
+        """The job is another instance's by now: what ran here is told to nobody. It is listed if it waits again."""
+        queue, wiring = self._queue, self._queue.expeditor
+        with queue.mutex:
+            item = queue.currently_running.pop(counter, None)
+            wiring.told.endings.put_back(job_id)
+            wiring.canceled.pop(job_id, None)
+            wiring.on_machine.discard(job_id)
+            wiring.left.discard(job_id)
+            if job_id in wiring.guests:
+                self._leaves(job_id)
+            elif job_id in wiring.to_list and item is not None:
+                queue.queue.append(item)
+            wiring.to_list.discard(job_id)
+            queue.server.queue_updated()
+            queue.wake()
+
+    def _leaves(self, job_id: str) -> None:
+        wiring = self._queue.expeditor
+        wiring.guests.discard(job_id)
+        if wiring.abroad is not None:
+            wiring.abroad.forget(job_id)

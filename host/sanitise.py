@@ -8,10 +8,17 @@ from __future__ import annotations
 import json
 from typing import Any, cast
 
+from ..jobs.model import JsonObject
+
 DEPTH = 40
 LENGTH = 200
 MAX_BITS = 10_000
 """Python refuses to write integers of more than some 4,300 digits."""
+
+
+def fields_of(value: Any) -> JsonObject:
+    """The fields of a value that should be an object; none of one that is not."""
+    return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
 def json_safe(value: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from .context import Submission
 from .endings import Endings, Word
 from .farewells import Farewells
 from .native import NativeItem, new_job
-from .ports import Depth, Dispatch, Line
+from .ports import Abroad, Depth, Dispatch, Line
 
 Proof = Callable[[NativeItem], JobError | None]
 """Why a job of an earlier start can no longer run, or None. Called on ComfyUI's worker thread; never raises."""
@@ -62,9 +62,11 @@ class QueueWiring:
         proof: Proof | None = None,
         origin: str | None = None,
         usual_pool: Callable[[], str] = lambda: DEFAULT_POOL,
+        abroad: Abroad | None = None,
     ) -> None:
         """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started. ``origin``: the name of
-        this instance where several share the queue; ``usual_pool``: that of jobs that name none."""
+        this instance where several share the queue; ``usual_pool``: that of jobs that name none; ``abroad`` takes what runs of jobs
+        of the others say to these."""
         self.line = line
         self.depth = depth
         self.dispatch = dispatch
@@ -73,7 +75,10 @@ class QueueWiring:
         self.proof = proof
         self.origin = origin
         self._usual_pool = usual_pool
+        self.abroad = abroad
         self.open = False
+        self.restored = False
+        """Whether what waited before this start is listed."""
         self.stood_down = False
         self.store_away = False
         self.uncommitted: list[NativeItem] = []
@@ -94,6 +99,13 @@ class QueueWiring:
         """Jobs that ended on their way to the list: between their commit, or a run, and their place in it."""
         self.canceled: dict[str, Job] = {}
         """Jobs that ended cancelled by their run, until that is told."""
+
+        self.elsewhere: dict[str, NativeItem] = {}
+        """Jobs that were submitted here and run on another instance; shown as running."""
+        self.guests: set[str] = set()
+        """Jobs on this machine that were submitted to another instance: neither listed here nor in the history."""
+        self.others_wait = origin is not None
+        """Whether the shared queue may have work beyond what is listed here."""
 
     def new_job(self, item: NativeItem, submission: Submission | None, now_s: float | None = None) -> NewJob:
         """The job that an item stands for, submitted here and now (or at ``now_s``)."""

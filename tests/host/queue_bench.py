@@ -23,13 +23,18 @@ from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
 from expeditor.dispatch.retrying import RetryPolicy
 from expeditor.dispatch.runs import RunTable
 from expeditor.host.context import COMMITS, SUBMISSION, Submission
+from expeditor.host.elsewhere import Elsewhere
 from expeditor.host.endings import Endings
 from expeditor.host.farewells import Farewells
+from expeditor.host.inbound import Inbound
 from expeditor.host.listing import Listing
+from expeditor.host.outbound import Outbound
 from expeditor.host.ownership import swap_queue
 from expeditor.host.wiring import QueueWiring, Told
 from expeditor.jobs.causes import CauseTable
+from expeditor.jobs.homing import home_of, rewritten
 from expeditor.jobs.model import Cause, Principal, Source
+from expeditor.jobs.relayed import MESSAGE, PICTURE
 from tests.conformance.harness import done
 from tests.support.clocks import HandMonotonic
 from tests.support.depth import depth
@@ -94,14 +99,30 @@ class FakeHeldLine:
     def payload(self, job_id):
         return self._store.payload(job_id)
 
+    def history(self, job_id):
+        return self._store.history(job_id)
+
     def forget_history(self, job_ids=None):
         return self._store.forget_history(job_ids)
+
+
+class FakeHandover:
+    """Says how results are named at home; brings nothing."""
+
+    def __init__(self, name) -> None:
+        self._place = home_of(name)
+
+    def deliver(self, job_id, node_outputs):
+        done: Future = Future()
+        done.set_result(rewritten(node_outputs, self._place))
+        return done
 
 
 class Bench:
     """A swapped queue with everything around it in reach."""
 
-    def __init__(self, storage, most=0) -> None:
+    def __init__(self, storage, most=0, name=None, relay=None) -> None:
+        """``name`` and ``relay``: of one of several instances."""
         self.storage = storage
         self.store = storage.start()
         self.line = FakeHeldLine(self.store)
@@ -121,7 +142,15 @@ class Bench:
         self.depth = depth(jobs=most)
         self.endings = Endings()
         farewells = Farewells(self.server, self.endings, HandMonotonic(), storage.clock)
-        self.listing = Listing(self.server, farewells, storage.clock)
+        self.later = []
+        self.inbound = Inbound(self.server, lambda wait_s, then: self.later.append(then))
+        elsewhere = Elsewhere(farewells, self.inbound, storage.clock)
+        self.listing = Listing(self.server, farewells, storage.clock, None if name is None else elsewhere)
+        self.outbound = None
+        if name is not None:
+            self.outbound = Outbound(self.server, relay, FakeHandover(name), HandMonotonic())
+            relay.listen(MESSAGE, self.inbound.heard_message)
+            relay.listen(PICTURE, self.inbound.heard_picture)
         storage.ears.on_publish = self.hear
         self.wiring = QueueWiring(
             line=self.line,
@@ -129,6 +158,8 @@ class Bench:
             dispatch=self.dispatcher,
             clock=storage.clock,
             told=Told(self.endings, farewells, 100_000),
+            origin=name,
+            abroad=self.outbound,
         )
         self.native = self.server.prompt_queue = execution.PromptQueue(self.server)
         self.queue = swap_queue(self.native, self.wiring)

@@ -167,7 +167,7 @@ def test_a_job_deleted_between_claim_and_start_does_not_run(bench):
 
         owes = bench.dispatcher.owes
         finish, refuse, withdraw = bench.dispatcher.finish, bench.dispatcher.refuse, bench.dispatcher.withdraw
-        again_now, settled = bench.dispatcher.again_now, bench.dispatcher.settled
+        again_now, settled, lost = bench.dispatcher.again_now, bench.dispatcher.settled, bench.dispatcher.lost
 
         def claim(self, **how):
             claimed = claims(**how)

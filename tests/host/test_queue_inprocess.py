@@ -9,7 +9,7 @@ import sys
 from tests.support.comfy_server import ROOT, comfyui_tree
 
 DEADLINE_S = 300.0
-CASES = ("queue_cases.py", "queue_races.py", "queue_batches.py")
+CASES = ("queue_cases.py", "queue_races.py", "queue_batches.py", "queue_instances.py")
 
 
 def test_the_swapped_queue_on_the_real_one() -> None:
