@@ -64,9 +64,8 @@ class QueueWiring:
         usual_pool: Callable[[], str] = lambda: DEFAULT_POOL,
         abroad: Abroad | None = None,
     ) -> None:
-        """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started. ``origin``: the name of
-        this instance where several share the queue; ``usual_pool``: that of jobs that name none; ``abroad`` takes what runs of jobs
-        of the others say to these."""
+        """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started. ``origin``: this
+        instance where several share the queue; ``usual_pool``: of jobs that name none; ``abroad`` takes what others' jobs say."""
         self.line = line
         self.depth = depth
         self.dispatch = dispatch
@@ -77,8 +76,7 @@ class QueueWiring:
         self._usual_pool = usual_pool
         self.abroad = abroad
         self.open = False
-        self.restored = False
-        """Whether what waited before this start is listed."""
+        self.restored = False  # whether what waited before this start is listed
         self.stood_down = False
         self.store_away = False
         self.uncommitted: list[NativeItem] = []
