@@ -97,7 +97,6 @@ class QueueWiring:
         """Jobs that ended on their way to the list: between their commit, or a run, and their place in it."""
         self.canceled: dict[str, Job] = {}
         """Jobs that ended cancelled by their run, until that is told."""
-
         self.elsewhere: dict[str, NativeItem] = {}
         """Jobs that were submitted here and run on another instance; shown as running."""
         self.guests: set[str] = set()

@@ -11,7 +11,7 @@ from expeditor.host.observer import observe
 from expeditor.jobs.instances import boot_id_of
 from expeditor.jobs.model import JobStatus
 from tests.conformance.harness import MemoryStorage, done
-from tests.support.relay import FakeRelays
+from tests.support.fake_cluster import FakeCluster
 from tests.support.waiting import wait_until
 
 CLIENT = {"client_id": "ada"}
@@ -36,9 +36,9 @@ class Pair:
 
     def __init__(self):
         first = MemoryStorage()
-        self.relays = FakeRelays()
+        self.relays = FakeCluster(first.clock)
         self.east, self.west = (
-            Bench(Storage(name, first.ledger, first.clock), name=name, relay=self.relays.of(name))
+            Bench(Storage(name, first.ledger, first.clock), name=name, relay=self.relays.relay(name))
             for name in ("east", "west")
         )
         for bench in (self.east, self.west):
@@ -113,7 +113,7 @@ def test_a_job_that_another_instance_runs_is_shown_running_told_and_ended_as_if_
 
 
 def test_a_result_whose_word_was_lost_is_told_before_the_end(pair):
-    pair.relays.lost.add("run.message")
+    pair.relays.away = True
     pair.east.put("a", extra=CLIENT)
     item, counter = start(pair.west)
     say(pair.west, item, "executed", node="1", display_node="1", output=IMAGE)

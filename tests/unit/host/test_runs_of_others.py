@@ -16,8 +16,8 @@ from expeditor.host.pictures import is_ready
 from expeditor.jobs.model import Attempt, JobStatus
 from expeditor.jobs.relayed import MESSAGE, PICTURE, Message, message_body
 from tests.support.clocks import HandMonotonic
+from tests.support.fake_cluster import FakeCluster
 from tests.support.jobs import a_job
-from tests.support.relay import FakeRelays
 
 GUEST = f"{GUEST_PREFIX}a"
 
@@ -53,13 +53,14 @@ class Two:
     """A run on west of a job of east's."""
 
     def __init__(self):
-        self.relays = FakeRelays()
+        self.relays = FakeCluster(lambda: 0.0)
         self.east, self.west, self.clock, self.handover = FakeServer(), FakeServer(), HandMonotonic(), FakeHandover()
         self.later = []
         self.inbound = Inbound(self.east, lambda _, then: self.later.append(then))
-        self.relays.of("east").listen(MESSAGE, self.inbound.heard_message)
-        self.relays.of("east").listen(PICTURE, self.inbound.heard_picture)
-        self.outbound = Outbound(self.west, self.relays.of("west"), self.handover, self.clock)
+        home = self.relays.relay("east")
+        home.listen(MESSAGE, self.inbound.heard_message)
+        home.listen(PICTURE, self.inbound.heard_picture)
+        self.outbound = Outbound(self.west, self.relays.relay("west"), self.handover, self.clock)
         self.outbound.begin(job())
 
     @property
@@ -151,7 +152,7 @@ def test_a_job_without_a_client_speaks_to_nobody_s_socket():
 
 
 def test_only_the_instance_that_runs_the_job_is_heard(two):
-    two.relays.of("north").send("east", MESSAGE, message_body(Message("a", "executing", {"node": "9"})))
+    two.relays.relay("north").send("east", MESSAGE, message_body(Message("a", "executing", {"node": "9"})))
     assert two.told == []
 
 
