@@ -238,9 +238,10 @@ def _unfit(facts: dict[str, Any]) -> str | None:
     """Why this server cannot keep a queue, or None."""
     kind, version = _kind(facts)
     speaks = str(facts.get("redis_version", "0"))  # Valkey says here which Redis it is like
-    if facts.get("redis_mode") == "cluster" or facts.get("cluster_enabled"):
+    mode = facts.get("redis_mode") or facts.get("server_mode")  # Valkey's word for it
+    if mode == "cluster" or facts.get("cluster_enabled"):
         return CLUSTER
-    if facts.get("redis_mode") == "sentinel":
+    if mode == "sentinel":
         return "it is a sentinel: redis+sentinel://host:26379/mymaster/0"
     if tuple(int(part) for part in speaks.split(".")[:2] if part.isdigit()) < OLDEST:
         return f"it is {kind} {version}, and {'.'.join(map(str, OLDEST))} is the oldest that works"

@@ -105,6 +105,8 @@ class RedisServer:
             if self.running:
                 self._held = True
                 return self
+            if self._tls is not None and "tls" in self.log.lower():
+                pytest.skip(f"{self._program} is built without TLS")
             if self._held or self._fixed_port:
                 break
             self.port = free_port()
@@ -156,8 +158,8 @@ class RedisServer:
     @property
     def log(self) -> str:
         """What the server has said."""
-        path = self.log_path
-        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+        paths = (self.folder / "start.log", self.log_path)
+        return "".join(path.read_text(encoding="utf-8", errors="replace") for path in paths if path.is_file())
 
     def close(self) -> None:
         """End it and remove its data."""
@@ -249,7 +251,7 @@ class Sentinels:
         """``password``: of master and replica."""
         self._password, self._sentinel_password = password, sentinel_password
         self.master = RedisServer(password=password)
-        self.replica = RedisServer(password=password, args=("--replicaof", f"{HOST} {self.master.port}"))
+        self.replica = RedisServer(password=password, args=("--replicaof", HOST, str(self.master.port)))
         self.sentinels: list[_Sentinel] = []
 
     def __enter__(self) -> Sentinels:

@@ -130,7 +130,7 @@ def test_a_server_that_cannot_keep_a_queue_is_refused(options: Any, words: str, 
 
 
 def test_a_replica_is_refused(redis_server: RedisServer, connections: Any) -> None:
-    with RedisServer(aof=None, args=("--replicaof", f"127.0.0.1 {redis_server.port}")) as replica:
+    with RedisServer(aof=None, args=("--replicaof", "127.0.0.1", str(redis_server.port))) as replica:
         assert "it is a replica" in refusal(connections(replica.url))
 
 
