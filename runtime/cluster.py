@@ -17,6 +17,7 @@ from ..store.instances import InstanceRegistry
 from ..store.relay import Relay
 from .clock import SteadyClock, steady_s
 from .identity import Identity
+from .neighbours import Neighbourhood
 from .settings import Settings
 from .settings_source import SettingsError
 
@@ -32,11 +33,13 @@ LIBRARIES = ("bullmq", "redis", "msgpack")
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """The ways to the other instances. ``clock`` gives Redis' time, whatever this machine's says."""
+    """The ways to the other instances. ``clock`` gives Redis' time, whatever this machine's says; ``neighbours`` hears what others do
+    to the queue."""
 
     registry: InstanceRegistry
     relay: Relay
     clock: Clock
+    neighbours: Neighbourhood
     connections: Connections
     _relay: BullmqRelay
 
@@ -64,7 +67,7 @@ def join_cluster(settings: Settings, identity: Identity) -> Cluster | None:
     connections = Connections(parse(settings.store), identity.name, clock)
     relay = BullmqRelay(connections, settings.store_namespace, identity.name)
     registry = BullmqInstances(connections, settings.store_namespace, relay)
-    return Cluster(registry, relay, clock, connections, relay)
+    return Cluster(registry, relay, clock, Neighbourhood(identity.name), connections, relay)
 
 
 def clock_of(cluster: Cluster | None) -> Clock:

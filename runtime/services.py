@@ -104,7 +104,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     metrics, residents = _measured(server, clock)
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
     audience = _audience(settings, server, metrics, notifier, (depth, Listing(server, told.farewells, clock)))
-    store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id)
+    store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster)
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
     evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
     roster = AlonePools(tuple(settings.pools))

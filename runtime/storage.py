@@ -16,6 +16,7 @@ from ..store.base import Clock, JobStore
 from ..store.memory import MemoryStore
 from ..store.sqlite import SqliteStore
 from ..telemetry.metrics import Metrics
+from .cluster import Cluster
 from .settings import Settings
 
 DATABASE_NAME = "expeditor.sqlite3"
@@ -44,11 +45,19 @@ def build_files(settings: Settings, data_dir: Path) -> JobFiles:
 
 
 def build_store(
-    settings: Settings, data_dir: Path, publisher: Publisher, metrics: Metrics, clock: Clock, boot_id: str
+    settings: Settings,
+    data_dir: Path,
+    publisher: Publisher,
+    metrics: Metrics,
+    clock: Clock,
+    boot_id: str,
+    cluster: Cluster | None = None,
 ) -> JobStore:
-    """The queue that the settings ask for; ``boot_id`` names this process's life."""
+    """The queue that the settings ask for; ``boot_id`` names this process's life. ``cluster``: where others share it."""
     policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
     affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
+    if cluster is not None:
+        return _shared(settings, publisher, metrics, boot_id, cluster, policy, affinity)
     if settings.store == "memory":
         return MemoryStore(
             policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics, affinity=affinity
@@ -63,4 +72,30 @@ def build_store(
         affinity=affinity,
         commit_delay_s=settings.store_commit_delay_s,
         check_s=settings.store_check_s,
+    )
+
+
+def _shared(
+    settings: Settings,
+    publisher: Publisher,
+    metrics: Metrics,
+    boot_id: str,
+    cluster: Cluster,
+    policy: OrderPolicy,
+    affinity: AffinityPolicy,
+) -> JobStore:
+    from ..store.bullmq.adapter import BullmqStore  # noqa: PLC0415 - needs libraries that only a cluster has
+
+    return BullmqStore(
+        connections=cluster.connections,
+        namespace=settings.store_namespace,
+        policy=policy,
+        clock=cluster.clock,
+        boot_id=boot_id,
+        publisher=publisher,
+        observer=metrics,
+        neighbours=cluster.neighbours,
+        affinity=affinity,
+        lease_s=settings.lease_s,
+        pools=settings.pools,
     )

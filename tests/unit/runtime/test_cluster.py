@@ -77,6 +77,7 @@ def test_building_for_a_shared_store_connects_nothing_and_starts_no_thread(
     services = build(load(tmp_path), SimpleNamespace(sockets={}), tmp_path)
     assert services.cluster is not None
     assert services.identity.shared
+    assert services.store.state().kind == "bullmq"
     assert set(threading.enumerate()) == threads
     services.cluster.connections.close()
 
