@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from .commands import batch, changing, doctor, looking, submitting, workers
+from .commands import batch, changing, doctor, looking, moving, submitting
 
 HELP = """Submit jobs to a ComfyUI, watch them, and run its queue.
 
@@ -31,8 +31,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     changing.pause,
     changing.resume,
     changing.drain,
-    workers.workers,
     doctor.doctor,
+    moving.migrate,
 )
 """In the order of the help."""
 

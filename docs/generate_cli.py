@@ -37,7 +37,9 @@ def _table(name: str, commands: dict[str, Callable[..., None]], exit_codes: dict
     if name not in commands:
         raise ValueError(f"cli.md has a part {name}, and there is no such command")
     said = (commands[name].__doc__ or "").strip().splitlines()[0]
-    own = [each for each in inspect.signature(commands[name]).parameters.values() if each.name not in SHARED]
+    own = [
+        each for each in inspect.signature(commands[name], eval_str=True).parameters.values() if each.name not in SHARED
+    ]
     return f"{said}\n\n" + _rows(("argument or option", "meaning"), [_row(each) for each in own])
 
 

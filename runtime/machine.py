@@ -116,7 +116,7 @@ def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
         clock=parts.clock,
         monotonic=time.monotonic,
         deadline_s=parts.settings.store_deadline_s,
-        draining=lambda: not parts.flow.claims,
+        draining=lambda: parts.flow.draining,
         resident=parts.residents,
     )
 

@@ -44,6 +44,11 @@ def build_files(settings: Settings, data_dir: Path) -> JobFiles:
     )
 
 
+def order_policy(settings: Settings) -> OrderPolicy:
+    """How the queue is ordered."""
+    return OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
+
+
 def build_store(
     settings: Settings,
     data_dir: Path,
@@ -54,7 +59,7 @@ def build_store(
     cluster: Cluster | None = None,
 ) -> JobStore:
     """The queue that the settings ask for; ``boot_id`` names this process's life. ``cluster``: where others share it."""
-    policy = OrderPolicy(strict=settings.ordering == "strict", ageing_s=settings.ageing_s, weights=settings.weights)
+    policy = order_policy(settings)
     affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
     if cluster is not None:
         return _shared(settings, publisher, metrics, boot_id, cluster, policy, affinity)
