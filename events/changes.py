@@ -79,6 +79,13 @@ class JobChanges:
             if not waiting:
                 self._watches.pop(watch.job_id, None)
 
+    def missed(self) -> None:
+        """Something may have happened to any job: whoever waits looks at its own."""
+        with self._lock:
+            waiting = [watch for watches in self._watches.values() for watch in watches]
+        for watch in waiting:
+            watch.wake()
+
     def publish(self, events: tuple[JobEvent, ...]) -> None:
         """See ``Publisher``."""
         with self._lock:

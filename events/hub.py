@@ -36,11 +36,20 @@ class Passing:
 Told = LoggedEvent | Passing
 
 
+@dataclass(frozen=True, slots=True)
+class _Unheard:
+    after: int
+
+
 class Listener(Protocol):
     """Somebody on the event loop."""
 
     def hear(self, told: Told) -> None:
         """Something happened to a job that is listened to. Must be quick and never raise."""
+        ...
+
+    def missed(self, after: int) -> None:
+        """Events after this position were not heard: those that matter have to be read from the log. Quick, never raises."""
         ...
 
 
@@ -53,7 +62,7 @@ class Hub:
         self._listeners: dict[Key, dict[Listener, None]] = {}
         self._eager: Counter[Key] = Counter()
         self._running: dict[str, tuple[Key, ...]] = {}
-        self._pending: list[tuple[JobEvent | Passing, tuple[Listener, ...]]] = []
+        self._pending: list[tuple[JobEvent | Passing | _Unheard, tuple[Listener, ...]]] = []
         self._waking = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -81,6 +90,14 @@ class Hub:
             self._follow(event)
         if self._listeners:
             self._hand_over((event, _keys(event)) for event in events)
+
+    def missed(self, after: int) -> None:
+        """Events after this position were not heard, and what is published next comes after them: everybody is told. Any thread."""
+        with self._lock:
+            everybody = tuple({listener: None for heard in self._listeners.values() for listener in heard})
+            if everybody:
+                self._pending.append((_Unheard(after), everybody))
+        self._hand_over(())
 
     def wants(self, job_id: str) -> bool:
         """Whether somebody wants to hear what passes of a job that runs now. Any thread."""
@@ -115,6 +132,10 @@ class Hub:
         with self._lock:
             pending, self._pending, self._waking = self._pending, [], False
         for told, heard in pending:
+            if isinstance(told, _Unheard):
+                for listener in heard:
+                    listener.missed(told.after)
+                continue
             said = told.logged() if isinstance(told, JobEvent) else told
             for listener in heard:
                 listener.hear(said)

@@ -125,6 +125,15 @@ class Stream:
                 self._told, self._replaying, self._unsure = max(self._told, first - 1), True, True
         self._wake()
 
+    def missed(self, after: int) -> None:
+        """See ``Listener``."""
+        if self._closed or self._replaying:
+            self._unsure = True
+            return
+        first = self._live.events[0].position - 1 if self._live.events else after
+        self._told, self._replaying, self._unsure = max(self._told, min(first, after)), True, True
+        self._wake()
+
     def look(self) -> None:
         """Is the reader still there, and quick enough? Asked from time to time."""
         away_s = 0.0 if self._away_since_s is None else self._loop.time() - self._away_since_s

@@ -55,6 +55,7 @@ class WebhookParts:
     counted: Counted
     clock: Clock
     awaiter: Awaiter
+    here: str | None = None
 
 
 class Webhooks:
@@ -94,7 +95,7 @@ class Webhooks:
             events=self._parts.log,
             outbox=self._outbox,
             ears=self._parts.ears,
-            targets=targets_of(settings),
+            targets=targets_of(settings, self._parts.here),
             body=self._body,
             clock=self._parts.clock,
             filled=worker.wake,
@@ -157,8 +158,8 @@ class Webhooks:
             self._worker.wake()
 
 
-def targets_of(settings: Settings) -> Targets:
-    """Whom the settings want told; nobody when webhooks are off."""
+def targets_of(settings: Settings, here: str | None = None) -> Targets:
+    """Whom the settings want told; nobody when webhooks are off. ``here``: this instance's name where several share the queue."""
     if not settings.webhooks:
         return Targets(per_job=False)
     tokens = {
@@ -170,7 +171,7 @@ def targets_of(settings: Settings) -> Targets:
     if settings.webhook_url is not None:
         server = WebhookTarget(settings.webhook_url.get_secret_value(), tuple(settings.webhook_events))
     signers = frozenset(name for name, token in settings.tokens.items() if token.webhook_secret is not None)
-    return Targets(tokens, server, signers, settings.webhook_per_job)
+    return Targets(tokens, server, signers, settings.webhook_per_job, here)
 
 
 def rules_of(settings: Settings) -> WebhookRules:

@@ -62,6 +62,16 @@ class WebhookEars:
         if wanted:
             self._wake()
 
+    def heard(self, events: tuple[JobEvent, ...]) -> None:
+        """As ``publish``, of what other instances committed: theirs to tell where nobody knows whose the job is."""
+        self.publish(tuple(event for event in events if event.job.origin is not None or event.job.attempts))
+
+    def missed(self) -> None:
+        """Events were not heard: they are read from the log."""
+        self._missed = True
+        if self._wake is not None:
+            self._wake()
+
     def take(self) -> tuple[list[JobEvent], int, bool]:
         """What was heard since the last time, up to which position all of it is there, and whether something was left out."""
         position = self._position  # first: what is heard meanwhile is beyond it

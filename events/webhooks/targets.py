@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ...jobs.belonging import is_home, runs_elsewhere
 from ...jobs.deliveries import NewDelivery, TargetOrigin, delivery_id
 from ...jobs.events import LoggedEvent
 from ...jobs.model import Job, JobStatus, WebhookTarget
@@ -20,16 +21,20 @@ ENDS = frozenset(f"job.{status.value}" for status in JobStatus if is_terminal(st
 class Targets:
     """The targets of the settings: those of tokens by name, and the server's own.
 
-    ``signers``: the tokens that sign with a secret of their own. ``per_job``: whether jobs' own targets count.
+    ``signers``: the tokens that sign with a secret of their own. ``per_job``: whether jobs' own targets count. ``here``: this instance's
+    name where several share the queue: one of them tells of a job, that where it was submitted.
     """
 
     tokens: Mapping[str, WebhookTarget] = field(default_factory=lambda: {})
     server: WebhookTarget | None = None
     signers: frozenset[str] = frozenset()
     per_job: bool = True
+    here: str | None = None
 
     def of(self, job: Job, event_type: str) -> tuple[tuple[WebhookTarget, TargetOrigin], ...]:
         """Whom to tell that such an event happened to the job; each URL once, the job's own target first."""
+        if not self._ours(job):
+            return ()
         found: dict[str, tuple[WebhookTarget, TargetOrigin]] = {}
         for target, origin in self._all(job):
             if target is not None and target.url not in found and event_type in (target.events or ENDS):
@@ -55,6 +60,12 @@ class Targets:
                 NewDelivery(message_id, job.id, event.type, event.number, target.url, place, origin, signed_by, text)
             )
         return made
+
+    def _ours(self, job: Job) -> bool:
+        """Of a job whose origin nobody knows the instance tells that ran it; before any did, the one that committed the event."""
+        return is_home(job, self.here) and (
+            self.here is None or job.origin is not None or not runs_elsewhere(job, self.here)
+        )
 
     def _all(self, job: Job) -> tuple[tuple[WebhookTarget | None, TargetOrigin], ...]:
         own = job.webhook if self.per_job else None
