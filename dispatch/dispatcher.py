@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
+from ..jobs.belonging import is_home
 from ..jobs.causes import CauseTable
 from ..jobs.errors import ExpeditorError, StoreUnavailable
 from ..jobs.model import Cause, Claim, Ending, Job, JobError, JobStatus
@@ -86,12 +87,13 @@ class Dispatcher:
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
 
-    def recover(self, rule: RecoveryRule = RecoveryRule()) -> Recovered:  # noqa: B008 - a frozen value
-        """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``."""
+    def recover(self, rule: RecoveryRule = RecoveryRule(), here: str | None = None) -> Recovered:  # noqa: B008 - a frozen value
+        """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``. ``here``: this instance's
+        name where several share the store: keys of the others' jobs are theirs."""
         recovered = self._debts.wait(self._store.recover(rule))
         kept: list[Any] = []
         for job, payload in recovered.waiting:
-            if job.needs_secret:
+            if job.needs_secret and is_home(job, here):
                 self.give_up(job.id, Cause.SECRET_LOST, _SECRET_LOST)
             else:
                 kept.append((job, payload))

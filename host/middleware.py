@@ -24,7 +24,8 @@ from .context import CLIENT_ID, COMMITS, SUBMISSION, Submission, note_client_id
 from .ports import ErrorRenderer, Repeats, RequestLog, StockGate, Turn
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-CHECKED = frozenset({"/queue", "/history", "/interrupt", "/free"})
+INTERRUPT = "/interrupt"
+CHECKED = frozenset({"/queue", "/history", INTERRUPT, "/free"})
 API = "/api"
 CONTRACT = "/api/v2/"
 """What stands there is not doubled: its address has the prefix."""
@@ -36,13 +37,14 @@ _UTF_8 = ("utf-8", "utf8")
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """What the middleware works with."""
+    """What the middleware works with. ``interrupts`` is given the body of an interruption before ComfyUI: whether it was all of it."""
 
     gate: StockGate
     render: ErrorRenderer
     requests: RequestLog
     awaiter: Awaiter
     repeats: Repeats
+    interrupts: Callable[[bytes], bool] = lambda _: False
 
 
 def middleware(edge: Edge) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
@@ -93,7 +95,16 @@ async def _walk(edge: Edge, request: web.Request, handler: Handler, bare: str) -
         raise
     except Exception as error:  # noqa: BLE001 - the boundary of our part of a stock route; the renderer tells ours from bugs
         return edge.render(error, _place(request))
+    if request.method == "POST" and bare == INTERRUPT:
+        handler = _reaching(edge, raw, handler)
     return await _commit_before_answer(edge, request, handler, None)
+
+
+def _reaching(edge: Edge, raw: bytes, handler: Handler) -> Handler:
+    async def reach(request: web.Request) -> web.StreamResponse:
+        return web.Response() if edge.interrupts(raw) else await handler(request)
+
+    return reach
 
 
 async def _prompt(edge: Edge, request: web.Request, handler: Handler) -> web.StreamResponse:

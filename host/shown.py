@@ -87,8 +87,10 @@ class ShownQueue(execution.PromptQueue):
     def interrupt_if_running(self, prompt_id: Any) -> bool:
         """As newer ComfyUIs have it: interrupt this job if it runs, here or on another instance; says whether it did."""
         job_id = str(prompt_id)
-        if self.interrupt(job_id):
-            return True
+        return self.interrupt(job_id) or self.cancel_elsewhere(job_id)
+
+    def cancel_elsewhere(self, job_id: str) -> bool:
+        """Cancel the job if it runs on another instance, which hears of it when that is committed; says whether it does."""
         with self.mutex:
             away = not self.expeditor.stood_down and job_id in self.expeditor.elsewhere
         if away:

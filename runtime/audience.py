@@ -30,17 +30,19 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class AudienceParts:
-    """What it is made of. ``first``: who keeps the queue in step, and hears before all others."""
+    """What it is made of. ``first``: who keeps the queue in step, and hears before all others; ``here``: this
+    instance's name where several share the queue."""
 
     server: Any
     metrics: Metrics
     notifier: Notifier
     first: tuple[Publisher, ...]
     settings: Settings
+    here: str | None = None
 
 
 def build_audience(parts: AudienceParts) -> Audience:
     """Make and join it."""
-    changes, hub, ears = JobChanges(), Hub(), WebhookEars(targets_of(parts.settings))
+    changes, hub, ears = JobChanges(), Hub(), WebhookEars(targets_of(parts.settings, parts.here))
     bus = Bus((*parts.first, TelemetryListener(parts.metrics), parts.notifier, changes, hub, ears))
     return Audience(bus, parts.notifier, changes, hub, ears)

@@ -24,7 +24,7 @@ MISFIT = "this ComfyUI does not have what the hook needs"
 
 def install_hooks(services: Services) -> None:
     """At import of the pack: everything that must be in place before ComfyUI's worker thread starts."""
-    settings, server = services.settings, services.server
+    settings, server, machine = services.settings, services.server, services.machine
     _hook(services, "queue", settings.hooks_queue, lambda: _own_queue(services))
     _hook(
         services,
@@ -36,7 +36,7 @@ def install_hooks(services: Services) -> None:
         services,
         "send",
         settings.hooks_send,
-        lambda: guard_send(server, services.machine.wiring.told.farewells.catch_up),
+        lambda: guard_send(server, services.page.page.greet),
     )
     ran = services.residents.ran
     _hook(
@@ -46,7 +46,9 @@ def install_hooks(services: Services) -> None:
         services,
         "observer",
         settings.hooks_observer,
-        lambda: observe(server, services.machine.runs, services.machine.wiring.told.endings, services.machine.glimpses),
+        lambda: observe(
+            server, machine.runs, machine.wiring.told.endings, machine.glimpses, services.page.page.outbound
+        ),
     )
 
 
@@ -58,6 +60,7 @@ def install_middleware(services: Services) -> None:
         requests=services.requests,
         awaiter=services.awaiter,
         repeats=services.entrance.repeats,
+        interrupts=services.page.interrupts.reach,
     )
     app = services.server.app
     _hook(

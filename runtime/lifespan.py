@@ -17,6 +17,7 @@ from ..host.capabilities import CapabilitySampler, comfy_memory, nvml_reader
 from ..host.history import restored_entry
 from ..host.native import NativeItem, native_item
 from ..host.ownership import history_bound, our_queue
+from ..jobs.belonging import is_home
 from ..jobs.errors import ExpeditorError, StoreUnavailable
 from ..jobs.model import Cause, JsonObject
 from ..routes.errors import boundary
@@ -127,7 +128,9 @@ class Lifespan:
             await asyncio.to_thread(services.store.open)
             seen = await asyncio.to_thread(services.evidence.seen)
             rule = RecoveryRule(RecoveryMode(services.settings.recovery), seen)
-            return await asyncio.to_thread(services.machine.dispatcher.recover, rule)
+            return await asyncio.to_thread(
+                services.machine.dispatcher.recover, rule, services.identity.origin_of_new_jobs
+            )
         except StoreUnavailable:
             # What is half open would keep the lock, and a damaged file has to be opened anew to be found so.
             await asyncio.to_thread(services.store.close)
@@ -147,6 +150,8 @@ class Lifespan:
         queue.restore_history(history)
         items = await asyncio.to_thread(_readable, services, recovered)
         queue.restore(items)
+        if services.page.look is not None:
+            self._background.append(asyncio.get_running_loop().create_task(services.page.look.look()))
         numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))
         services.server.number = max(services.server.number, number_after(numbers))
         queue.open_claims()
@@ -172,7 +177,9 @@ class Lifespan:
         except ExpeditorError as error:
             log.warning("ComfyUI's history could not be restored: %s", error, extra={"event": "history.unread"})
             return {}
-        entries = {one.job.id: restored_entry(one.job, one.payload, one.history_json) for one in finished}
+        here = services.identity.origin_of_new_jobs
+        shown = [one for one in finished if is_home(one.job, here)]
+        entries = {one.job.id: restored_entry(one.job, one.payload, one.history_json) for one in shown}
         return {job_id: entry for job_id, entry in entries.items() if entry is not None}
 
     def _offer_metrics(self, app: web.Application) -> None:
@@ -196,7 +203,10 @@ def number_after(numbers: Iterable[float]) -> int:
 def _readable(services: Services, recovered: Recovered) -> list[NativeItem]:
     """The queue tuples of recovered jobs; a job whose payload is damaged fails, and only that one."""
     items: list[NativeItem] = []
+    here = services.identity.origin_of_new_jobs
     for job, payload in recovered.waiting:
+        if not is_home(job, here):
+            continue  # listed where it was submitted
         try:
             items.append(native_item(job, payload))
         except (ValueError, RecursionError):

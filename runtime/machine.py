@@ -19,6 +19,7 @@ from ..host.comfy import ComfyFiles, free_memory
 from ..host.definitions import comfy_mappings
 from ..host.files import TempCopies
 from ..host.live import LiveQueue
+from ..host.outbound import Outbound
 from ..host.proof import ItemProof
 from ..host.rerun import Rerun
 from ..host.residents import Residents
@@ -70,6 +71,7 @@ class MachineParts:
     copies: TempCopies | None
     identity: Identity
     roster: Roster
+    abroad: Outbound | None = None
 
 
 def build_machine(parts: MachineParts) -> Machine:
@@ -87,6 +89,7 @@ def build_machine(parts: MachineParts) -> Machine:
         proof=ItemProof(ComfyValidator(), parts.server, comfy_mappings),
         origin=parts.identity.origin_of_new_jobs,
         usual_pool=parts.roster.usual,
+        abroad=parts.abroad,
     )
     rerun = Rerun(
         dispatch=dispatcher, endings=parts.told.endings, running=parts.live.running_item, free_memory=free_memory

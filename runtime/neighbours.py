@@ -16,6 +16,9 @@ from ..jobs.events import JobEvent, Publisher
 from ..jobs.instances import instance_of
 from ..jobs.model import Job, JobStatus
 
+Hearer = Publisher
+"""Somebody who hears what others committed."""
+
 log = logging.getLogger("expeditor.runtime")
 
 
@@ -29,12 +32,13 @@ class Machine(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Concerned:
-    """Whom it concerns. ``hearers`` hear committed events, in this order; ``missed`` are told that some were not heard, and look
-    into the store; ``wake`` has the worker look for work; ``lost`` hears of an attempt that is not this instance's any more."""
+    """Whom it concerns. ``hearers`` hear committed events, in this order; ``missed`` are told after which position some were not heard,
+    and look into the store; ``wake`` has the worker look for work; ``lost`` hears of an attempt that is not this instance's any more.
+    """
 
     machine: Machine
-    hearers: tuple[Publisher, ...] = ()
-    missed: tuple[Callable[[], None], ...] = ()
+    hearers: tuple[Hearer, ...] = ()
+    missed: tuple[Callable[[int], None], ...] = ()
     wake: Callable[[], None] = lambda: None
     lost: tuple[Callable[[str, int], None], ...] = ()
 
@@ -44,7 +48,7 @@ class Neighbourhood:
 
     def __init__(self, name: str) -> None:
         """``name``: this instance's, as ``jobs.instances`` has it."""
-        self._name = name
+        self.name = name
         self._concerned: Concerned | None = None
 
     def join(self, concerned: Concerned) -> None:
@@ -65,7 +69,7 @@ class Neighbourhood:
     def missed(self, after: int, until: int) -> None:  # noqa: ARG002 - whoever is told looks into the store for what there is now
         """See ``Neighbours``."""
         for look in self._concerned.missed if self._concerned else ():
-            self._safely(look)
+            self._safely(lambda look=look: look(after))
 
     def waiting(self) -> None:
         """See ``Neighbours``."""
@@ -82,7 +86,7 @@ class Neighbourhood:
         self._stop(concerned, job_id, attempt)
 
     def _runs_here(self, job: Job) -> bool:
-        return bool(job.attempts) and instance_of(job.attempts[-1].boot_id) == self._name
+        return bool(job.attempts) and instance_of(job.attempts[-1].boot_id) == self.name
 
     def _stop(self, concerned: Concerned, job_id: str, attempt: int) -> None:
         self._safely(lambda: concerned.machine.interrupt(job_id, attempt))

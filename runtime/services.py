@@ -19,9 +19,7 @@ from ..host.comfy import listening, version
 from ..host.door import Door
 from ..host.endings import Endings
 from ..host.farewells import Farewells
-from ..host.listing import Listing
 from ..host.live import LiveQueue
-from ..host.notifier import Notifier
 from ..host.residents import Residents
 from ..host.wiring import Told
 from ..intake.admission import Limits, Pace
@@ -29,7 +27,6 @@ from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
 from ..intake.pools import AlonePools
 from ..jobs.awaiting import Awaiter
-from ..jobs.events import Publisher
 from ..store.base import Clock, JobStore
 from ..store.records import QueueSummary
 from ..telemetry.metrics import Metrics
@@ -42,6 +39,7 @@ from .identity import Identity, identity_of
 from .keeper import Keeper
 from .machine import Machine, MachineParts, build_machine, worker_alive
 from .observers import RequestMetrics
+from .page import JoinedPage, Page, PageParts, build_page, join_page
 from .retention import retention
 from .settings import Settings
 from .shelf import Shelf, build_shelf
@@ -57,6 +55,7 @@ class Services:
     settings: Settings
     identity: Identity
     cluster: Cluster | None
+    page: JoinedPage
     server: Any
     board: HookBoard
     metrics: Metrics
@@ -100,24 +99,29 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     identity, flow, awaiter = identity_of(settings, listening()), Flow(), Awaiter(settings.store_deadline_s)
     cluster = join_cluster(settings, identity)
-    clock, board, lag, notifier, live = clock_of(cluster), HookBoard(), LoopLag(), Notifier(server), LiveQueue(server)
+    clock, board, lag, live = clock_of(cluster), HookBoard(), LoopLag(), LiveQueue(server)
     metrics, residents = _measured(server, clock)
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
-    audience = _audience(settings, server, metrics, notifier, (depth, Listing(server, told.farewells, clock)))
+    page = build_page(server, told, clock, time.monotonic, cluster)
+    audience = _audience(settings, identity, server, metrics, page, depth)
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster)
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
     evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
     roster = AlonePools(tuple(settings.pools))
-    beside = (evidence, leaving, residents, files.copies, identity, roster)
+    beside = (evidence, leaving, residents, files.copies, identity, roster, page.outbound)
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
-    webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter))
+    webhooks = Webhooks(
+        WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, identity.origin_of_new_jobs)
+    )
     parts = IntakeParts(
         settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, roster
     )
+    joined = join_page(page, PageParts(server, live, store, metrics, clock, depth, audience, machine), cluster)
     return Services(
         settings=settings,
+        page=joined,
         identity=identity,
         cluster=cluster,
         server=server,
@@ -167,9 +171,10 @@ def _health(
 
 
 def _audience(
-    settings: Settings, server: Any, metrics: Metrics, notifier: Notifier, first: tuple[Publisher, ...]
+    settings: Settings, identity: Identity, server: Any, metrics: Metrics, page: Page, depth: QueueDepth
 ) -> Audience:
-    return build_audience(AudienceParts(server, metrics, notifier, first, settings))
+    here = identity.origin_of_new_jobs
+    return build_audience(AudienceParts(server, metrics, page.notifier, (depth, page.listing), settings, here))
 
 
 def _told(settings: Settings, server: Any, clock: Clock) -> Told:

@@ -82,7 +82,7 @@ def test_what_was_missed_what_waits_and_what_is_lost_is_told(near, machine):
     near.join(
         Concerned(
             machine,
-            missed=(lambda: told.append("missed"),),
+            missed=(lambda after: told.append(f"missed after {after}"),),
             wake=lambda: told.append("wake"),
             lost=(lambda job_id, attempt: told.append((job_id, attempt)),),
         )
@@ -90,5 +90,5 @@ def test_what_was_missed_what_waits_and_what_is_lost_is_told(near, machine):
     near.missed(3, 9)
     near.waiting()
     near.lease_lost("a", 2)
-    assert told == ["missed", "wake", ("a", 2)]
+    assert told == ["missed after 3", "wake", ("a", 2)]
     assert machine.stopped == [("a", 2)]

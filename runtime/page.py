@@ -1,0 +1,179 @@
+"""The part of ``services`` that keeps ComfyUI's page whole: its lists and sockets, wherever a job runs. No I/O, no threads.
+
+In a process that stands alone it is only the lists and our own events on the socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from ..events.webhooks.filling import WebhookEars
+from ..host.elsewhere import Elsewhere
+from ..host.inbound import Inbound
+from ..host.interrupting import Interrupts
+from ..host.listing import Listing
+from ..host.live import LiveQueue
+from ..host.notifier import Notifier
+from ..host.outbound import Outbound
+from ..host.ports import Handover
+from ..host.shown_anew import PictureLook, Recent
+from ..host.wiring import Told
+from ..intake.depth import QueueDepth
+from ..jobs.events import JobEvent
+from ..jobs.model import Job, JobStatus
+from ..jobs.relayed import MESSAGE, PICTURE
+from ..store.base import Clock, JobStore
+from ..store.records import JobPage, JobQuery
+from ..telemetry.metrics import Metrics
+from .audience import Audience
+from .cluster import Cluster
+from .machine import Machine
+from .neighbours import Concerned, Hearer
+
+RECENT = 500
+"""How many of the newest jobs are looked at when events were missed."""
+
+
+class LateHandover:
+    """Fits ``host.ports.Handover`` before there is one; then there is nothing to bring."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._real: Handover | None = None
+
+    def join(self, real: Handover | None) -> None:
+        """From now on it is this one; None where results stay where they are."""
+        self._real = real
+
+    def deliver(self, job_id: str, node_outputs: Any) -> Future[Any] | None:
+        """See ``Handover``."""
+        return None if self._real is None else self._real.deliver(job_id, node_outputs)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What tells ComfyUI's page. ``inbound`` and ``outbound`` only where several instances share the queue."""
+
+    notifier: Notifier
+    listing: Listing
+    told: Told
+    handover: LateHandover
+    inbound: Inbound | None = None
+    outbound: Outbound | None = None
+
+    def greet(self, client_id: object) -> None:
+        """A client has connected: tell it what it has missed, and what is being executed for it elsewhere."""
+        self.told.farewells.catch_up(client_id)
+        if self.inbound is not None:
+            self.inbound.greet(client_id)
+
+
+def build_page(server: Any, told: Told, clock: Clock, monotonic: Callable[[], float], cluster: Cluster | None) -> Page:
+    """Make it. ``clock`` is the queue's."""
+    handover = LateHandover()
+    if cluster is None:
+        return Page(Notifier(server), Listing(server, told.farewells, clock), told, handover)
+    inbound = Inbound(server, lambda wait_s, then: _later(server.loop, wait_s, then))
+    cluster.relay.listen(MESSAGE, inbound.heard_message)
+    cluster.relay.listen(PICTURE, inbound.heard_picture)
+    elsewhere = Elsewhere(told.farewells, inbound, clock)
+    return Page(
+        notifier=Notifier(server, cluster.neighbours.name),
+        listing=Listing(server, told.farewells, clock, elsewhere),
+        told=told,
+        handover=handover,
+        inbound=inbound,
+        outbound=Outbound(server, cluster.relay, handover, monotonic),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PageParts:
+    """Whom it is joined with."""
+
+    server: Any
+    live: LiveQueue
+    store: JobStore
+    metrics: Metrics
+    clock: Clock
+    depth: QueueDepth
+    audience: Audience
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class JoinedPage:
+    """The page with what it needs of others. ``look`` finds what was missed, None where nothing can be; ``interrupts`` reaches runs
+    elsewhere."""
+
+    page: Page
+    interrupts: Interrupts
+    look: PictureLook | None = None
+
+
+def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPage:
+    """Have those told whom it concerns what other instances do."""
+    if cluster is None:
+        return JoinedPage(page, Interrupts(parts.server))
+    audience, here = parts.audience, cluster.neighbours.name
+    look = PictureLook(parts.server, parts.store, _recent(parts.store), page.listing, parts.clock, here)
+    hearers: tuple[Hearer, ...] = (parts.depth, page.listing, page.notifier, audience.changes, audience.hub)
+    concerned = Concerned(
+        machine=parts.machine.runs,
+        hearers=(*hearers, Heard(audience.ears)),
+        missed=(
+            audience.hub.missed,
+            lambda _: audience.changes.missed(),
+            lambda _: audience.ears.missed(),
+            lambda _: _soon(parts.server.loop, look.look),
+        ),
+        wake=parts.live.wake,
+        lost=(lambda job_id, _: parts.metrics.worker_freed(job_id, parts.clock()),),
+    )
+    cluster.neighbours.join(concerned)
+    return JoinedPage(page, Interrupts(parts.server), look)
+
+
+class Heard:
+    """Fits ``neighbours.Hearer`` for webhooks."""
+
+    def __init__(self, ears: WebhookEars) -> None:
+        """``ears`` hear them as another's."""
+        self._ears = ears
+
+    def publish(self, events: tuple[JobEvent, ...]) -> None:
+        """See ``Publisher``."""
+        self._ears.heard(events)
+
+
+def _recent(store: JobStore) -> Recent:
+    def recent(statuses: Sequence[JobStatus]) -> Future[Sequence[Job]]:
+        found: Future[Sequence[Job]] = Future()
+        page = store.page(JobQuery(statuses=tuple(statuses), limit=RECENT))
+        page.add_done_callback(lambda page: _pass_on(page, found))
+        return found
+
+    return recent
+
+
+def _pass_on(page: Future[JobPage], found: Future[Sequence[Job]]) -> None:
+    error = page.exception()
+    if error is not None:
+        found.set_exception(error)
+    else:
+        found.set_result(page.result().jobs)
+
+
+def _later(loop: asyncio.AbstractEventLoop, wait_s: float, then: Callable[[], None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: the process ends
+        loop.call_soon_threadsafe(lambda: loop.call_later(wait_s, then))
+
+
+def _soon(loop: asyncio.AbstractEventLoop, look: Callable[[], Any]) -> None:
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(lambda: asyncio.ensure_future(look()))
