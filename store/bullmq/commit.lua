@@ -2,6 +2,7 @@
 -- KEYS: meta, changes, events, live, ended, pruned, request keys, turn. ARGV: what is asked, packed.
 -- Gives: {'done', jobs that BullMQ did not follow}, or {'behind', view}, {'known'}, {'locked', lock}, {'other'}.
 local CHANGES_KEPT = 1000
+local TURN_MS = 200
 local specials = {}
 
 -- A job of a batch was pruned: the batch goes with its last one, and is remembered.
@@ -65,14 +66,19 @@ local state = redis.call('HMGET', KEYS[1], 'birth', 'version')
 if state[1] ~= ask.birth then
   return {'other'}
 end
--- Who lost too many races asks for a turn: for a moment nobody else commits.
+-- Who lost too many races asks for a turn: for a moment nobody else writes. Who only looks needs none, and waits for none.
+local writes = #ask.commands > 0 or #ask.moves > 0
 local turn = redis.call('GET', KEYS[8])
-if turn and turn ~= ask.turn then
+local mine = turn == ask.turn
+if turn and not mine and writes then
   return {'wait'}
 end
+if mine and not writes then
+  redis.call('DEL', KEYS[8])
+end
 if tonumber(state[2] or 0) ~= ask.version then
-  if ask.polite == 1 and not turn then
-    redis.call('SET', KEYS[8], ask.turn, 'PX', 500)
+  if ask.polite == 1 and writes and not turn then
+    redis.call('SET', KEYS[8], ask.turn, 'PX', TURN_MS)
   end
   return {'behind', view(KEYS, ask.version, ask.told)}
 end
@@ -98,7 +104,7 @@ for _, lock in ipairs(ask.locks) do
     return {'locked', lock[1]}
   end
 end
-if #ask.commands == 0 and #ask.moves == 0 then
+if not writes then
   return {'done', {}}
 end
 for _, command in ipairs(ask.commands) do
