@@ -168,7 +168,7 @@ class BullmqStore(ThreadedStore):
                 self._news,
                 self._clock,
                 self._lease_s,
-                self._connections.address,
+                self._connections,
             ),
         )
 

@@ -1,6 +1,6 @@
 -- Writes all that a batch of verbs changed, or nothing, and moves its jobs in BullMQ's structures.
 -- KEYS: meta, changes, events, live, ended, pruned, request keys, turn. ARGV: what is asked, packed.
--- Gives: {'done', jobs that BullMQ did not follow}, or {'behind', view}, {'known'}, {'locked', lock}, {'other'}.
+-- Gives: {'done', jobs that BullMQ did not follow}, or {'behind', view}, {'known'}, {'locked', lock}, {'other'}, {'wait'}, {'late'}.
 local CHANGES_KEPT = 1000
 local TURN_MS = 200
 local specials = {}
@@ -62,6 +62,11 @@ function specials.FORGET(request, requested, pruned, means, tags, keys_before_s,
 end
 
 local ask = cmsgpack.unpack(ARGV[1])
+-- Redis hung, or the wire was cut: who asked has been told that nothing was stored.
+local time = redis.call('TIME')
+if tonumber(time[1]) + tonumber(time[2]) / 1000000 > tonumber(ask['until']) then
+  return {'late'}
+end
 local state = redis.call('HMGET', KEYS[1], 'birth', 'version')
 if state[1] ~= ask.birth then
   return {'other'}
@@ -106,6 +111,10 @@ for _, lock in ipairs(ask.locks) do
 end
 if not writes then
   return {'done', {}}
+end
+-- A script that has begun to write may go on when Redis is full: this writes nothing, and may always be done.
+if ask.full_too == 1 then
+  redis.call('HDEL', KEYS[1], '')
 end
 for _, command in ipairs(ask.commands) do
   local special = specials[command[1]]

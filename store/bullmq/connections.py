@@ -27,9 +27,11 @@ from .outage import CLUSTER, sentence, translated
 
 log = logging.getLogger("expeditor.store")
 
-CONNECT_S = 0.7
+CONNECT_S = 0.5
 PROMPT_S = 1.5
 """How long a verb waits for an answer: with a connection that has to be made first it is refused within two seconds and a bit."""
+TIMELY_S = 1.2
+"""A write that Redis comes to later is not done: who asked for it may have given up."""
 PATIENT_S = 30.0
 """How long a client that listens waits for an answer; what it asks must be answered sooner (``BLOCK_S``)."""
 BLOCK_S = 5.0
@@ -72,6 +74,14 @@ class Connections:
     def notice(self) -> str | None:
         """What people should hear of the server; None before ``open``."""
         return self._facts.notice if self._facts else None
+
+    def deadline_s(self) -> float:
+        """By Redis' clock: until when a write that is asked for now may be done."""
+        return self.clock() + TIMELY_S
+
+    def measure(self, client: Redis) -> None:
+        """Look at Redis' clock now: something that it did seems to have come too late."""
+        self._measure(client)
 
     def prompt(self, purpose: str, *, decode: bool = False) -> Redis:
         """A client for verbs: gives up soon. Closed by ``close`` at the latest."""

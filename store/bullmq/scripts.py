@@ -32,24 +32,24 @@ class Scripts:
 
     def __init__(self, client: redis.Redis) -> None:
         """Read nothing yet."""
-        self._client = client
+        self.client = client
 
     @cached_property
     def _commit(self) -> Any:
         text = "\n".join(_function_of(name) for name in _MOVES) + _own("moves") + _own("view") + _own("commit")
-        return self._client.register_script(text)
+        return self.client.register_script(text)
 
     @cached_property
     def _view(self) -> Any:
-        return self._client.register_script(_own("view") + "return view(KEYS, tonumber(ARGV[1]), tonumber(ARGV[2]))")
+        return self.client.register_script(_own("view") + "return view(KEYS, tonumber(ARGV[1]), tonumber(ARGV[2]))")
 
     @cached_property
     def _extend(self) -> Any:
-        return self._client.register_script(_bullmqs("extendLocks-1"))
+        return self.client.register_script(_bullmqs("extendLocks-1"))
 
     @cached_property
     def _hold(self) -> Any:
-        return self._client.register_script(_own("hold"))
+        return self.client.register_script(_own("hold"))
 
     def commit(self, keys: Sequence[str], asked: bytes) -> Any:
         """See ``commit.lua``."""

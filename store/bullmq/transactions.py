@@ -23,8 +23,8 @@ from ...jobs.model import Job, JobStatus
 from ...jobs.transitions import is_terminal
 from ..base import Clock, StoreObserver
 from ..worker import Call, Outcome, tell, unexpected
-from .address import Address
 from .commits import Commands, request_field
+from .connections import Connections
 from .keys import Keys, key_of_id, mark_of
 from .ledger import BullmqLedger, View
 from .moves import Move, Mover, lease_of
@@ -35,6 +35,9 @@ from .ticks import epoch_for, fits
 
 RESENT_FOR_S = 0.4
 """How long a commit whose connection broke is asked for again: verbs fail soon when Redis is away."""
+
+HUNG_FOR_S = 0.3
+"""So long after Redis did not answer everything is refused at once: who asked while one waited need not wait as long again."""
 
 TRIES = 200
 """How often a batch is run on what others left before it gives up."""
@@ -62,7 +65,7 @@ class Transactions:
         news: News,
         clock: Clock,
         lease_s: float,
-        address: Address,
+        connections: Connections,
     ) -> None:
         """Touch nothing yet."""
         self._scripts = scripts
@@ -76,15 +79,22 @@ class Transactions:
         self._news = news
         self._clock = clock
         self._lease_s = lease_s
-        self._address = address
+        self._connections = connections
+        self._address = connections.address
+        self._hung_until_s = 0.0
+        self._full = False
         self._name = secrets.token_hex(6)
         self._number = 0
         self.error: str | None = None
 
     def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         """Run and commit a batch, publish its events, and say what became of each verb."""
+        if time.monotonic() < self._hung_until_s:
+            return [unavailable(redis.TimeoutError(), self._address) for _ in batch]
         try:
             return self._run(batch)
+        except redis.OutOfMemoryError as fault:
+            return self._without_room(batch, fault)
         except (redis.RedisError, OSError) as fault:
             return self._failed(batch, fault)
         except Anew:
@@ -98,15 +108,17 @@ class Transactions:
             return [self.run([call])[0] for call in batch]
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
-        look = False
+        look = late = False
         for tried in range(TRIES):
             outcomes = self._in_memory(batch, look=look)
             answer = self._commit(polite=tried >= POLITE_AFTER)
             if answer == "done":
-                self._recovered()
                 tell(self._publisher, outcomes)
                 return outcomes
             self._ledger.roll_back()
+            if answer == "late":
+                self._was_late(late)
+                late = True
             look = look or answer == "known"
             if tried >= POLITE_AFTER or answer == "wait":
                 time.sleep(random.uniform(0.0, 0.003))  # noqa: S311 - no secret, only to go out of each other's way
@@ -143,6 +155,8 @@ class Transactions:
             "version": version,
             "told": ledger.state.position,
             "token": token,
+            "until": repr(self._connections.deadline_s()),
+            "full_too": int(self._goes_on_when_full()),
             "turn": self._name,
             "polite": int(polite),
             "absent": [key_of_id(job_id) for job_id in absent],
@@ -158,22 +172,28 @@ class Transactions:
         answer = self._sent(msgpack.packb(asked, use_bin_type=False), token)
         if answer != "done":
             return answer
+        self._recovered(proven=wrote and not asked["full_too"])
         if wrote:
-            kept = [commands.kept(job) for job in changes.jobs.values()]
-            state = ledger.state._replace(
-                version=version + 1,
-                seq=ledger.seq,
-                position=ledger.position,
-                virtual_time=ledger.virtual_time(),
-                paused=ledger.paused(),
-                epoch=ledger.state.epoch if epoch is None else epoch,
-            )
-            ledger.pools.update(job.pool for job in changes.jobs.values())
-            ledger.committed(kept, changes, state)
+            self._taken(commands, epoch)
             self._observer.committed(time.perf_counter() - began_s, 1)
         else:
             ledger.commit()
         return "done"
+
+    def _taken(self, commands: Commands, epoch: float | None) -> None:
+        """What was committed is so in memory too. ``epoch``: of BullMQ's ranks, if it is another one now."""
+        ledger, changes = self._ledger, self._ledger.changes
+        kept = [commands.kept(job) for job in changes.jobs.values()]
+        state = ledger.state._replace(
+            version=ledger.state.version + 1,
+            seq=ledger.seq,
+            position=ledger.position,
+            virtual_time=ledger.virtual_time(),
+            paused=ledger.paused(),
+            epoch=ledger.state.epoch if epoch is None else epoch,
+        )
+        ledger.pools.update(job.pool for job in changes.jobs.values())
+        ledger.committed(kept, changes, state)
 
     def _sent(self, packed: bytes, token: str) -> str:
         """Ask for the commit. Asked again when the answer was lost: the token tells whether the first one came through."""
@@ -262,6 +282,8 @@ class Transactions:
 
     def _failed(self, batch: Sequence[Call], fault: Exception) -> Sequence[Outcome]:
         self._ledger.roll_back()
+        if isinstance(fault, redis.TimeoutError):
+            self._hung_until_s = time.monotonic() + HUNG_FOR_S
         self._away(fault)
         return [unavailable(fault, self._address) for _ in batch]
 
@@ -271,7 +293,31 @@ class Transactions:
             _log.error("the shared queue cannot be used: %s", why)
         self.error = why
 
-    def _recovered(self) -> None:
+    def _goes_on_when_full(self) -> bool:
+        """Whether this is done also by a Redis that takes nothing more: what is there runs, ends and goes, and nothing new comes."""
+        changes = self._ledger.changes
+        known = changes.jobs or changes.pruned or changes.unwanted or changes.forgetting is not None
+        return bool(known) and not changes.payloads
+
+    def _without_room(self, batch: Sequence[Call], fault: Exception) -> Sequence[Outcome]:
+        """What brings something new is refused, and what else is in the batch is not for that."""
+        self._full = True
+        if len(batch) == 1:
+            return self._failed(batch, fault)
+        self._ledger.roll_back()
+        return [self.run([call])[0] for call in batch]
+
+    def _was_late(self, again: bool) -> None:
+        """Redis came to it too late, or its clock was set: look, and try once more."""
+        if again:
+            raise redis.TimeoutError
+        self._connections.measure(self._scripts.client)
+
+    def _recovered(self, *, proven: bool) -> None:
+        """It worked. ``proven``: by a write that a full Redis would have refused."""
+        if self._full and not proven:
+            return
+        self._full = False
         if self.error is not None:
             _log.warning("the shared queue can be used again")
         self.error = None
