@@ -21,11 +21,12 @@ from expeditor.jobs.events import JobEvent, LoggedEvent
 from expeditor.jobs.log import LogQuery
 from expeditor.jobs.model import Job
 from expeditor.jobs.ordering import OrderPolicy
+from expeditor.jobs.transitions import is_terminal
 from expeditor.store.bullmq.adapter import BullmqStore
 from expeditor.store.bullmq.address import parse
 from expeditor.store.bullmq.connections import Connections
 from expeditor.store.records import PAGE_LIMIT_MAX, JobQuery
-from tests.conformance.harness import done
+from tests.conformance.harness import done, new_job
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -186,6 +187,20 @@ class Queue:
             if not page.jobs:
                 break
         return found
+
+    def submit(self, job_id: str, fate: str, priority: int = 3) -> None:
+        """One job that is stored when this returns."""
+        done(self.store.enqueue(new_job(job_id, priority, metadata={"fate": fate}, created_at_s=self.now_s())))
+
+    def job(self, job_id: str) -> Job:
+        """One job."""
+        found = done(self.store.get(job_id))
+        assert found is not None, job_id
+        return found
+
+    def ended(self, job_id: str) -> bool:
+        """Whether it has."""
+        return is_terminal(self.job(job_id).status)
 
     def now_s(self) -> float:
         """The queue's time."""
