@@ -5,7 +5,6 @@ whatever was refused was not stored.
 from __future__ import annotations
 
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -15,43 +14,15 @@ import pytest
 
 from expeditor.jobs.errors import Conflict, StoreUnavailable
 from expeditor.jobs.model import JobStatus
-from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.bullmq.adapter import BullmqStore
-from expeditor.store.bullmq.address import parse
-from expeditor.store.bullmq.clock import RedisClock
-from expeditor.store.bullmq.connections import Connections
-from tests.conformance.harness import Ears, claim, done, ending, enqueue, new_job
+from tests.conformance.harness import claim, done, ending, enqueue, new_job
 from tests.support.certificates import make_certificates
 from tests.support.cut_wire import CutWire
 from tests.support.redis_server import RedisServer
+from tests.support.store_member import Member
 from tests.support.waiting import wait_until
 
 SOON_S = 6.0
 """Two seconds are promised; the machine that runs this may be busy."""
-
-
-class Member:
-    """One instance's store, open; ``off_s``: how wrong its machine's clock is."""
-
-    def __init__(self, url: str, name: str = "gpu1", off_s: float = 0.0, lease_s: float = 30.0) -> None:
-        self.clock = RedisClock(wall=lambda: time.time() + off_s)
-        self.connections = Connections(parse(url), name, self.clock)
-        self.ears = Ears()
-        self.store = BullmqStore(
-            connections=self.connections,
-            namespace="q",
-            policy=OrderPolicy(),
-            clock=self.clock,
-            boot_id=f"{name}/{uuid.uuid4().hex}",
-            publisher=self.ears,
-            observer=self.ears,
-            lease_s=lease_s,
-        )
-        self.store.open()
-
-    def close(self) -> None:
-        self.store.close()
-        self.connections.close()
 
 
 class Servers(ExitStack):
