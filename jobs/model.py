@@ -267,8 +267,9 @@ class Job:
 
     @property
     def deaths(self) -> int:
-        """How often the process died while this job ran, since it was last re-driven; planned stops do not count."""
-        return sum(attempt.cause is Cause.PROCESS_DIED for attempt in self.attempts if attempt.number > self.forgiven)
+        """How often the process died while this job ran, or was not heard of any more, since it was last re-driven; planned
+        stops do not count."""
+        return sum(attempt.cause in _DEATHS for attempt in self.attempts if attempt.number > self.forgiven)
 
     @property
     def tries(self) -> int:
@@ -285,7 +286,8 @@ class Job:
         return self.deaths >= SUSPECT_DEATHS
 
 
-_NO_TRY = frozenset({Cause.PROCESS_DIED, Cause.INTERRUPTED})
+_DEATHS = frozenset({Cause.PROCESS_DIED, Cause.LEASE_LOST})
+_NO_TRY = _DEATHS | {Cause.INTERRUPTED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,16 +177,24 @@ class LastSeen:
 
 
 def recover(
-    job: Job, at_s: float, max_deaths: int, *, rerun: bool = True, seen: LastSeen | None = None
+    job: Job,
+    at_s: float,
+    max_deaths: int,
+    *,
+    rerun: bool = True,
+    seen: LastSeen | None = None,
+    lease_lost: bool = False,
 ) -> tuple[Job, tuple[JobEvent, ...]]:
     """What becomes of a job whose process ended while it ran: what every store's ``recover`` does.
 
-    The open attempt is closed as ``PROCESS_DIED``, or as ``INTERRUPTED`` after a planned stop. A canceling job ends
+    The open attempt is closed as ``PROCESS_DIED``, or as ``INTERRUPTED`` after a planned stop; with ``lease_lost`` as ``LEASE_LOST``:
+    nobody knows whether its instance died or is only cut off. A canceling job ends
     ``canceled``; a job that has now died ``max_deaths`` times fails as ``POISON`` with what was seen last; without
     ``rerun`` any other fails with its cause; else it goes back to the queue. A job found ``retrying`` goes back too.
     """
     stopped = bool(job.attempts) and job.attempts[-1].outcome is None and job.attempts[-1].cause is Cause.INTERRUPTED
-    cause = Cause.INTERRUPTED if stopped else Cause.PROCESS_DIED
+    died = Cause.LEASE_LOST if lease_lost else Cause.PROCESS_DIED
+    cause = Cause.INTERRUPTED if stopped else died
     seen = seen or LastSeen()
     # When a process died nobody knows; when it was asked to stop was written down.
     ended_at_s = (job.attempts[-1].finished_at_s if stopped else None) or at_s
@@ -211,6 +219,7 @@ def recover(
 _CUT_SHORT = {
     Cause.INTERRUPTED: "The server was stopped while this attempt ran.",
     Cause.PROCESS_DIED: "The server process ended while this attempt ran.",
+    Cause.LEASE_LOST: "The instance that ran this attempt was not heard of for longer than its lease.",
 }
 
 

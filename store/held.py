@@ -60,7 +60,7 @@ class HeldRows(KnownRows, NumberedRows, Protocol):
         """Which of these ids a job has or had."""
         ...
 
-    def request_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
+    def request_keys(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """Those of these request keys that are known."""
         ...
 

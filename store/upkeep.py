@@ -43,7 +43,7 @@ class Upkeep:
         now_s = self._times.now_s()
         jobs, events = self._times.expire(now_s)
         left = self._ledger.abandoned()
-        _, taken_back = self._settle_left_over(left, now_s, RecoveryRule())
+        _, taken_back = self._settle_left_over(left, now_s, RecoveryRule(), lease_lost=True)
         return Done(Ticked(jobs, self._times.take_became_due() or bool(left)), (*events, *taken_back))
 
     def probe(self) -> Done[None]:
@@ -85,10 +85,10 @@ class Upkeep:
         return Done(recovered, events)
 
     def _settle_left_over(
-        self, left: Sequence[Job], now_s: float, rule: RecoveryRule
+        self, left: Sequence[Job], now_s: float, rule: RecoveryRule, *, lease_lost: bool = False
     ) -> tuple[list[JobStatus], tuple[JobEvent, ...]]:
         """Recover jobs whose run is dead: how they stand then, and what is told of it."""
-        settled = [self._recovered(job, now_s, rule) for job in left]
+        settled = [self._recovered(job, now_s, rule, lease_lost) for job in left]
         for job, _ in settled:
             self._ledger.save(job)
             if transitions.is_terminal(job.status):
@@ -101,10 +101,12 @@ class Upkeep:
             return False
         return job.status is JobStatus.RETRYING or not job.attempts or job.attempts[-1].boot_id != self._boot_id
 
-    def _recovered(self, job: Job, now_s: float, rule: RecoveryRule) -> tuple[Job, tuple[JobEvent, ...]]:
+    def _recovered(
+        self, job: Job, now_s: float, rule: RecoveryRule, lease_lost: bool
+    ) -> tuple[Job, tuple[JobEvent, ...]]:
         rerun = rule.mode is not RecoveryMode.RESUME_EXCEPT_RUNNING
         seen = rule.seen.get((job.id, job.attempt))
-        job, events = transitions.recover(job, now_s, MAX_DEATHS, rerun=rerun, seen=seen)
+        job, events = transitions.recover(job, now_s, MAX_DEATHS, rerun=rerun, seen=seen, lease_lost=lease_lost)
         if job.status is JobStatus.QUEUED:
             job = self._standing.behind_if_suspect(job)
         return job, (*events[:-1], replace(events[-1], job=job))

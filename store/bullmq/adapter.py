@@ -9,6 +9,7 @@ the latest is refused by the script, brought up to date and run again. So the ve
 from __future__ import annotations
 
 import logging
+import secrets
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -92,8 +93,10 @@ class BullmqStore(ThreadedStore):
         self._lease_s = lease_s
         self._pools = pools
         self._notice: str | None = None
+        self._name = secrets.token_hex(4)
+        self._listener: Listener | None = None
         self._asked: Future[None] | None = None
-        self._leases: Leases | None = None
+        self.leases: Leases | None = None
         self._session: _Session | None = None
         self._resources = ExitStack()
         self._writer = BatchWorker("expeditor-store-write", self._run_writes)
@@ -169,6 +172,8 @@ class BullmqStore(ThreadedStore):
                 self._clock,
                 self._lease_s,
                 self._connections,
+                self._name,
+                lambda: self._listener is not None and self._listener.there,
             ),
         )
 
@@ -176,8 +181,8 @@ class BullmqStore(ThreadedStore):
         """Listen to the others, and renew the leases of what runs here."""
         renewing = self._client(self._connections.prompt("leases"), undo)
         listening = self._client(self._connections.patient("listen"), undo)
-        self._leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._lease_lost)
-        listener = Listener(listening, self._keys("word"), self._word)
+        self.leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._lease_lost)
+        self._listener = listener = Listener(listening, self._keys("word"), self._word)
         leases.start()
         undo.callback(leases.stop)
         listener.start()
@@ -193,10 +198,12 @@ class BullmqStore(ThreadedStore):
         self._word(None)
         self._news.lease_lost(job_id, attempt)
 
-    def _word(self, version: int | None) -> None:
+    def _word(self, word: tuple[str, int] | None) -> None:
         """Somebody committed: look, unless it was this member."""
         session, asked = self._session, self._asked
-        if session is None or (version is not None and version <= session.ledger.state.version):
+        if session is None:
+            return
+        if word is not None and (word[0] == self._name or word[1] <= session.ledger.state.version):
             return
         if asked is None or asked.done():
             self._asked = self._writer.submit(lambda: Done(None))
@@ -204,7 +211,7 @@ class BullmqStore(ThreadedStore):
     def _abandoned_among(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of these jobs whose lease is gone for good."""
         others = [job for job in jobs if job.attempts[-1].boot_id != self._boot_id]
-        if not others or self._leases is None or not self._leases.calm():
+        if not others or self.leases is None or not self.leases.calm():
             return []
         lost = self._rows.unlocked(others)
         return lost if lost and self._rows.up_for_s() > self._lease_s else []
@@ -267,8 +274,8 @@ class BullmqStore(ThreadedStore):
         return [StoreUnavailable("The shared queue changes too fast to be read.") for _ in batch]
 
     def _disturbed(self) -> None:
-        if self._leases is not None:
-            self._leases.disturbed()
+        if self.leases is not None:
+            self.leases.disturbed()
 
     def _run_reads(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         return [outcome_of(call.run) for call in batch]

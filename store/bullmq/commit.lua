@@ -137,5 +137,9 @@ end
 if turn then
   redis.call('DEL', KEYS[8])
 end
-redis.call('PUBLISH', ask.channel, version)
+-- Nobody else listens: nobody is woken for nothing. A word that is lost so is made up for by the next look.
+local ears = redis.call('PUBSUB', 'NUMSUB', ask.channel)[2]
+if tonumber(ears) > ask.listens then
+  redis.call('PUBLISH', ask.channel, ask.turn .. ' ' .. version)
+end
 return {'done', astray}

@@ -138,7 +138,7 @@ class ReaderRows(BullmqRows):
 
     def finished(self, limit: int) -> list[Finished]:
         """See ``ReadLedger``."""
-        stubs = self._client.zrange(self._keys("shown"), -limit, -1) if limit > 0 else []
+        stubs: list[bytes] = self._client.zrange(self._keys("shown"), -limit, -1) if limit > 0 else []
         jobs = self._jobs(key_of_stub(stub) for stub in stubs)
         payloads = self.payloads([job.id for job in jobs])
         histories: dict[str, bytes | None] = {}
@@ -185,7 +185,7 @@ class ReaderRows(BullmqRows):
         pipe = self._client.pipeline(transaction=False)
         for position in positions:
             pipe.xrange(self._keys("events"), f"{position}-0", f"{position}-0")
-        answers = pipe.execute() if positions else []
+        answers: list[Any] = pipe.execute() if positions else []
         return [
             event_of(position, job_id, entries[0][1])
             for position, entries in zip(positions, answers, strict=True)

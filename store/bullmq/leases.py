@@ -12,12 +12,12 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-import msgpack
 import redis
 
 from ...jobs.model import Job
 from .keys import Keys, bull_id
 from .moves import lease_of
+from .packing import packed
 from .scripts import Scripts
 
 AGAIN_S = 0.5
@@ -83,13 +83,11 @@ class Leases:
 
     def _renew(self, prefix: str, jobs: dict[str, Job]) -> None:
         lease_ms = max(1, round(self._lease_s * 1000))
-        tokens = msgpack.packb([lease_of(job) for job in jobs.values()])
-        gone = [
-            name.decode("ascii") for name in self._scripts.extend(prefix, tokens, msgpack.packb(list(jobs)), lease_ms)
-        ]
+        tokens = packed([lease_of(job) for job in jobs.values()])
+        gone = [name.decode("ascii") for name in self._scripts.extend(prefix, tokens, packed(list(jobs)), lease_ms)]
         if not gone:
             return
-        asked = msgpack.packb([[prefix, name, lease_of(jobs[name])] for name in gone])
+        asked = packed([[prefix, name, lease_of(jobs[name])] for name in gone])
         for name, held in zip(gone, self._scripts.hold(asked, lease_ms), strict=True):
             job = jobs[name]
             if held:

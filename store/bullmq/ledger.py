@@ -134,8 +134,8 @@ class BullmqLedger(HeldLedger):
         """An unfinished job with what is known of its events."""
         return Kept(job, *self._told.get(job.id, ((), 0)))
 
-    def committed(self, changed: Iterable[Kept], changes: Changes, state: State) -> None:
-        """The batch is in Redis for good."""
+    def committed(self, changed: Iterable[Kept], changes: Changes, epoch: float | None) -> None:
+        """The batch is in Redis for good; ``epoch``: that of the ranks, if it moved."""
         for kept in changed:
             if is_terminal(kept.job.status):
                 self._told.pop(kept.job.id, None)
@@ -143,7 +143,14 @@ class BullmqLedger(HeldLedger):
                 self._told[kept.job.id] = (kept.positions, kept.number)
         for job_id in changes.pruned:
             self._told.pop(job_id, None)
-        self.state = state
+        self.state = self.state._replace(
+            version=self.state.version + 1,
+            seq=self._seq,
+            position=self._logbook.position,
+            virtual_time=self._virtual_time,
+            paused=self._paused,
+            epoch=self.state.epoch if epoch is None else epoch,
+        )
         changes.clear()
         self.commit()
 
@@ -192,10 +199,12 @@ class BullmqLedger(HeldLedger):
             self._logbook.heard(job.seq, None)
 
     def _note(self, job_id: str) -> None:
-        if job_id in self.before:
+        if (
+            job_id in self.before or job_id in self._changes.payloads
+        ):  # one that is new in this batch was nothing before
             return
         held = self.line.get(job_id)
         if held is not None:
             self.before[job_id] = self.number_of(held)
-        elif job_id not in self._changes.payloads and (stored := self._begun.fetched(job_id)) is not None:
+        elif (stored := self._begun.fetched(job_id)) is not None:
             self.before[job_id] = stored

@@ -19,13 +19,17 @@ _log = logging.getLogger("expeditor.store")
 
 
 class Listener:
-    """A thread that calls ``heard`` with each commit's version, and with None whenever it may have missed some."""
+    """A thread that calls ``heard`` with each commit's author and version, and with None whenever it may have missed some.
 
-    def __init__(self, client: redis.Redis, channel: str, heard: Callable[[int | None], None]) -> None:
+    ``there`` tells whether it listens now.
+    """
+
+    def __init__(self, client: redis.Redis, channel: str, heard: Callable[[tuple[str, int] | None], None]) -> None:
         """Not started yet."""
         self._client: Any = client
         self._channel = channel
         self._heard = heard
+        self.there = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="expeditor-store-listen", daemon=True)
 
@@ -45,17 +49,21 @@ class Listener:
             try:
                 with self._client.pubsub(ignore_subscribe_messages=True) as ear:
                     ear.subscribe(self._channel)
+                    self.there = True
                     self._heard(None)
                     away = False
                     self._listen(ear)
             except (redis.RedisError, OSError) as fault:
+                self.there = False
                 if not away:
                     _log.warning("the shared queue is not heard: %s", fault)
                 away = True
                 self._stop.wait(AGAIN_S)
+        self.there = False
 
     def _listen(self, ear: Any) -> None:
         while not self._stop.is_set():
             word = ear.get_message(timeout=0.25)
             if word is not None and word["type"] == "message":
-                self._heard(int(word["data"]))
+                author, _, version = word["data"].decode("ascii").partition(" ")
+                self._heard((author, int(version)))

@@ -8,11 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import msgpack
-
 from ...jobs.model import Job, JobStatus
 from ...jobs.transitions import is_terminal
 from .keys import Keys, bull_id, token_of
+from .packing import packed
 from .ticks import rank
 
 ENDED_KEPT = "1000"
@@ -111,7 +110,7 @@ class Mover:
         prefix, name = self._keys.queue(job.pool), job.id[:64].encode("utf-8", "replace").decode("utf-8")
         head = [prefix, bull_id(job.seq), name, self._now_ms, None, None, None, None, None]
         data = json.dumps({"priority": job.priority, "by": job.principal.name[:40]}, separators=(",", ":"))
-        return msgpack.packb(head), data, msgpack.packb(opts), self._now_ms, int(until_s is not None)
+        return packed(head), data, packed(opts), self._now_ms, int(until_s is not None)
 
     def _aside_until(self, job: Job) -> float | None:
         """Until when a queued job cannot be claimed; None when it can."""

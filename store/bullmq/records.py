@@ -28,6 +28,8 @@ from ...jobs.model import (
 )
 
 _FORMAT = b"1"
+_JSON = json.JSONEncoder(separators=(",", ":")).encode
+_LEVEL = 2  # a tenth larger than at the usual level, in less than half the time
 _LENGTHS = struct.Struct(">II")
 _FACTS = ("status", "priority", "attempt", "cause", "held")
 # Never change it: what is stored can be read only with it.
@@ -87,7 +89,7 @@ def pack_job(kept: Kept) -> bytes:
         kept.positions,
         kept.number,
     )
-    return _squeezed(json.dumps(plain, separators=(",", ":")).encode("ascii"))
+    return _squeezed(_JSON(plain).encode("ascii"))
 
 
 def unpack_job(job_id: str, packed: bytes) -> Kept:
@@ -140,7 +142,7 @@ def unpack_job(job_id: str, packed: bytes) -> Kept:
 def pack_payload(payload: Payload) -> bytes:
     """What a job runs, compressed in one piece."""
     parts = [_bytes(text) for text in (payload.prompt_json, payload.extra_json, payload.outputs_json)]
-    return _FORMAT + zlib.compress(_LENGTHS.pack(len(parts[0]), len(parts[1])) + b"".join(parts))
+    return _FORMAT + zlib.compress(_LENGTHS.pack(len(parts[0]), len(parts[1])) + b"".join(parts), _LEVEL)
 
 
 def unpack_payload(packed: bytes) -> Payload:
@@ -168,14 +170,16 @@ def event_fields(event: JobEvent, key: bytes) -> tuple[bytes | str, ...]:
     facts = dict(told.facts)
     usual = [facts.pop(name) for name in _FACTS]
     plain = [told.type.removeprefix("job."), told.number, told.at_s, *usual]
-    packed = json.dumps([*plain, facts] if facts else plain, separators=(",", ":"))
+    packed = _JSON([*plain, facts] if facts else plain)
     return ("j", key, "p", _bytes(told.principal), "b", _bytes(told.batch_id or ""), "e", packed)
 
 
 def event_of(position: int, job_id: str, fields: Mapping[bytes, bytes]) -> LoggedEvent:
     """The event of an entry."""
     name, number, at_s, *rest = json.loads(fields[b"e"])
-    facts = dict(zip(_FACTS, rest, strict=False)) | (rest[len(_FACTS)] if len(rest) > len(_FACTS) else {})
+    facts: dict[str, Any] = dict(zip(_FACTS, rest, strict=False)) | (
+        rest[len(_FACTS)] if len(rest) > len(_FACTS) else {}
+    )
     batch_id = fields[b"b"].decode("utf-8", "surrogatepass") or None
     principal = fields[b"p"].decode("utf-8", "surrogatepass")
     return LoggedEvent(position, number, f"job.{name}", at_s, job_id, principal, batch_id, facts)

@@ -110,13 +110,13 @@ class BullmqRows:
         """See ``KnownRows``."""
         return self.request_keys([(principal, key)]).get((principal, key))
 
-    def request_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
+    def request_keys(self, asked: Sequence[tuple[str, str]]) -> dict[tuple[str, str], StoredKey]:
         """See ``HeldRows``."""
-        if not keys:
+        if not asked:
             return {}
-        packed = self._client.hmget(self._keys("request"), [request_field(*asked) for asked in keys])
-        plain = {asked: json.loads(one) for asked, one in zip(keys, packed, strict=True) if one is not None}
-        return {asked: StoredKey(*asked, *values) for asked, values in plain.items()}
+        packed = self._client.hmget(self._keys("request"), [request_field(*one) for one in asked])
+        plain = {key: json.loads(one) for key, one in zip(asked, packed, strict=True) if one is not None}
+        return {key: StoredKey(*key, *values) for key, values in plain.items()}
 
     def was_pruned(self, job_id: str) -> bool:
         """See ``KnownRows``."""
@@ -150,7 +150,7 @@ class BullmqRows:
     def ended(self, job_ids: Iterable[str]) -> list[Job]:
         """See ``HeldRows``."""
         keys = [key_of_id(job_id) for job_id in job_ids]
-        packed = self._client.hmget(self._keys("ended"), keys) if keys else []
+        packed: list[bytes | None] = self._client.hmget(self._keys("ended"), keys) if keys else []
         return [unpack_job(id_of_key(key), one).job for key, one in zip(keys, packed, strict=True) if one is not None]
 
     def mean_run_s(self, signature: str) -> float | None:

@@ -40,10 +40,6 @@ class Scripts:
         return self.client.register_script(text)
 
     @cached_property
-    def _view(self) -> Any:
-        return self.client.register_script(_own("view") + "return view(KEYS, tonumber(ARGV[1]), tonumber(ARGV[2]))")
-
-    @cached_property
     def _extend(self) -> Any:
         return self.client.register_script(_bullmqs("extendLocks-1"))
 
@@ -54,10 +50,6 @@ class Scripts:
     def commit(self, keys: Sequence[str], asked: bytes) -> Any:
         """See ``commit.lua``."""
         return self._commit(keys=keys, args=[asked])
-
-    def view(self, keys: Sequence[str], version: int, told: int) -> Any:
-        """See ``view.lua``."""
-        return self._view(keys=keys, args=[version, told])
 
     def extend(self, prefix: str, tokens: bytes, ids: bytes, lease_ms: int) -> Any:
         """BullMQ's renewal of many leases; gives the ids of those that are lost."""
@@ -73,8 +65,8 @@ def _function_of(name: str) -> str:
 
 
 def _bullmqs(name: str) -> str:
-    return resources.files("bullmq").joinpath("commands", f"{name}.lua").read_text(encoding="utf-8")
+    return (resources.files("bullmq") / "commands" / f"{name}.lua").read_text(encoding="utf-8")
 
 
 def _own(name: str) -> str:
-    return resources.files(__package__).joinpath(f"{name}.lua").read_text(encoding="utf-8") + "\n"
+    return (resources.files(__package__ or "") / f"{name}.lua").read_text(encoding="utf-8") + "\n"

@@ -29,7 +29,8 @@ class WriterRows(BullmqRows):
         self._payloads: dict[str, Payload] = {}
         self._coming: list[str] = []
         client.hsetnx(keys("meta"), "birth", secrets.token_hex(8))
-        pipe: Any = client.pipeline(transaction=True)
+        connected: Any = client
+        pipe = connected.pipeline(transaction=True)
         pipe.hmget(keys("meta"), STATE_FIELDS).hgetall(keys("live")).hgetall(keys("tags")).smembers(keys("pools"))
         head, live, self._tags, pools = pipe.execute()
         state = State.of(head)

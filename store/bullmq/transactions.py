@@ -9,12 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import random
-import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import msgpack
 import redis
 
 from ...jobs.errors import ExpeditorError, StoreUnavailable
@@ -23,13 +21,14 @@ from ...jobs.model import Job, JobStatus
 from ...jobs.transitions import is_terminal
 from ..base import Clock, StoreObserver
 from ..worker import Call, Outcome, tell, unexpected
-from .commits import Commands, request_field
+from .commits import Command, Commands, request_field
 from .connections import Connections
 from .keys import Keys, key_of_id, mark_of
 from .ledger import BullmqLedger, View
 from .moves import Move, Mover, lease_of
 from .news import News
 from .outage import reason, unavailable
+from .packing import packed
 from .scripts import Scripts
 from .ticks import epoch_for, fits
 
@@ -39,8 +38,8 @@ RESENT_FOR_S = 0.4
 HUNG_FOR_S = 0.3
 """So long after Redis did not answer everything is refused at once: who asked while one waited need not wait as long again."""
 
-TRIES = 200
-"""How often a batch is run on what others left before it gives up."""
+TRY_FOR_S = 8.0
+"""How long a batch is run again and again on what others left before it gives up; turns see to it that it need not."""
 
 POLITE_AFTER = 3
 """After so many lost races a batch asks for a turn of its own."""
@@ -66,8 +65,10 @@ class Transactions:
         clock: Clock,
         lease_s: float,
         connections: Connections,
+        name: str,
+        listens: Callable[[], bool],
     ) -> None:
-        """Touch nothing yet."""
+        """``name`` tells this life's commits from others'. ``listens``: whether this member hears of commits itself."""
         self._scripts = scripts
         self._keys = keys
         self._names = [
@@ -83,8 +84,10 @@ class Transactions:
         self._address = connections.address
         self._hung_until_s = 0.0
         self._full = False
-        self._name = secrets.token_hex(6)
+        self._name = name
+        self._listens = listens
         self._number = 0
+        self._verbs = 0
         self.error: str | None = None
 
     def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
@@ -109,7 +112,8 @@ class Transactions:
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         look = late = False
-        for tried in range(TRIES):
+        self._verbs, tried, until_s = len(batch), 0, time.monotonic() + TRY_FOR_S
+        while time.monotonic() < until_s:
             outcomes = self._in_memory(batch, look=look)
             answer = self._commit(polite=tried >= POLITE_AFTER)
             if answer == "done":
@@ -120,7 +124,8 @@ class Transactions:
                 self._was_late(late)
                 late = True
             look = look or answer == "known"
-            if tried >= POLITE_AFTER or answer == "wait":
+            tried += answer == "behind"
+            if tried >= POLITE_AFTER or answer in {"wait", "locked"}:
                 time.sleep(random.uniform(0.0, 0.003))  # noqa: S311 - no secret, only to go out of each other's way
         return [StoreUnavailable("The shared queue is too busy: nothing was stored; try again.") for _ in batch]
 
@@ -141,66 +146,56 @@ class Transactions:
         ledger, changes = self._ledger, self._ledger.changes
         commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time())
         listed = commands.all()
-        version, wrote = ledger.state.version, bool(listed)
+        wrote, full_too = bool(listed), self._goes_on_when_full()
         epoch, moves = self._moves()
         if wrote:
             head = ["position", ledger.position, "seq", ledger.seq]
             listed.append(["HSET", self._keys("meta"), *head, *([] if epoch is None else ["epoch", repr(epoch)])])
         self._number += 1
         token = f"{self._name}:{self._number}"
-        absent, unkeyed = ledger.assumed
-        changed = list(dict.fromkeys([*changes.jobs, *changes.pruned]))
-        asked = {
-            "birth": ledger.state.birth,
-            "version": version,
-            "told": ledger.state.position,
-            "token": token,
-            "until": repr(self._connections.deadline_s()),
-            "full_too": int(self._goes_on_when_full()),
-            "turn": self._name,
-            "polite": int(polite),
-            "absent": [key_of_id(job_id) for job_id in absent],
-            "unpruned": [mark_of(job_id) for job_id in absent],
-            "unkeyed": [request_field(*key) for key in unkeyed],
-            "locks": self._locks(),
-            "commands": listed,
-            "moves": moves,
-            "changed": [key_of_id(job_id) for job_id in changed],
-            "also": self._also(),
-            "channel": self._keys("word"),
-        }
-        answer = self._sent(msgpack.packb(asked, use_bin_type=False), token)
+        flags = {"token": token, "polite": int(polite), "full_too": int(full_too)}
+        answer = self._sent(packed({**self._asked(listed, moves), **flags}), token)
         if answer != "done":
             return answer
-        self._recovered(proven=wrote and not asked["full_too"])
+        self._recovered(proven=wrote and not full_too)
         if wrote:
-            self._taken(commands, epoch)
-            self._observer.committed(time.perf_counter() - began_s, 1)
+            kept = [commands.kept(job) for job in changes.jobs.values()]
+            ledger.pools.update(job.pool for job in changes.jobs.values())
+            ledger.committed(kept, changes, epoch)
+            self._observer.committed(time.perf_counter() - began_s, self._verbs)
         else:
             ledger.commit()
         return "done"
 
-    def _taken(self, commands: Commands, epoch: float | None) -> None:
-        """What was committed is so in memory too. ``epoch``: of BullMQ's ranks, if it is another one now."""
+    def _asked(self, commands: list[Command], moves: list[Move]) -> dict[str, Any]:
+        """What ``commit.lua`` is told."""
         ledger, changes = self._ledger, self._ledger.changes
-        kept = [commands.kept(job) for job in changes.jobs.values()]
-        state = ledger.state._replace(
-            version=ledger.state.version + 1,
-            seq=ledger.seq,
-            position=ledger.position,
-            virtual_time=ledger.virtual_time(),
-            paused=ledger.paused(),
-            epoch=ledger.state.epoch if epoch is None else epoch,
-        )
-        ledger.pools.update(job.pool for job in changes.jobs.values())
-        ledger.committed(kept, changes, state)
+        absent, unkeyed = ledger.assumed
+        changed = dict.fromkeys([*changes.jobs, *changes.pruned])
+        return {
+            "birth": ledger.state.birth,
+            "version": ledger.state.version,
+            "told": ledger.state.position,
+            "until": repr(self._connections.deadline_s()),
+            "turn": self._name,
+            "absent": [key_of_id(job_id) for job_id in absent],
+            "unpruned": [mark_of(job_id) for job_id in absent],
+            "unkeyed": [request_field(*key) for key in unkeyed],
+            "locks": self._locks(),
+            "commands": commands,
+            "moves": moves,
+            "changed": [key_of_id(job_id) for job_id in changed],
+            "also": self._also(),
+            "listens": int(self._listens()),
+            "channel": self._keys("word"),
+        }
 
-    def _sent(self, packed: bytes, token: str) -> str:
+    def _sent(self, asked: bytes, token: str) -> str:
         """Ask for the commit. Asked again when the answer was lost: the token tells whether the first one came through."""
         until_s, resent = time.monotonic() + RESENT_FOR_S, False
         while True:
             try:
-                answer = self._scripts.commit(self._names, packed)
+                answer = self._scripts.commit(self._names, asked)
                 break
             except redis.ConnectionError:
                 if time.monotonic() > until_s:

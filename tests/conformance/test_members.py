@@ -1,0 +1,277 @@
+"""What two members of one shared queue promise each other: on a real Redis, with a store each."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import redis
+
+from expeditor.jobs.errors import Conflict
+from expeditor.jobs.events import JobEvent
+from expeditor.jobs.instances import boot_id_of
+from expeditor.jobs.model import Cause, JobStatus
+from expeditor.jobs.ordering import OrderPolicy
+from expeditor.store.bullmq.adapter import BullmqStore
+from expeditor.store.bullmq.address import parse
+from expeditor.store.bullmq.connections import Connections
+from expeditor.store.records import JobQuery
+from tests.conformance.harness import Ears, HandClock, claim, done, ending, enqueue
+from tests.support.waiting import wait_until
+
+DEADLINE_S = 20.0
+
+
+@dataclass
+class Neighbourly:
+    """Hears what others do, and keeps it in one list with what this member published."""
+
+    told: list[JobEvent]
+    missed_spans: list[tuple[int, int]] = field(default_factory=lambda: [])
+    woken: int = 0
+    lost: list[tuple[str, int]] = field(default_factory=lambda: [])
+
+    def heard(self, events: tuple[JobEvent, ...]) -> None:
+        self.told.extend(events)
+
+    def missed(self, after: int, until: int) -> None:
+        self.missed_spans.append((after, until))
+
+    def waiting(self) -> None:
+        self.woken += 1
+
+    def lease_lost(self, job_id: str, attempt: int) -> None:
+        self.lost.append((job_id, attempt))
+
+
+@dataclass
+class Member:
+    """One member: its store, and all that it told and heard, in order."""
+
+    store: BullmqStore
+    ears: Ears
+    neighbours: Neighbourly
+    namespace: str
+
+
+@pytest.fixture
+def member(redis_url: str) -> Iterator[Callable[..., Member]]:
+    """Opens one more member of this test's queue."""
+    namespace, clock = f"t{uuid.uuid4().hex[:12]}", HandClock()
+    made: list[tuple[BullmqStore, Connections]] = []
+
+    def join(name: str, life: str = "1", **fields: Any) -> Member:
+        ears = Ears()
+        neighbours = Neighbourly(ears.events)
+        connections = Connections(parse(redis_url), name)
+        settings: dict[str, Any] = {"lease_s": 30.0, **fields}
+        store = BullmqStore(
+            connections=connections,
+            namespace=namespace,
+            policy=OrderPolicy(),
+            clock=clock,
+            boot_id=boot_id_of(name, life),
+            publisher=ears,
+            observer=ears,
+            neighbours=neighbours,
+            **settings,
+        )
+        made.append((store, connections))
+        store.open()
+        return Member(store, ears, neighbours, namespace)
+
+    yield join
+    for store, connections in made:
+        store.close()
+        connections.close()
+
+
+def positions(member: Member) -> list[int]:
+    return [event.position for event in member.ears.events]
+
+
+def test_each_sees_what_the_other_did(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+    enqueue(a.store, "one")
+    assert done(b.store.get("one")) is not None
+    assert claim(b.store).job.id == "one"
+    job = done(a.store.cancel("one"))
+    assert job.status is JobStatus.CANCELING
+    assert done(b.store.finish("one", 1, ending())).status is JobStatus.CANCELED
+    assert [job.id for job in done(a.store.page(JobQuery(statuses=(JobStatus.CANCELED,)))).jobs] == ["one"]
+
+
+def test_every_job_is_claimed_once_by_claimers_that_race(member: Callable[..., Member]) -> None:
+    members = [member(name) for name in ("a", "b", "c")]
+    for number in range(60):
+        enqueue(members[number % 3].store, f"j{number}", principal=f"p{number % 4}")
+    taken: list[str] = []
+
+    def work(one: Member) -> None:
+        while (claimed := done(one.store.claim())) is not None:
+            taken.append(claimed.job.id)
+            done(one.store.finish(claimed.job.id, claimed.attempt, ending()))
+
+    threads = [threading.Thread(target=work, args=(one,)) for one in members]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    assert sorted(taken) == sorted(f"j{number}" for number in range(60))
+
+
+def test_what_is_told_and_heard_is_the_whole_log_in_order(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+
+    def submit(one: Member, name: str) -> None:
+        for number in range(40):
+            enqueue(one.store, f"{name}{number}")
+
+    threads = [threading.Thread(target=submit, args=(one, name)) for one, name in ((a, "a"), (b, "b"))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(DEADLINE_S)
+    for one in (a, b):
+        wait_until(lambda one=one: len(one.ears.events) == 80, DEADLINE_S, what="all events")
+        assert positions(one) == list(range(1, 81))
+        assert not one.neighbours.missed_spans
+
+
+def test_who_is_idle_is_woken(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+    assert done(b.store.claim()) is None
+    before = b.neighbours.woken
+    enqueue(a.store, "one")
+    wait_until(lambda: b.neighbours.woken > before, DEADLINE_S, what="the word")
+    assert claim(b.store).job.id == "one"
+
+
+def test_a_lease_that_was_lost_gives_the_job_to_another_and_refuses_the_late_result(
+    member: Callable[..., Member],
+) -> None:
+    a, b = member("a", lease_s=1.0), member("b", lease_s=1.0)
+    enqueue(a.store, "one")
+    claimed = claim(a.store)
+    stop_renewing(a)
+
+    def taken_back() -> bool:
+        done(b.store.tick())
+        job = done(b.store.get("one"))
+        return job is not None and job.status is JobStatus.QUEUED
+
+    wait_until(taken_back, DEADLINE_S, what="the job back in the line")
+    again = claim(b.store)
+    assert (again.job.id, again.attempt) == ("one", 2)
+    assert again.job.attempts[0].cause is Cause.LEASE_LOST
+    with pytest.raises(Conflict):
+        done(a.store.finish("one", claimed.attempt, ending()))
+    assert done(b.store.finish("one", 2, ending())).status is JobStatus.SUCCEEDED
+
+
+def test_a_lease_is_kept_while_its_holder_lives(member: Callable[..., Member]) -> None:
+    a, b = member("a", lease_s=1.0), member("b", lease_s=1.0)
+    enqueue(a.store, "one")
+    claimed = claim(a.store)
+    lasting = threading.Event()
+    for _ in range(25):
+        lasting.wait(0.1)
+        done(b.store.tick())
+    assert done(b.store.get("one")).status is JobStatus.RUNNING
+    assert done(a.store.finish("one", claimed.attempt, ending())).status is JobStatus.SUCCEEDED
+
+
+def test_who_lost_a_lease_hears_so(member: Callable[..., Member]) -> None:
+    a, b = member("a", lease_s=0.8), member("b", lease_s=0.8)
+    enqueue(a.store, "one")
+    claim(a.store)
+    leases = stop_renewing(a)
+    wait_until(
+        lambda: done(b.store.tick()) and done(b.store.get("one")).status is JobStatus.QUEUED, DEADLINE_S, what="back"
+    )
+    claim(b.store)
+    held = done(a.store.get("one"))
+    assert held is not None
+    leases.renew()
+    wait_until(lambda: positions(a) == positions(b), DEADLINE_S, what="both to have heard the same")
+
+
+def test_a_restart_takes_back_only_its_own(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+    for name in ("one", "two"):
+        enqueue(a.store, name)
+    assert claim(a.store).job.id == "one"
+    assert claim(b.store).job.id == "two"
+    a.store.close()
+    again = member("a", "2")
+    recovered = done(again.store.recover())
+    assert recovered.requeued == 1
+    assert done(b.store.get("one")).status is JobStatus.QUEUED
+    assert done(b.store.get("two")).status is JobStatus.RUNNING
+    assert claim(again.store).job.id == "one"
+
+
+def test_a_pool_is_served_by_those_who_serve_it(member: Callable[..., Member]) -> None:
+    a, b, both = member("a", pools=["default"]), member("b", pools=["big"]), member("c", pools=["default", "big"])
+    enqueue(a.store, "small")
+    enqueue(a.store, "large", pool="big", priority=9)
+    assert claim(a.store).job.id == "small"
+    assert done(a.store.claim()) is None
+    enqueue(a.store, "late", priority=1)
+    assert claim(both.store).job.id == "large"
+    assert done(b.store.claim()) is None
+    assert claim(both.store).job.id == "late"
+
+
+def test_a_pause_holds_for_all(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+    done(a.store.pause(True))
+    enqueue(a.store, "one")
+    assert done(b.store.claim()) is None
+    assert done(b.store.summary()).paused
+    done(b.store.pause(False))
+    assert claim(a.store).job.id == "one"
+
+
+def stop_renewing(one: Member) -> Any:
+    """As if its process stood still; gives what renews."""
+    leases: Any = one.store.leases
+    leases.stop()
+    return leases
+
+
+def test_bullmq_shows_what_the_queue_holds(
+    member: Callable[..., Member], redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    a = member("a")
+    client: Any = redis.Redis.from_url(redis_url, decode_responses=True)
+    prefix = next(iter(client.scan_iter(f"{{{a.namespace}}}:meta"))).removesuffix("meta") + "bull:default:"
+
+    def shown() -> dict[str, int]:
+        counts = {name: client.zcard(prefix + name) for name in ("prioritized", "delayed", "completed", "failed")}
+        return {**counts, "active": client.llen(prefix + "active"), "wait": client.llen(prefix + "wait")}
+
+    for number in range(6):
+        enqueue(a.store, f"j{number}", priority=1 + number)
+    enqueue(a.store, "held")
+    done(a.store.hold("held", True))
+    enqueue(a.store, "later", not_before_s=HandClock().now_s + 600)
+    assert shown() == {"prioritized": 6, "delayed": 2, "completed": 0, "failed": 0, "active": 0, "wait": 0}
+    line = [int(name[1:]) for name in client.zrange(prefix + "prioritized", 0, -1)]
+    assert line == [6, 5, 4, 3, 2, 1]
+    first, second = claim(a.store), claim(a.store)
+    assert client.get(f"{prefix}j{first.job.seq}:lock") == "a/1#1"
+    done(a.store.finish(first.job.id, 1, ending()))
+    done(a.store.retry(second.job.id, 1, ending(JobStatus.FAILED, cause=Cause.NODE_ERROR), None))
+    done(a.store.cancel("j0"))
+    done(a.store.hold("held", False))
+    third = claim(a.store)
+    done(a.store.finish(third.job.id, third.attempt, ending(JobStatus.FAILED, cause=Cause.NODE_ERROR)))
+    claim(a.store)
+    assert shown() == {"prioritized": 3, "delayed": 1, "completed": 1, "failed": 1, "active": 1, "wait": 0}
+    assert "not in step" not in caplog.text
+    client.close()
