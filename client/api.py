@@ -143,6 +143,15 @@ class Expeditor:
         """``pause``, ``resume`` or ``drain``: the queue after it."""
         return self._told(Ask("POST", f"/expeditor/queue/{verb}"))
 
+    def workers(self) -> JsonObject:
+        """The instances that share the queue."""
+        return self._told(Ask("GET", "/expeditor/workers"))
+
+    def steer_workers(self, verb: str, name: str | None = None) -> JsonObject:
+        """``pause``, ``resume`` or ``drain`` one instance, or (None) every one that lives: those that were asked."""
+        where = "" if name is None else f"/{quote(name, safe='')}"
+        return self._told(Ask("POST", f"/expeditor/workers{where}/{verb}"))
+
     def health(self) -> JsonObject:
         """How the server is."""
         return self._told(Ask("GET", "/expeditor/health"))

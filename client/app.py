@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from .commands import batch, changing, doctor, looking, moving, submitting
+from .commands import batch, changing, doctor, looking, moving, submitting, workers
 
 HELP = """Submit jobs to a ComfyUI, watch them, and run its queue.
 
@@ -31,6 +31,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     changing.pause,
     changing.resume,
     changing.drain,
+    workers.workers,
     doctor.doctor,
     moving.migrate,
 )

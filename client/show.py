@@ -24,6 +24,7 @@ COLOURS = {
     "running": "cyan",
     "queued": "white",
 }
+WORKER_COLOURS = {"active": "green", "paused": "yellow", "draining": "yellow", "gone": "red"}
 
 
 def plain(text: str) -> str:
@@ -108,6 +109,27 @@ def queue_lines(queue: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def worker_table(workers: Iterable[Mapping[str, Any]]) -> Table:
+    """Instances, a row each."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("name", "state", "roles", "pools", "runs", "busy", "memory free", "version", "url"):
+        table.add_column(name, no_wrap=name in {"name", "state"})
+    for each in workers:
+        state = str(each["state"])
+        table.add_row(
+            escape(plain(str(each["name"]))),
+            f"[{WORKER_COLOURS.get(state, 'white')}]{escape(plain(state))}[/]",
+            escape(plain(", ".join(each["roles"]))),
+            escape(plain(", ".join(each["pools"]))),
+            str(len(each["running"])),
+            "-" if each["busy_ratio"] is None else f"{each['busy_ratio']:.0%}",
+            escape(plain(_memory(each["devices"]))),
+            escape(plain(f"{each['version']} on {each['comfyui_version']}")),
+            escape(plain(str(each["url"]))),
+        )
+    return table
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them."""
     whole = round(seconds)
@@ -122,6 +144,15 @@ def _reason(job: Job) -> str:
     waiting: Mapping[str, Any] = job.wire.get("waiting") or {}
     reason = waiting.get("reason")
     return f"({reason})" if reason and reason not in {"next", "ahead_in_line"} else ""
+
+
+def _memory(devices: Iterable[Mapping[str, Any]]) -> str:
+    told = [
+        f"{each['vram_free_bytes'] / 2**30:.0f} of {each['vram_total_bytes'] / 2**30:.0f} GiB"
+        for each in devices
+        if each["vram_free_bytes"] is not None and each["vram_total_bytes"] is not None
+    ]
+    return ", ".join(told) or "-"
 
 
 def _spelt(found: re.Match[str]) -> str:

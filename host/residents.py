@@ -6,7 +6,7 @@ remembered by weak reference alone, so no model lives longer than ComfyUI wants 
 which files are resident. On a ComfyUI that is built differently nothing is resident and affinity rests.
 
 Not owned: which files a node names (``jobs.models_named``) and what is done with the answer (``jobs.affinity``). Used by
-ComfyUI's worker thread, but for ``count``; never raises.
+ComfyUI's worker thread, but for ``count`` and ``models``; never raises.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ class Residents:
 
     def _resident(self) -> frozenset[str]:
         loaded = {id(model) for model in self._loaded()}
-        return frozenset(name for name, models in self._files.items() if _most(models, loaded))
+        return frozenset(name for name, models in list(self._files.items()) if _most(models, loaded))
 
     def _loaded(self) -> Iterator[Any]:
         for entry in list(self._loaded_models()):

@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ..jobs.entry import CoreVerdict, Entry
+from ..jobs.instances import Instance, InstanceState
 from ..jobs.model import Job, NewBatch, Output, Progress
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "CoreValidator",
     "CoreVerdict",
     "Entry",
+    "Instances",
     "OutputFiles",
     "Placed",
     "QueueDoor",
@@ -66,6 +68,18 @@ class Roster(Protocol):
 
     def usual(self) -> str:
         """The pool of a job that names none."""
+        ...
+
+
+class Instances(Protocol):
+    """The instances that share the queue; ``runtime.membership`` and ``runtime.alone`` fit."""
+
+    async def all(self) -> tuple[Instance, ...]:
+        """All that were heard of within the last day, by name. Raises ``StoreUnavailable``."""
+        ...
+
+    async def wish(self, name: str, state: InstanceState) -> Instance:
+        """Have an instance be ``ACTIVE``, ``PAUSED`` or ``DRAINING``; how it stands now. Raises ``NotFound``, ``StoreUnavailable``."""
         ...
 
 

@@ -5,6 +5,7 @@ Pure vocabulary. Does not own where this is kept (``store.instances``) nor what 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 from enum import Enum
@@ -53,6 +54,12 @@ class Capabilities:
     def lacks(self, node_classes: frozenset[str], models: frozenset[str]) -> frozenset[str]:
         """Which of these it has not; empty: it can run them."""
         return (node_classes - self.node_classes) | (models - self.models)
+
+    @property
+    def mark(self) -> str:
+        """Another one whenever something comes or goes."""
+        told = "\n".join([*sorted(self.node_classes), "", *sorted(self.models)])
+        return hashlib.sha256(told.encode("utf-8", "replace")).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from .outputs import OutputRoutes
 from .spec import SpecRoutes
 from .status import StatusRoutes
 from .tokens import TokenRoutes
+from .workers import WorkerRoutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,7 @@ class RouteSets:
     events: EventRoutes
     spec: SpecRoutes
     deliveries: DeliveryRoutes
+    workers: WorkerRoutes
 
 
 def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteDef, ...]:
@@ -68,19 +70,32 @@ def route_table(sets: RouteSets, *, guard: Guard = no_guard) -> tuple[web.RouteD
         ("POST", "/expeditor/queue/resume", sets.operations.resume),
         ("POST", "/expeditor/queue/drain", sets.operations.drain),
         ("POST", "/expeditor/queue/clear", sets.operations.clear),
+        *_of_the_server(sets),
+    )
+    return tuple(
+        web.route(method, path, boundary(handler if path in OPEN_PATHS else guard(handler)))
+        for method, path, handler in rows
+    )
+
+
+def _of_the_server(sets: RouteSets) -> tuple[tuple[str, str, Handler], ...]:
+    return (
         ("GET", "/expeditor/health", sets.status.health),
         ("GET", "/expeditor/ready", sets.status.ready),
         ("POST", "/expeditor/messages", sets.messages.post),
         ("GET", "/expeditor/messages/pending", sets.messages.pending),
         ("GET", "/expeditor/metrics", sets.metrics.exposition),
         ("GET", "/expeditor/tokens", sets.tokens.list),
+        ("GET", "/expeditor/workers", sets.workers.list),
+        ("POST", "/expeditor/workers/pause", sets.workers.pause_all),
+        ("POST", "/expeditor/workers/drain", sets.workers.drain_all),
+        ("POST", "/expeditor/workers/resume", sets.workers.resume_all),
+        ("POST", "/expeditor/workers/{name}/pause", sets.workers.pause),
+        ("POST", "/expeditor/workers/{name}/drain", sets.workers.drain),
+        ("POST", "/expeditor/workers/{name}/resume", sets.workers.resume),
         ("GET", "/expeditor/openapi.json", sets.spec.openapi),
         ("GET", "/expeditor/deliveries", sets.deliveries.list),
         ("POST", "/expeditor/deliveries/replay", sets.deliveries.replay_all),
         ("GET", "/expeditor/deliveries/{delivery_id}", sets.deliveries.get),
         ("POST", "/expeditor/deliveries/{delivery_id}/replay", sets.deliveries.replay),
-    )
-    return tuple(
-        web.route(method, path, boundary(handler if path in OPEN_PATHS else guard(handler)))
-        for method, path, handler in rows
     )

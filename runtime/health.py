@@ -105,11 +105,12 @@ class Health:
         beside: Beside,
         stuck: Callable[[], str | None] = lambda: None,
         disk: DiskWatch | None = None,
+        instance: str = "",
     ) -> None:
         """``worker_alive`` gives None until ComfyUI's worker thread has asked for work the first time.
 
         ``too_full`` says why the queue should get no more jobs, or None; ``stuck`` which run cannot be stopped, or None.
-        ``disk``: of the store, None where there is none.
+        ``disk``: of the store, None where there is none; ``instance``: this one's name.
         """
         self._board = board
         self._store = store
@@ -120,6 +121,7 @@ class Health:
         self._beside = beside
         self._stuck = stuck
         self.disk = disk
+        self._instance = instance
         self._started_s = time.monotonic()
 
     def facts(self) -> dict[str, Any]:
@@ -131,6 +133,7 @@ class Health:
         return {
             "status": "ok" if fault is None else "degraded",
             "fault": fault,
+            "instance": self._instance,
             "version": VERSION,
             "comfyui_version": self._comfyui_version,
             "pid": os.getpid(),

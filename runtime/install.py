@@ -29,6 +29,7 @@ from ..routes.spec import SpecRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import RouteSets, route_table
 from ..routes.tokens import TokenRoutes
+from ..routes.workers import WorkerRoutes
 from ..telemetry.logs import configure
 from .contract import Mount, contract_handlers, register_own
 from .health import VERSION
@@ -107,6 +108,7 @@ def _register(services: Services, server: Any) -> None:
         events=_events(services),
         spec=SpecRoutes(VERSION),
         deliveries=DeliveryRoutes(services.webhooks.service, max_bytes=services.settings.max_body_bytes),
+        workers=WorkerRoutes(services.company.workers),
     )
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):

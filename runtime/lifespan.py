@@ -84,7 +84,9 @@ class Lifespan:
             ]
             self._background += [loop.create_task(each.watch()) for each in watches if each is not None]
             reader = await asyncio.to_thread(_gpu_reader)
-            CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s).start()
+            sampler = CapabilitySampler(services.metrics, comfy_memory, reader, services.settings.sample_interval_s)
+            services.company.about.sampled = sampler.latest
+            sampler.start()
         except Exception:  # noqa: BLE001 - a server that cannot be measured still runs jobs
             log.warning("Some measurements could not be started", exc_info=True, extra={"event": "measuring.failed"})
 
@@ -126,6 +128,8 @@ class Lifespan:
         services = self._services
         try:
             await asyncio.to_thread(services.store.open)
+            if services.company.membership is not None:
+                await services.company.membership.join()  # before anything of this name's is taken back
             seen = await asyncio.to_thread(services.evidence.seen)
             rule = RecoveryRule(RecoveryMode(services.settings.recovery), seen)
             return await asyncio.to_thread(
@@ -155,7 +159,10 @@ class Lifespan:
         numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))
         services.server.number = max(services.server.number, number_after(numbers))
         queue.open_claims()
-        self._background.append(asyncio.get_running_loop().create_task(services.webhooks.run()))
+        loop, membership = asyncio.get_running_loop(), services.company.membership
+        self._background.append(loop.create_task(services.webhooks.run()))
+        if membership is not None:
+            self._background.append(loop.create_task(membership.watch()))
         if services.board.is_on("observer"):
             services.machine.watchdog.start()  # without signs of life every run would look stuck
         if items or recovered.failed:

@@ -119,7 +119,7 @@ def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
         clock=parts.clock,
         monotonic=time.monotonic,
         deadline_s=parts.settings.store_deadline_s,
-        draining=lambda: parts.flow.draining,
+        draining=lambda: not parts.flow.claims,
         resident=parts.residents,
     )
 

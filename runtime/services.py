@@ -25,19 +25,20 @@ from ..host.wiring import Told
 from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
-from ..intake.pools import AlonePools
 from ..jobs.awaiting import Awaiter
 from ..store.base import Clock, JobStore
 from ..store.records import QueueSummary
 from ..telemetry.metrics import Metrics
 from .audience import Audience, AudienceParts, build_audience
 from .cluster import Cluster, clock_of, join_cluster
+from .company import Company, CompanyParts, build_company, flow_of, members_of
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
 from .health import VERSION, Beside, DiskWatch, Health, LoopLag
 from .identity import Identity, identity_of
 from .keeper import Keeper
 from .machine import Machine, MachineParts, build_machine, worker_alive
+from .members import Members
 from .observers import RequestMetrics
 from .page import JoinedPage, Page, PageParts, build_page, join_page
 from .retention import retention
@@ -69,6 +70,7 @@ class Services:
     flow: Flow
     machine: Machine
     entrance: Entrance
+    company: Company
     health: Health
     evidence: Evidence
     leaving: Leaving
@@ -97,18 +99,18 @@ def set_current(services: Services) -> None:
 
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
-    identity, flow, awaiter = identity_of(settings, listening()), Flow(), Awaiter(settings.store_deadline_s)
+    identity, awaiter = identity_of(settings, listening()), Awaiter(settings.store_deadline_s)
     cluster = join_cluster(settings, identity)
     clock, board, lag, live = clock_of(cluster), HookBoard(), LoopLag(), LiveQueue(server)
-    metrics, residents = _measured(server, clock)
+    (metrics, residents), flow = _measured(server, clock), flow_of(settings, identity)
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
     page = build_page(server, told, clock, time.monotonic, cluster)
     audience = _audience(settings, identity, server, metrics, page, depth)
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster)
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
     evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
-    roster = AlonePools(tuple(settings.pools))
-    beside = (evidence, leaving, residents, files.copies, identity, roster, page.outbound)
+    members = members_of(settings, identity)
+    beside = (evidence, leaving, residents, files.copies, identity, members, page.outbound)
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
@@ -116,9 +118,10 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, identity.origin_of_new_jobs)
     )
     parts = IntakeParts(
-        settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, roster
+        settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, members
     )
     joined = join_page(page, PageParts(server, live, store, metrics, clock, depth, audience, machine), cluster)
+    entrance = build_entrance(parts)
     return Services(
         settings=settings,
         page=joined,
@@ -136,8 +139,9 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         residents=residents,
         flow=flow,
         machine=machine,
-        entrance=build_entrance(parts),
-        health=_health(parts, board, lag, DiskWatch(data_dir), machine, webhooks),
+        entrance=entrance,
+        company=_company(parts, identity, members, residents, metrics, entrance, data_dir, leaving, cluster),
+        health=_health(parts, board, lag, DiskWatch(data_dir), machine, webhooks, identity.name),
         evidence=evidence,
         leaving=leaving,
         keeper=_keeper(settings, store, files, live, clock, shelf),
@@ -155,7 +159,13 @@ def _measured(server: Any, clock: Clock) -> tuple[Metrics, Residents]:
 
 
 def _health(
-    parts: IntakeParts, board: HookBoard, lag: LoopLag, disk: DiskWatch, machine: Machine, webhooks: Webhooks
+    parts: IntakeParts,
+    board: HookBoard,
+    lag: LoopLag,
+    disk: DiskWatch,
+    machine: Machine,
+    webhooks: Webhooks,
+    instance: str,
 ) -> Health:
     return Health(
         board=board,
@@ -167,7 +177,40 @@ def _health(
         too_full=lambda: parts.flow.not_ready() or parts.depth.too_full(),
         stuck=machine.watchdog.stuck,
         beside=Beside(parts.shelf.store.state, webhooks.state),
+        instance=instance,
     )
+
+
+def _company(  # noqa: PLR0913, PLR0917 - it is about all of them
+    parts: IntakeParts,
+    identity: Identity,
+    members: Members,
+    residents: Residents,
+    metrics: Metrics,
+    entrance: Entrance,
+    data_dir: Path,
+    leaving: Leaving,
+    cluster: Cluster | None,
+) -> Company:
+    made = CompanyParts(
+        settings=parts.settings,
+        identity=identity,
+        shared=cluster,
+        members=members,
+        flow=parts.flow,
+        runs=parts.runs,
+        residents=residents,
+        metrics=metrics,
+        store=parts.store,
+        queue=entrance.queue,
+        awaiter=parts.awaiter,
+        clock=parts.clock,
+        wake=parts.door.wake,
+        data_dir=data_dir,
+    )
+    company = build_company(made)
+    leaving.member = company.membership
+    return company
 
 
 def _audience(

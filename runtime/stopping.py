@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from ..host.live import LiveQueue
 from ..store.base import JobStore
@@ -33,6 +33,18 @@ STILL_HERE_S = 15.0
 """A process that is here so long after its stop was not stopped by it."""
 
 
+class Member(Protocol):
+    """A member of those that share a queue; ``membership`` fits. Both from any thread, never raising."""
+
+    def leave(self) -> None:
+        """It ends; waits a moment."""
+        ...
+
+    def stay(self) -> None:
+        """It does not end after all."""
+        ...
+
+
 class Leaving:
     """What is done to queue and store when this process is about to end; fits ``dispatch.watchdog.Exit``."""
 
@@ -42,6 +54,8 @@ class Leaving:
         self._store = store
         self._exit = exit_
         self._closed = False
+        self.member: Member | None = None
+        """This instance as one of several; given later."""
 
     def close(self) -> None:
         """Let no more jobs be claimed: one that began now would count as killed."""
@@ -52,6 +66,8 @@ class Leaving:
         if self._store.state().open:
             self.close()
             self._store.stopping().result(MARK_WITHIN_S)
+            if self.member is not None:
+                self.member.leave()
 
     def stay(self) -> None:
         """The process lives on after all: let jobs be claimed again."""
@@ -61,6 +77,8 @@ class Leaving:
                 "The server was asked to stop and goes on; jobs are claimed again", extra={"event": "stop.ignored"}
             )
             self._live.open_claims()
+            if self.member is not None:
+                self.member.stay()
 
     def end(self, code: int) -> NoReturn:
         """End the process with ``code``; what runs besides is marked, if the store answers in time."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
 from typing import Protocol
 
@@ -142,6 +142,31 @@ class ReadingCollector(Collector):
         try:
             family.add_metric([], self._read())
         except Exception:  # noqa: BLE001 - one reading must not cost the operator all the others
+            _log.warning("%s could not be read", self._name, exc_info=True)
+        return (family,)
+
+
+class CountsCollector(Collector):
+    """One gauge with one label, whose values are read at the scrape. A reading that fails is left out, and the scrape goes on."""
+
+    def __init__(self, name: str, documentation: str, label: str, read: Callable[[], Mapping[str, int]]) -> None:
+        """``read`` must be quick and may run on any thread; it gives values by the label's."""
+        self._name = name
+        self._documentation = documentation
+        self._label = label
+        self._read = read
+
+    def describe(self) -> Iterable[Metric]:
+        """The family without its samples."""
+        return (GaugeMetricFamily(self._name, self._documentation, labels=[self._label]),)
+
+    def collect(self) -> Iterable[Metric]:
+        """The family with what ``read`` says now."""
+        family = GaugeMetricFamily(self._name, self._documentation, labels=[self._label])
+        try:
+            for value, count in self._read().items():
+                family.add_metric([value], count)
+        except Exception:  # noqa: BLE001 - as above
             _log.warning("%s could not be read", self._name, exc_info=True)
         return (family,)
 

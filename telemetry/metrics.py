@@ -8,13 +8,13 @@ counted (``listener`` for jobs, the HTTP edge for requests, ``host`` for nodes a
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Summary
 from prometheus_client.exposition import choose_encoder
 
 from ..jobs.model import Cause, JobStatus, Source
-from .collector import QueueCollector, QueueDepths, ReadingCollector, WithoutCreated
+from .collector import CountsCollector, QueueCollector, QueueDepths, ReadingCollector, WithoutCreated
 from .labels import FirstSeen, bound_method
 from .window import BusyWindow, RateWindow
 
@@ -189,6 +189,12 @@ class Metrics:
     def websocket_clients(self, count: Callable[[], float]) -> None:
         """Ask ``count`` at each scrape; to be called once."""
         _Factory(self._registry).reading("websocket_clients", "Open sockets of ComfyUI's /ws.", count)
+
+    def workers(self, counts: Callable[[], Mapping[str, int]]) -> None:
+        """Ask ``counts`` (instances by state) at each scrape; to be called once."""
+        self._registry.register(
+            CountsCollector("expeditor_workers", "Instances of this queue, by state.", "state", counts)
+        )
 
     def event_streams(self, count: Callable[[], float]) -> None:
         """Ask ``count`` at each scrape; to be called once."""

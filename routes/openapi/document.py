@@ -10,10 +10,18 @@ from collections.abc import Iterable, Mapping
 from ...jobs.model import JsonObject
 from ..errors import CODE_HEADER, STATUS_BY_CODE
 from ..guard import OPEN_PATHS
-from . import batch_operations, delivery_operations, event_operations, job_operations, job_schemas, server_operations
+from . import (
+    batch_operations,
+    delivery_operations,
+    event_operations,
+    job_operations,
+    job_schemas,
+    server_operations,
+    worker_operations,
+)
 from .parts import TEXT, WHOLE, Answer, Operation, Parameter, Schema, listed, nullable, ref, told, whole
 
-_PARTS = (job_operations, batch_operations, event_operations, delivery_operations, server_operations)
+_PARTS = (job_operations, batch_operations, event_operations, delivery_operations, server_operations, worker_operations)
 OPERATIONS: tuple[Operation, ...] = tuple(operation for part in _PARTS for operation in part.OPERATIONS)
 """Every route of ours; those of the Comfy API v2 have a contract of their own."""
 

@@ -68,6 +68,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "status": words(["ok", "degraded"]),
             "fault": told(nullable(TEXT), "Why it is degraded."),
+            "instance": told(TEXT, "This instance's name."),
             "version": TEXT,
             "comfyui_version": TEXT,
             "pid": COUNT,

@@ -44,10 +44,12 @@ from expeditor.intake.tokens import Tokens
 from expeditor.intake.upload_names import STORED
 from expeditor.intake.uploads import UploadDesk, UploadLimits
 from expeditor.intake.validation import Checked
+from expeditor.intake.workers import WorkerService
 from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.entry import CoreVerdict
 from expeditor.jobs.errors import Fault, InvalidPrompt
 from expeditor.jobs.estimate import signature
+from expeditor.jobs.instances import Instance, InstanceState
 from expeditor.jobs.model import NewJob, Payload
 from expeditor.jobs.principals import PrincipalRules
 from expeditor.jobs.webhook_rules import WebhookRules
@@ -64,6 +66,8 @@ from expeditor.routes.spec import SpecRoutes
 from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import RouteSets, route_table
 from expeditor.routes.tokens import TokenRoutes
+from expeditor.routes.workers import WorkerRoutes
+from expeditor.runtime.alone import AloneInstance
 from expeditor.store.sqlite.deliveries import SqliteDeliveries
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
@@ -230,6 +234,7 @@ class App:
             awaiter=self.awaiter,
         )
         self.service = self._service(validation)
+        self.queue = self._queue()
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
         self.rows = route_table(self._sets(validation), guard=token_guard(self.tokens))
         self.web.router.add_routes(self.rows)
@@ -254,7 +259,7 @@ class App:
             jobs=jobs,
             batches=self._batches(validation),
             outputs=OutputRoutes(JobOutputs(self.views, OutputFinder(self.folders.get))),
-            operations=self._operations(),
+            operations=OperationRoutes(self.queue, self.bulk, max_bytes=MAX_BYTES),
             status=StatusRoutes(lambda: self.health, lambda: self.not_ready),
             messages=MessageRoutes(Mailbox(self.clock, lambda: "token")),
             metrics=metrics,
@@ -262,7 +267,12 @@ class App:
             events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),
             spec=SpecRoutes("0.0.0"),
             deliveries=DeliveryRoutes(self._deliveries(), max_bytes=MAX_BYTES),
+            workers=WorkerRoutes(WorkerService(AloneInstance(self._instance, self.queue), "here")),
         )
+
+    def _instance(self):
+        state = InstanceState.PAUSED if self.flow.paused and not self.flow.draining else self.flow.state
+        return Instance("here", "boot", "http://here:8188", "0", "0", 0.0, self.clock(), state)
 
     def passing(self, kind, job_id, facts):
         """What a running job lets be seen, to give to the hub."""
@@ -340,8 +350,8 @@ class App:
             repeats=Repeats(self.store, self.awaiter, self.reservations),
         )
 
-    def _operations(self):
-        queue = QueueOperations(
+    def _queue(self):
+        return QueueOperations(
             store=self.store,
             door=self.door,
             flow=self.flow,
@@ -351,7 +361,6 @@ class App:
             clock=self.clock,
             awaiter=self.awaiter,
         )
-        return OperationRoutes(queue, self.bulk, max_bytes=MAX_BYTES)
 
 
 async def refusal(response):

@@ -279,6 +279,24 @@ def test_the_queue_is_paused_resumed_and_drained(there, file):
     assert call(url, "resume").code == 0
 
 
+def test_instances_are_listed_paused_drained_and_resumed(there):
+    edge, url = there
+    listed = call(url, "workers")
+    assert listed.code == 0
+    assert "here" in listed.out
+    assert "active" in listed.out
+    told = call(url, "workers", "drain", "here", "--json").json()
+    assert (told["wished"], told["workers"][0]["state"]) == ("draining", "draining")
+    assert edge.flow.draining
+    assert "here is active" in call(url, "workers", "resume", "--all").out
+    assert not edge.flow.draining
+    assert call(url, "workers", "pause", "elsewhere").code == 3
+    assert call(url, "workers", "pause").code == 2
+    assert call(url, "workers", "pause", "here", "--all").code == 2
+    assert call(url, "workers", "stop", "here").code == 2
+    assert edge.flow.state.value == "active"
+
+
 # -- doctor, help --------------------------------------------------------------------------------------------------------
 
 

@@ -53,6 +53,7 @@ class Made:
             too_full=lambda: self.too_full,
             stuck=lambda: self.stuck,
             beside=Beside(lambda: self.assets, lambda: self.webhooks),
+            instance="gpu1",
         )
 
 
@@ -67,6 +68,7 @@ def test_the_facts(made):
     assert facts == {
         "status": "ok",
         "fault": None,
+        "instance": "gpu1",
         "version": VERSION,
         "comfyui_version": "0.3.75",
         "pid": os.getpid(),

@@ -50,6 +50,7 @@ def use_everything(metrics: Metrics) -> None:
     metrics.vram("cuda:0", "free", 1e9)
     metrics.gpu_utilization("cuda:0", 0.5)
     metrics.websocket_clients(lambda: 2)
+    metrics.workers(lambda: {"active": 1, "gone": 2})
     metrics.event_streams(lambda: 2)
     metrics.models_loaded(lambda: 3)
     metrics.model_loads(1)
