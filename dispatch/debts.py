@@ -3,7 +3,8 @@
 Owns that none of them is lost while the store is away and none is asked twice: a verb whose answer did not come in time may
 still take effect, so its future is kept and waited for again. Debts are paid in their order, and all before the next claim,
 so nothing runs on top of an unsettled job (a crash in between means that the job runs again: at least once, one finishing
-attempt). Used by the worker thread and, when a run is given up, by the watchdog's: one of them pays at a time.
+attempt). An end whose results are on their way to where the job was submitted is owed too, and holds up no other. Used by the worker
+thread, when a run is given up by the watchdog's, and when results have arrived late by one of their own: one of them pays at a time.
 Does not own what is owed (``dispatcher``).
 """
 
@@ -17,6 +18,7 @@ from typing import Any, TypeVar
 
 from ..jobs.errors import Conflict, NotFound, StoreUnavailable
 from ..jobs.model import Cause, Ending, Job, JobError, JobStatus
+from ..jobs.settled import Settled
 from ..jobs.transitions import is_terminal
 from ..store.base import JobStore
 
@@ -24,12 +26,14 @@ log = logging.getLogger("expeditor.dispatch")
 _T = TypeVar("_T")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Debt:
     """The end of one attempt: the job's end, or with ``put_back`` its return into the queue, due at ``not_before_s``.
 
     ``rerun``: the attempt was to be followed by another one at once, and whether that was committed is not known yet.
     ``fenced``: other instances may run the job too, so an end that is refused is not this instance's to tell.
+    ``home``: the run's results are on their way; what comes is the ending to be stored. ``over``: what became of it. ``left``:
+    whoever owed it has gone on, so ``Debts`` tells of it.
     """
 
     job_id: str
@@ -40,6 +44,9 @@ class Debt:
     rerun: Future[Job] | None = None
     asked: Future[Job] | None = None
     fenced: bool = False
+    home: Future[Ending] | None = None
+    over: Settled | None = None
+    left: bool = False
 
 
 class Debts:
@@ -63,37 +70,39 @@ class Debts:
         self._owed.append(debt)
 
     def pay(self) -> None:
-        """Commit all that is owed, in order. Raises ``StoreUnavailable``: then the rest stays owed."""
+        """Commit all that is owed, in order, but for runs whose results are on their way still. Raises ``StoreUnavailable``: then the
+        rest stays owed."""
         with self._paying:
-            while self._owed:
-                debt = self._owed[0]
+            for debt in tuple(self._owed):
+                if debt.home is not None and not debt.home.done():
+                    continue
+                if debt.home is not None:
+                    debt.ending, debt.home = debt.home.result(), None
                 if debt.rerun is None or self._rerun_is_over(debt, debt.rerun):
                     self._commit(debt)
-                self._owed.pop(0)
+                self._owed.remove(debt)
+
+    def on_the_way(self) -> int:
+        """How many runs' results are on their way."""
+        return sum(debt.home is not None for debt in tuple(self._owed))
+
+    def leave(self, debt: Debt) -> Settled | None:
+        """What became of this debt; None while it is owed, and from now on ``ended`` or ``lost`` tell of it."""
+        with self._paying:
+            debt.left = debt.over is None
+            return debt.over
 
     def ended(self) -> list[str]:
-        """The jobs whose end was paid since this was asked last; those that were put back are not among them."""
-        ended, self._ended = self._ended, []
-        return ended
-
-    def take_ended(self, job_id: str) -> bool:
-        """Whether this job's end was paid; it is then told here and not by ``ended``."""
-        if job_id not in self._ended:
-            return False
-        self._ended.remove(job_id)
-        return True
+        """The jobs whose end was paid since this was asked last, of debts that were left; those that were put back are not among them."""
+        with self._paying:
+            ended, self._ended = self._ended, []
+            return ended
 
     def lost(self) -> list[str]:
-        """The jobs whose end was refused since this was asked last."""
-        lost, self._lost = self._lost, []
-        return lost
-
-    def take_lost(self, job_id: str) -> bool:
-        """Whether this job's end was refused; it is then told here and not by ``lost``."""
-        if job_id not in self._lost:
-            return False
-        self._lost.remove(job_id)
-        return True
+        """The jobs whose end was refused since this was asked last, of debts that were left."""
+        with self._paying:
+            lost, self._lost = self._lost, []
+            return lost
 
     def wait(self, future: Future[_T]) -> _T:
         """What the store answers. Raises ``StoreUnavailable`` when it does not in time, else what the verb raised."""
@@ -114,7 +123,7 @@ class Debts:
             return True  # nothing has changed: the attempt is still open
         job = rerun.result()
         if is_terminal(job.status):
-            self._ended.append(debt.job_id)
+            self._over(debt, Settled.ENDED)
             return False
         # The store opened another attempt, and nobody runs it: it is closed as one that counts for nothing.
         error = JobError(Cause.INTERRUPTED.value, "The attempt never began: the store answered too late.")
@@ -133,8 +142,17 @@ class Debts:
         if error is not None:
             _tell_refused(debt, error)
         if debt.fenced and isinstance(error, (Conflict, NotFound)):
-            self._lost.append(debt.job_id)
+            self._over(debt, Settled.LOST)
         elif error is not None or is_terminal(asked.result().status):
+            self._over(debt, Settled.ENDED)
+        else:
+            self._over(debt, Settled.AGAIN)
+
+    def _over(self, debt: Debt, settled: Settled) -> None:
+        debt.over = settled
+        if debt.left and settled is Settled.LOST:
+            self._lost.append(debt.job_id)
+        elif debt.left and settled is Settled.ENDED:
             self._ended.append(debt.job_id)
 
     def _ask(self, debt: Debt) -> Future[Job]:

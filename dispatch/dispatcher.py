@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ from ..jobs.settled import Settled
 from ..jobs.transitions import is_terminal
 from ..store.base import JobStore, Recovered, RecoveryRule
 from .debts import Debt, Debts
-from .ports import NoneResident, OutputFiles, Resident, RunObserver
+from .ports import AtHome, Homeward, NoneResident, OutputFiles, Resident, RunObserver
 from .retrying import AgainLater, AgainNow, Decision, Last, RetryPolicy, decide
 from .runs import RunTable
 from .stall import RunSigns
@@ -31,6 +31,12 @@ from .verdict import RunFacts, RunReport, judge, stall_error
 log = logging.getLogger("expeditor.dispatch")
 Clock = Callable[[], float]
 Messages = Sequence[tuple[str, Mapping[str, Any]]]
+HOME_PATIENCE_S = 0.5
+"""How long the machine stands still for results to come home; what takes longer goes on while the next job runs."""
+PUT_OFF_S = 20.0
+"""For how long a job is put off at the first time; twice as long at the second."""
+ON_THE_WAY_MAX = 4
+"""While the results of so many runs are on their way, nothing new is claimed."""
 _SECRET_LOST = "The job needs a partner key that was sent with it; keys are never stored and the server restarted. Submit it again."
 
 
@@ -81,11 +87,16 @@ class Dispatcher:
         self._clock = clock
         self._monotonic = monotonic
         self._resident = resident or NoneResident()
+        self._homeward: Homeward = AtHome()
         self._debts = Debts(store, deadline_s)
         self._on_machine: dict[str, _OnMachine] = {}
         self._draining = draining
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
         self._asked: Future[Claim | None] | None = None
+
+    def join(self, homeward: Homeward) -> None:
+        """Results go home by this; called once, before the first claim."""
+        self._homeward = homeward
 
     def recover(self, rule: RecoveryRule = RecoveryRule(), here: str | None = None) -> Recovered:  # noqa: B008 - a frozen value
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``. ``here``: this instance's
@@ -175,6 +186,13 @@ class Dispatcher:
         ending = Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause(error.code), error=error)
         return self._settle(job_id, ending)
 
+    def put_off(self, job_id: str, error: JobError) -> Settled:
+        """Settle a claimed job that could not be started for now: it is tried again as its cause allows, later than after a failed run,
+        since it waits for another machine. ``error.code`` names the cause. Never raises."""
+        facts = self._runs.end(job_id, self._clock())
+        ending = Ending(JobStatus.FAILED, facts.finished_at_s, 0.0, cause=Cause(error.code), error=error)
+        return self._settle(job_id, ending, facts, at_least_s=PUT_OFF_S)
+
     def withdraw(self, job_id: str) -> Settled:
         """Settle a claimed job that was cancelled before it began. Never raises."""
         facts = self._runs.end(job_id, self._clock())
@@ -204,6 +222,13 @@ class Dispatcher:
         """The jobs whose owed end was refused since this was asked last: they are another instance's by now."""
         return self._debts.lost()
 
+    def settle_arrived(self) -> None:
+        """Commit the ends whose results have come home by now. Any thread; blocks; never raises: what cannot be committed stays owed."""
+        try:
+            self._debts.pay()
+        except ExpeditorError as error:
+            log.warning("The end of a run could not be stored yet: %s", error, extra={"event": "store.unavailable"})
+
     def give_up(self, job_id: str, cause: Cause, message: str) -> None:
         """Fail a waiting job that can never run. Never raises; waits for the commit."""
         error = JobError(code=cause.value, message=message)
@@ -215,6 +240,7 @@ class Dispatcher:
 
     def _begin(self, job: Job, classes: Mapping[str, str], ran_before: frozenset[str] = frozenset()) -> None:
         self._on_machine[job.id] = _OnMachine(job, classes)
+        self._homeward.began(job)
         self._runs.begin(job.id, classes, job.estimated_s, job.attempt, ran_before)
 
     def _tell_gap(self, claim: Claim) -> None:
@@ -223,7 +249,7 @@ class Dispatcher:
             self._observer.gap(self._monotonic() - freed[1])
 
     def _next(self, fresh: bool) -> Claim | None:
-        if self._asked is None and (not fresh or self._draining()):
+        if self._asked is None and (not fresh or self._draining() or self._debts.on_the_way() >= ON_THE_WAY_MAX):
             return None
         asked = self._asked = self._asked or self._store.claim(self._resident.models())
         self._debts.wait_done(asked)
@@ -249,23 +275,25 @@ class Dispatcher:
             return Last()
         return decide(job, ending, self._retries.policy, self._retries.rng)
 
-    def _settle(self, job_id: str, ending: Ending, facts: RunFacts | None = None) -> Settled:
+    def _settle(self, job_id: str, ending: Ending, facts: RunFacts | None = None, at_least_s: float = 0.0) -> Settled:
         """Without ``facts`` the job never ran, and is not tried again."""
         here = self._on_machine.pop(job_id, None)
         if here is None:
             log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
             return Settled.ENDED
         decision = Last() if facts is None else self._decide(here.job, ending, facts)
+        soonest_s = ending.finished_at_s + at_least_s * here.job.tries
         debt = Debt(
             job_id,
             here.job.attempt,
             ending,
             put_back=not isinstance(decision, Last),
-            not_before_s=decision.not_before_s if isinstance(decision, AgainLater) else None,
+            not_before_s=max(decision.not_before_s, soonest_s) if isinstance(decision, AgainLater) else None,
             rerun=here.rerun,
             fenced=here.job.origin is not None,
         )
         self._freed = (self._clock(), self._monotonic())
+        self._send_home(here.job, debt)
         self._debts.add(debt)
         try:
             self._debts.pay()
@@ -275,10 +303,21 @@ class Dispatcher:
                 error.message,
                 extra={"event": "store.unavailable", "job_id": job_id, "code": error.code},
             )
-            return Settled.AGAIN if debt.put_back else Settled.OWED
-        if self._debts.take_lost(job_id):
-            return Settled.LOST
-        return Settled.ENDED if self._debts.take_ended(job_id) else Settled.AGAIN
+        settled = self._debts.leave(debt)
+        return settled or (Settled.AGAIN if debt.put_back else Settled.OWED)
+
+    def _send_home(self, job: Job, debt: Debt) -> None:
+        """Have the results of a run's end brought home; waits for those that are there at once, so that most ends are simply told."""
+        if debt.put_back:
+            self._homeward.forget(job.id)
+            return
+        home = self._homeward.bring_home(job, debt.ending)
+        if home is None:
+            return
+        debt.home = home
+        if not wait([home], HOME_PATIENCE_S).done:
+            log.info("Results are on their way", extra={"event": "handover.slow", "job_id": job.id})
+            home.add_done_callback(lambda _: self._homeward.arrived())
 
 
 def _unreadable(job_id: str, finished_at_s: float, run_s: float, error: Exception) -> Ending:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Protocol
+
+from ..jobs.model import Ending, Job
 
 
 class Interrupter(Protocol):
@@ -59,3 +62,42 @@ class NoneResident:
     def models(self) -> frozenset[str]:
         """None at all."""
         return frozenset()
+
+
+class Homeward(Protocol):
+    """Brings results to where their job was submitted; ``host.handover`` fits. Never raises, never blocks."""
+
+    def began(self, job: Job) -> None:
+        """A job runs here."""
+        ...
+
+    def forget(self, job_id: str) -> None:
+        """A run is over, and it was not the job's end."""
+        ...
+
+    def bring_home(self, job: Job, ending: Ending) -> Future[Ending] | None:
+        """The ending as it is to be stored, once its files are where they belong; None: they are. The future never fails, and is done
+        after a bounded time."""
+        ...
+
+    def arrived(self) -> None:
+        """Results that nobody waited for any more are where they belong: has ``Dispatcher.settle_arrived`` called, on another thread.
+        Any thread."""
+        ...
+
+
+class AtHome:
+    """Fits ``Homeward`` where jobs run where they were submitted."""
+
+    def began(self, job: Job) -> None:
+        """Nothing follows."""
+
+    def forget(self, job_id: str) -> None:
+        """Nothing is known."""
+
+    def bring_home(self, job: Job, ending: Ending) -> Future[Ending] | None:  # noqa: ARG002 - a port's form
+        """Its files are at home."""
+        return None
+
+    def arrived(self) -> None:
+        """Nothing was on its way."""

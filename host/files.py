@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..jobs.leftovers import INPUT, FileName
-from ..jobs.model import Output
+from ..jobs.model import Job, Output
 
 log = logging.getLogger("expeditor.host")
 
@@ -107,6 +107,10 @@ class OutputFinder:
     def __init__(self, folders: Folders) -> None:
         """See ``Leftovers``."""
         self._folders = folders
+
+    def of_job(self, job: Job, output: Output) -> Path | None:
+        """As ``find``, of a job that ended."""
+        return self.find(output, job.finished_at_s or 0.0)
 
     def find(self, output: Output, finished_at_s: float) -> Path | None:
         """The file, or None: it is not there, or it was written after the job's end with another length (by another job)."""

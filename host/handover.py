@@ -78,8 +78,9 @@ class Handover:
         owed: OwedFiles,
         handover_s: float,
         clock: Callable[[], float],
+        arrived: Callable[[], None] = lambda: None,
     ) -> None:
-        """``name`` is this instance's; ``clock`` the queue's."""
+        """``name`` is this instance's; ``clock`` the queue's. ``arrived``: see ``dispatch.ports.Homeward``."""
         self._name = name
         self._thread = thread
         self._way = way
@@ -87,6 +88,7 @@ class Handover:
         self._owed = owed
         self._handover_s = handover_s
         self._clock = clock
+        self.arrived = arrived
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._paying: Future[None] | None = None
@@ -106,6 +108,11 @@ class Handover:
         if run is None or not files:
             return None
         return self._thread.run(self._delivered(job_id, run, node_outputs, files))
+
+    def forget(self, job_id: str) -> None:
+        """The run is over, and what it made is not wanted. Never raises; any thread."""
+        with self._lock:
+            self._runs.pop(job_id, None)
 
     def bring_home(self, job: Job, ending: Ending) -> Future[Ending] | None:
         """The ending as it is to be stored, once its files are at home or owed: after the time of a handover at the latest. None: nothing

@@ -6,6 +6,7 @@ process without one. What each call does stands in ``queue``. Safe from any thre
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from .native import NativeItem
@@ -34,6 +35,17 @@ class LiveQueue:
         """The untouched item of a job that our queue runs now."""
         queue = our_queue(self._server)
         return None if queue is None else queue.running_item(job_id)
+
+    def results_came_home(self) -> None:
+        """End the jobs whose results came home while the next one runs: on a thread of its own, for the worker's is busy."""
+        threading.Thread(target=self._end_arrived, name="expeditor-homecoming", daemon=True).start()
+
+    def _end_arrived(self) -> None:
+        queue = our_queue(self._server)
+        if queue is not None:
+            queue.expeditor.dispatch.settle_arrived()
+            queue.run_ends.tell_settled()
+            queue.wake()
 
     def close_claims(self) -> bool:
         """Let the worker thread claim no more; says whether it could before."""

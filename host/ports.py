@@ -112,12 +112,20 @@ class Dispatch(Protocol):
         """Settle a claimed job that could not be started as failed; ``error.code`` names the cause. Never raises."""
         ...
 
+    def put_off(self, job_id: str, error: JobError) -> Settled:
+        """Settle a claimed job that could not be started for now; it may be tried again. Never raises."""
+        ...
+
     def withdraw(self, job_id: str) -> Settled:
         """Settle a claimed job that was cancelled before it began; never raises."""
         ...
 
     def lost(self) -> list[str]:
         """The jobs whose owed end was refused since this was asked last: they are somebody else's by now."""
+        ...
+
+    def settle_arrived(self) -> None:
+        """Commit the ends whose results have come home by now. Any thread; blocks; never raises."""
         ...
 
     def settled(self) -> list[str]:
@@ -262,6 +270,14 @@ class RequestLog(Protocol):
         code: str | None,
     ) -> None:
         """One request was answered."""
+        ...
+
+
+class Inputs(Protocol):
+    """Brings the input files of a claimed job here; ``foreign_inputs`` fits. Blocks: ComfyUI's worker thread."""
+
+    def ready(self, claim: Claim) -> Claim | JobError:
+        """The claim as it can run here; or why it cannot now. Never raises."""
         ...
 
 

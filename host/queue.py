@@ -98,7 +98,7 @@ class ExpeditorQueue(ShownQueue):
                 wakes = wiring.wakes
             try:
                 # What is owed is settled also when claims are closed, as while the process is asked to stop.
-                claim = wiring.dispatch.claim(fresh=wiring.open)
+                claim = wiring.claim()
             except StoreUnavailable as error:
                 return self._wait_for_store(error)
             finally:

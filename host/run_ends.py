@@ -48,7 +48,8 @@ class CoreCall:
 
 
 class RunEnds:
-    """Of one queue; ``done`` and ``tell_settled`` are called by its worker thread. Never raises for our part."""
+    """Of one queue; ``done`` is called by its worker thread, ``tell_settled`` also by another when results came home late. Never raises
+    for our part."""
 
     def __init__(self, queue: ExpeditorQueue, core_task_done: Callable[..., None]) -> None:
         """``core_task_done`` is core's own method on ``queue``: it writes the history."""
@@ -61,14 +62,16 @@ class RunEnds:
         wiring = self._queue.expeditor
         if job_id in wiring.guests and wiring.abroad is not None:
             wiring.abroad.over(job_id)
+        # Owed until it is known otherwise: an end whose results come home late is told by another thread, maybe at once.
+        self._owed[job_id] = call
         settled = self._settle(job_id, call)
-        if settled is Settled.AGAIN and self._put_back(job_id, call.counter):
+        if settled is Settled.OWED:
             return
+        if self._owed.pop(job_id, None) is None:
+            return  # the queue became core's meanwhile, and all that was owed was ended
         if settled is Settled.LOST:
             self._let_go(job_id, call.counter)
-        elif settled is Settled.OWED:
-            self._owed[job_id] = call
-        else:
+        elif settled is not Settled.AGAIN or not self._put_back(job_id, call.counter):
             self.end(job_id, call)
 
     def end(self, job_id: str | None, call: CoreCall) -> None:

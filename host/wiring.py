@@ -6,12 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..jobs.model import DEFAULT_POOL, Job, JobError, NewJob
+from ..jobs.model import DEFAULT_POOL, Claim, Job, JobError, NewJob
 from .context import Submission
 from .endings import Endings, Word
 from .farewells import Farewells
 from .native import NativeItem, new_job
-from .ports import Abroad, Depth, Dispatch, Line
+from .ports import Abroad, Depth, Dispatch, Inputs, Line
 
 Proof = Callable[[NativeItem], JobError | None]
 """Why a job of an earlier start can no longer run, or None. Called on ComfyUI's worker thread; never raises."""
@@ -63,9 +63,11 @@ class QueueWiring:
         origin: str | None = None,
         usual_pool: Callable[[], str] = lambda: DEFAULT_POOL,
         abroad: Abroad | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         """Claims are closed until ``open``: the store is opened after ComfyUI's worker thread has started. ``origin``: this
-        instance where several share the queue; ``usual_pool``: of jobs that name none; ``abroad`` takes what others' jobs say."""
+        instance where several share the queue; ``usual_pool``: of jobs that name none; ``abroad`` takes what others' jobs say, ``inputs``
+        brings what they read."""
         self.line = line
         self.depth = depth
         self.dispatch = dispatch
@@ -75,10 +77,9 @@ class QueueWiring:
         self.origin = origin
         self._usual_pool = usual_pool
         self.abroad = abroad
-        self.open = False
+        self.inputs = inputs
+        self.open = self.stood_down = self.store_away = False
         self.restored = False  # whether what waited before this start is listed
-        self.stood_down = False
-        self.store_away = False
         self.uncommitted: list[NativeItem] = []
         self.deleted: set[str] = set()
         self.cores_own: set[int] = set()
@@ -108,3 +109,16 @@ class QueueWiring:
         """The job that an item stands for, submitted here and now (or at ``now_s``)."""
         at_s = self.clock() if now_s is None else now_s
         return new_job(item, submission, at_s, self.origin, self._usual_pool())
+
+    def claim(self) -> Claim | None:
+        """The next job, with its input files here; None when there is none, or it could not have them and was put off. Worker thread,
+        without the mutex; may raise ``StoreUnavailable``."""
+        claim = self.dispatch.claim(fresh=self.open)
+        if claim is None or self.inputs is None:
+            return claim
+        ready = self.inputs.ready(claim)
+        if not isinstance(ready, JobError):
+            return ready
+        self.on_machine.discard(claim.job.id)  # no run will tell its end: ``listing`` does, should it be one
+        self.dispatch.put_off(claim.job.id, ready)
+        return None

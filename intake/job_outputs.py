@@ -34,12 +34,13 @@ class JobOutputs:
         self._files = files
 
     async def find(self, job_id: str, number: int | None) -> FoundOutput:
-        """The output of this number, from 0. Raises ``NotFound`` (no such job, output or file) and ``Gone`` (the job was pruned)."""
+        """The output of this number, from 0. Raises ``NotFound`` (no such job, output or file) and ``Gone`` (the job was pruned), and
+        ``StoreUnavailable`` (it is on another instance, which is away)."""
         job = await self._views.known(job_id)
         if number is None or number >= len(job.outputs):
             raise _no_output(job, number)
         output = job.outputs[number]
-        path = await asyncio.to_thread(self._files.find, output, job.finished_at_s or 0.0)
+        path = await asyncio.to_thread(self._files.of_job, job, output)
         if path is None:
             raise _no_file(job, output)
         return FoundOutput(output, path)

@@ -53,7 +53,7 @@ class OutputAssets:
         output = next((one for one in job.outputs if output_asset_id(job.id, one) == asset_id), None) if job else None
         if job is None or output is None or await self._deleted(asset_id):
             return None
-        return FoundOutput(job, output, await asyncio.to_thread(self._outputs.find, output, job.finished_at_s or 0.0))
+        return FoundOutput(job, output, await asyncio.to_thread(self._outputs.of_job, job, output))
 
     async def content(self, asset_id: str, *, hashed: bool) -> AssetContent | None:
         """The asset and its file; ``hashed``: with its hash. None as ``find``. Raises ``NotFound`` when the file is gone."""

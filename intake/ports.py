@@ -135,10 +135,11 @@ class Changes(Protocol):
 
 
 class OutputFiles(Protocol):
-    """ComfyUI's folders; ``host.files`` fits."""
+    """ComfyUI's folders; ``host.files`` fits, and ``host.remote_outputs`` where several instances share a queue."""
 
-    def find(self, output: Output, finished_at_s: float) -> Path | None:
-        """The file of an output of a job that ended then; None if it is not there, or is another one by now. Blocks."""
+    def of_job(self, job: Job, output: Output) -> Path | None:
+        """The file of an output of a job that ended; None if it is not there, or is another one by now. Blocks. Raises
+        ``StoreUnavailable`` when it is on another instance that cannot be reached now."""
         ...
 
 

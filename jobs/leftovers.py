@@ -6,10 +6,10 @@ Pure. Whether a file is there, and whether somebody else still needs it, is not 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from .model import Job
+from .model import Job, JsonObject
 
 INPUT = "input"
 _ANNOTATION = f" [{INPUT}]"
@@ -44,6 +44,18 @@ def inputs_of(prompt_json: str) -> frozenset[str]:
         return frozenset()
 
 
+def renamed_inputs(prompt: Mapping[str, Any], names: Mapping[str, str]) -> JsonObject:
+    """The prompt with files of the input folder under other names, wherever ``inputs_of`` finds them; the given one is not changed."""
+    spelled = {old + end: new + end for old, new in names.items() for end in ("", _ANNOTATION)}
+    renamed: JsonObject = {}
+    for node_id, node in prompt.items():
+        fields: Any = node
+        if isinstance(fields, dict) and "inputs" in fields:
+            fields = cast("JsonObject", fields) | {"inputs": _replaced(cast("JsonObject", fields)["inputs"], spelled)}
+        renamed[node_id] = fields
+    return renamed
+
+
 def texts_of(prompt_json: str) -> frozenset[str]:
     """Every text value of a prompt, wherever it stands; none of one that cannot be read."""
     try:
@@ -64,6 +76,14 @@ def _names(prompt: Any) -> Iterator[str]:
             name = text.removesuffix(_ANNOTATION)
             if 0 < len(name) <= _LONGEST_NAME and name.isprintable() and not name.endswith(_FOREIGN):
                 yield name
+
+
+def _replaced(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, dict):
+        return {key: _replaced(each, names) for key, each in cast("JsonObject", value).items()}
+    return [_replaced(each, names) for each in cast("list[Any]", value)] if isinstance(value, list) else value
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -49,6 +49,11 @@ def models_of(node: object) -> frozenset[str]:
     return frozenset(found)
 
 
+def ends_as_model(name: str) -> bool:
+    """Whether a name ends as those of model files do."""
+    return name.lower().endswith(_ENDINGS)
+
+
 def _collect(node: object, found: set[str]) -> None:
     # On the way of every submit: one look at the end of each text, no call for inputs that are none.
     if not isinstance(node, dict):

@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Generator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..intake.batch_views import BatchResults
 from ..intake.ports import OutputFiles
+from ..jobs.errors import StoreUnavailable
+from ..jobs.model import Job, Output
 from .zipping import Member, names_for, zipped
 
 MANIFEST = "manifest.json"
@@ -30,8 +33,16 @@ def members_of(results: BatchResults, manifest: dict[str, Any], files: OutputFil
     names = names_for([(folder, output.name) for _, output, _, folder in told])
     for (job, output, shown, _), name in zip(told, names, strict=True):
         shown["file"] = name
-        members.append(Member(name, partial(files.find, output, job.finished_at_s or 0.0)))
+        members.append(Member(name, partial(_found, files, job, output)))
     return members
+
+
+def _found(files: OutputFiles, job: Job, output: Output) -> Path | None:
+    """Its file; one that is on an instance that is away is told of as missing, for the zip is on its way already."""
+    try:
+        return files.of_job(job, output)
+    except StoreUnavailable:
+        return None
 
 
 def archive(members: list[Member], manifest: dict[str, Any]) -> Generator[bytes, None, None]:

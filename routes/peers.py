@@ -1,6 +1,6 @@
 """``/expeditor/peer/*``: what the instances of one queue ask of each other about files. No part of the public API.
 
-Who does not show the members' secret hears 401; a server that stands alone has no such routes (404). Owns parsing and answers; what is
+Who does not show the members' secret hears 401; a server that stands alone has no such routes. Owns parsing and answers; what is
 done is the other rooms' (``PeerFiles``, ``Arrivals``).
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import Protocol
@@ -78,8 +78,8 @@ class Arrivals(Protocol):
         ...
 
 
-Secret = Callable[[bool], Awaitable[str]]
-"""What members show; True: as it is now, and not as it was known."""
+Secret = Callable[[bool], str]
+"""What members show; True: as it is now, and not as it was known. Blocks; raises what keeps the shared store from answering."""
 
 
 class PeerRoutes:
@@ -131,21 +131,19 @@ class PeerRoutes:
         @wraps(handler)
         async def checked(request: web.Request) -> web.StreamResponse:
             shown = request.headers.get(SECRET_HEADER, "").encode()
-            known = hmac.compare_digest(shown, (await self._secret(False)).encode())
-            if not known and shown:
-                # It was made anew if the shared store was emptied.
-                known = hmac.compare_digest(shown, (await self._secret(True)).encode())
-            if not known:
+            # It was made anew if the shared store was emptied.
+            if not (shown and (await self._is_known(shown, False) or await self._is_known(shown, True))):
                 raise Unauthenticated("This is for members of the queue.")
             return await handler(request)
 
         return checked
 
+    async def _is_known(self, shown: bytes, fresh: bool) -> bool:
+        return hmac.compare_digest(shown, (await asyncio.to_thread(self._secret, fresh)).encode())
 
-def peer_table(routes: PeerRoutes | None) -> tuple[web.RouteDef, ...]:
-    """Method, path and handler of every route; None where the server stands alone."""
-    if routes is None:
-        return tuple(web.route(method, path, boundary(_alone)) for method, path, _ in _ROWS)
+
+def peer_table(routes: PeerRoutes) -> tuple[web.RouteDef, ...]:
+    """Method, path and handler of every route."""
     return tuple(
         web.route(method, path, boundary(routes.guarded(getattr(routes, name)))) for method, path, name in _ROWS
     )
@@ -157,7 +155,3 @@ _ROWS: tuple[tuple[str, str, str], ...] = (
     ("GET", "/expeditor/peer/files", "content"),
     ("POST", "/expeditor/peer/inputs", "inputs"),
 )
-
-
-async def _alone(request: web.Request) -> web.StreamResponse:  # noqa: ARG001 - the form of a handler
-    raise NotFound("This server shares its queue with no other.")

@@ -12,9 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..host.comfy import cors_headers, folder_of, private_folder, prompt_server
+from ..host.comfy import cors_headers, private_folder, prompt_server
 from ..host.context import note_client_id
-from ..host.files import OutputFinder
 from ..routes.asking import PUBLIC_URL
 from ..routes.batches import BatchRoutes
 from ..routes.deliveries import DeliveryRoutes
@@ -25,6 +24,7 @@ from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
 from ..routes.operations import OperationRoutes
 from ..routes.outputs import OutputRoutes
+from ..routes.peers import peer_table
 from ..routes.spec import SpecRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import RouteSets, route_table
@@ -113,6 +113,8 @@ def _register(services: Services, server: Any) -> None:
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):
         server.routes.route(route.method, route.path)(route.handler)
+    for route in () if services.files.homeward is None else peer_table(services.files.homeward.routes):
+        server.routes.route(route.method, route.path)(route.handler)
     if services.settings.public_url is not None:
         server.app[PUBLIC_URL] = services.settings.public_url
     v2 = contract_handlers(services, sets.status)
@@ -129,7 +131,7 @@ def _events(services: Services) -> EventRoutes:
 def _batches(services: Services) -> BatchRoutes:
     return BatchRoutes(
         services.entrance.batches,
-        OutputFinder(folder_of),
+        services.files.outputs,
         max_bytes=services.settings.max_body_bytes,
         user_header=services.settings.trusted_user_header,
         note_client_id=note_client_id,

@@ -93,6 +93,8 @@ class Lifespan:
     async def _open_queue(self) -> None:
         if self._services.cluster is not None:
             self._services.cluster.start()
+        if self._services.files.homeward is not None:
+            self._services.files.homeward.start()
         try:
             recovered = await self._recovered()
         except StoreUnavailable as error:

@@ -17,7 +17,6 @@ from ..events.hub import Hub
 from ..events.mailbox import Mailbox
 from ..host.comfy import ComfyFiles, free_memory
 from ..host.definitions import comfy_mappings
-from ..host.files import TempCopies
 from ..host.live import LiveQueue
 from ..host.outbound import Outbound
 from ..host.proof import ItemProof
@@ -36,6 +35,7 @@ from .evidence import Evidence
 from .identity import Identity
 from .settings import Settings
 from .stopping import Leaving
+from .storage import JobFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class MachineParts:
-    """What it is made of. ``copies``: None where files of ``temp`` are not kept."""
+    """What it is made of."""
 
     settings: Settings
     server: Any
@@ -68,7 +68,7 @@ class MachineParts:
     evidence: Evidence
     leaving: Leaving
     residents: Residents
-    copies: TempCopies | None
+    files: JobFiles
     identity: Identity
     roster: Roster
     abroad: Outbound | None = None
@@ -88,6 +88,7 @@ def build_machine(parts: MachineParts) -> Machine:
         told=parts.told,
         proof=ItemProof(ComfyValidator(), parts.server, comfy_mappings),
         origin=parts.identity.origin_of_new_jobs,
+        inputs=None if parts.files.homeward is None else parts.files.homeward.inputs,
         usual_pool=parts.roster.usual,
         abroad=parts.abroad,
     )
@@ -110,10 +111,10 @@ def worker_alive(wiring: QueueWiring) -> bool | None:
 
 
 def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
-    return Dispatcher(
+    dispatcher = Dispatcher(
         store=parts.store,
         runs=runs,
-        files=ComfyFiles(parts.copies),
+        files=ComfyFiles(parts.files.copies),
         observer=parts.metrics,
         retries=_retries(parts.settings),
         clock=parts.clock,
@@ -122,6 +123,9 @@ def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
         draining=lambda: not parts.flow.claims,
         resident=parts.residents,
     )
+    if parts.files.homeward is not None and parts.files.homeward.handover is not None:
+        dispatcher.join(parts.files.homeward.handover)
+    return dispatcher
 
 
 def _retries(settings: Settings) -> RetryRules:

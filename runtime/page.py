@@ -34,6 +34,7 @@ from .audience import Audience
 from .cluster import Cluster
 from .machine import Machine
 from .neighbours import Concerned, Hearer
+from .storage import JobFiles
 
 RECENT = 500
 """How many of the newest jobs are looked at when events were missed."""
@@ -104,6 +105,7 @@ class PageParts:
     depth: QueueDepth
     audience: Audience
     machine: Machine
+    files: JobFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +138,7 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
         lost=(lambda job_id, _: parts.metrics.worker_freed(job_id, parts.clock()),),
     )
     cluster.neighbours.join(concerned)
+    page.handover.join(None if parts.files.homeward is None else parts.files.homeward.handover)
     return JoinedPage(page, Interrupts(parts.server), look)
 
 

@@ -35,6 +35,7 @@ from .company import Company, CompanyParts, build_company, flow_of, members_of
 from .entrance import Entrance, IntakeParts, build_entrance
 from .evidence import Evidence
 from .health import VERSION, Beside, DiskWatch, Health, LoopLag
+from .homeward import HomewardParts
 from .identity import Identity, identity_of
 from .keeper import Keeper
 from .machine import Machine, MachineParts, build_machine, worker_alive
@@ -55,6 +56,7 @@ class Services:
 
     settings: Settings
     identity: Identity
+    files: JobFiles
     cluster: Cluster | None
     page: JoinedPage
     server: Any
@@ -107,10 +109,10 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     page = build_page(server, told, clock, time.monotonic, cluster)
     audience = _audience(settings, identity, server, metrics, page, depth)
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster)
-    shelf, door = build_shelf(settings, data_dir, store, awaiter, clock), Door(server, live, awaiter)
-    evidence, leaving, files = Evidence(data_dir), Leaving(live, store, os._exit), build_files(settings, data_dir)
-    members = members_of(settings, identity)
-    beside = (evidence, leaving, residents, files.copies, identity, members, page.outbound)
+    files = build_files(settings, data_dir, _others(settings, data_dir, identity, cluster, live))
+    shelf, door = build_shelf(settings, data_dir, store, awaiter, clock, files.outputs), Door(server, live, awaiter)
+    evidence, leaving, members = Evidence(data_dir), Leaving(live, store, os._exit), members_of(settings, identity)
+    beside = (evidence, leaving, residents, files, identity, members, page.outbound)
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
@@ -120,12 +122,13 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     parts = IntakeParts(
         settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, members
     )
-    joined = join_page(page, PageParts(server, live, store, metrics, clock, depth, audience, machine), cluster)
+    joined = join_page(page, PageParts(server, live, store, metrics, clock, depth, audience, machine, files), cluster)
     entrance = build_entrance(parts)
     return Services(
         settings=settings,
         page=joined,
         identity=identity,
+        files=files,
         cluster=cluster,
         server=server,
         board=board,
@@ -147,6 +150,14 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         keeper=_keeper(settings, store, files, live, clock, shelf),
         webhooks=webhooks,
     )
+
+
+def _others(
+    settings: Settings, data_dir: Path, identity: Identity, cluster: Cluster | None, live: LiveQueue
+) -> HomewardParts | None:
+    if cluster is None:
+        return None
+    return HomewardParts(settings, data_dir, identity.name, cluster.registry, cluster.clock, live.results_came_home)
 
 
 def _measured(server: Any, clock: Clock) -> tuple[Metrics, Residents]:

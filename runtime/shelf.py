@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..host.comfy import folder_of
-from ..host.files import OutputFinder
 from ..host.hashing import available
 from ..host.input_files import InputFiles
 from ..intake.asset_use import AssetUse
 from ..intake.assets import AssetParts, AssetService
 from ..intake.output_assets import OutputAssets
+from ..intake.ports import OutputFiles
 from ..intake.v2.asset_references import AssetReferences
 from ..jobs.awaiting import Awaiter
 from ..jobs.errors import StoreUnavailable
@@ -70,12 +70,14 @@ class Shelf:
             await asyncio.sleep(REOPEN_S)
 
 
-def build_shelf(settings: Settings, data_dir: Path, jobs: JobStore, awaiter: Awaiter, clock: Clock) -> Shelf:
-    """Make and join it. No I/O."""
+def build_shelf(
+    settings: Settings, data_dir: Path, jobs: JobStore, awaiter: Awaiter, clock: Clock, made: OutputFiles
+) -> Shelf:
+    """Make and join it; ``made`` finds what jobs made. No I/O."""
     path = None if settings.store == "memory" else data_dir / DATABASE_NAME
     store = SqliteAssets(path=path, clock=clock, check_s=settings.store_check_s)
     files = InputFiles(folder_of, lambda: uuid.uuid4().hex, available())
-    outputs = OutputAssets(store=store, jobs=jobs, outputs=OutputFinder(folder_of), files=files, awaiter=awaiter)
+    outputs = OutputAssets(store=store, jobs=jobs, outputs=made, files=files, awaiter=awaiter)
     use = AssetUse(store, jobs, awaiter, clock)
     parts = AssetParts(
         store=store,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..host.comfy import folder_of
 from ..host.files import Leftovers, OutputFinder, TempCopies
 from ..host.uploads import InputUploads
+from ..intake.ports import OutputFiles
 from ..intake.upload_names import STORED
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.events import Publisher
@@ -17,6 +18,7 @@ from ..store.memory import MemoryStore
 from ..store.sqlite import SqliteStore
 from ..telemetry.metrics import Metrics
 from .cluster import Cluster
+from .homeward import Homeward, HomewardParts, build_homeward
 from .settings import Settings
 
 DATABASE_NAME = "expeditor.sqlite3"
@@ -26,21 +28,26 @@ UPLOADS = "uploads"
 
 @dataclass(frozen=True, slots=True)
 class JobFiles:
-    """Who looks after the files of jobs; ``copies``: None where files of ``temp`` are not kept."""
+    """Who looks after the files of jobs; ``copies``: None where files of ``temp`` are not kept, ``homeward``: where no other instance has
+    any."""
 
     copies: TempCopies | None
     uploads: InputUploads
     leftovers: Leftovers
-    outputs: OutputFinder
+    outputs: OutputFiles
+    homeward: Homeward | None
 
 
-def build_files(settings: Settings, data_dir: Path) -> JobFiles:
-    """Who looks after files in ComfyUI's folders."""
+def build_files(settings: Settings, data_dir: Path, others: HomewardParts | None) -> JobFiles:
+    """Who looks after files in ComfyUI's folders; ``others``: what is known of other instances, if there are any."""
+    copies = TempCopies(folder_of, data_dir / TEMP_COPIES) if settings.keep_temp_outputs else None
+    homeward = None if others is None else build_homeward(replace(others, copies=copies))
     return JobFiles(
-        copies=TempCopies(folder_of, data_dir / TEMP_COPIES) if settings.keep_temp_outputs else None,
+        copies=copies,
         uploads=InputUploads(folder_of, data_dir / UPLOADS, STORED),
         leftovers=Leftovers(folder_of),
-        outputs=OutputFinder(folder_of),
+        outputs=OutputFinder(folder_of) if homeward is None else homeward.outputs,
+        homeward=homeward,
     )
 
 

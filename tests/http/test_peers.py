@@ -13,12 +13,11 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from aiohttp import web
 
 from expeditor.host.landing import LandingGround, digest_of
 from expeditor.jobs.leftovers import FileName
 from expeditor.jobs.parcels import Offer, offer_fields
-from expeditor.routes.peers import SECRET_HEADER, peer_table
+from expeditor.routes.peers import SECRET_HEADER
 from tests.support.peering import JOB, SECRET, CuttingProxy, FakeMembers, Side, foreign_job
 from tests.support.waiting import wait_until
 
@@ -201,14 +200,6 @@ async def test_nothing_is_told_without_the_secret(sides, shown) -> None:
             ) as answer:
                 assert answer.status == 401
                 assert b"x.png" not in await answer.read()
-
-
-async def test_a_server_that_stands_alone_has_no_such_routes(aiohttp_client) -> None:
-    app = web.Application()
-    app.add_routes(peer_table(None))
-    client = await aiohttp_client(app)
-    answer = await client.get("/expeditor/peer/files", headers={SECRET_HEADER: SECRET})
-    assert answer.status == 404
 
 
 def test_an_origin_that_is_gone_is_owed_and_paid_when_it_is_back(sides) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 from contextlib import suppress
@@ -53,9 +52,11 @@ class Side:
         self.ground = ground or LandingGround(self.folders.get)
         self.secret = SECRET
         self.start()
-        routes = PeerRoutes(PeerDesk(name, self.folders.get, self._owed, InputHashes()), self.ground, self._secret)
+        self.desk = PeerDesk(name, self.folders.get, self._owed, InputHashes())
+        routes = PeerRoutes(self.desk, self.ground, self._secret)
         self.app = web.Application()
         self.app.add_routes(peer_table(routes))
+        self.served: Any = None
 
     def start(self) -> None:
         """A life of the sending half; what is owed is read from disk."""
@@ -83,7 +84,10 @@ class Side:
         return self
 
     def close(self) -> None:
+        if self.served is None:
+            return
         self.served.__exit__(None, None, None)
+        self.served = None
         self.members.urls.pop(self.name, None)
 
     def path(self, kind: str, *parts: str) -> Path:
@@ -110,8 +114,7 @@ class Side:
     def _owed(self, job_id: str, file: Any) -> Path | None:
         return self.owed.find(job_id, file)
 
-    async def _secret(self, _fresh: bool) -> str:
-        await asyncio.sleep(0)
+    def _secret(self, _fresh: bool) -> str:
         return self.secret
 
 
@@ -120,10 +123,12 @@ def foreign_job(origin: str | None, job_id: str = JOB) -> Job:
 
 
 class CuttingProxy:
-    """Passes connections on to a port; the next `cuts` of them are cut after `after_bytes` from the client."""
+    """Passes connections on to a port; the next `cuts` of them are cut after `after_bytes` from the client, or the server."""
 
-    def __init__(self, port: int, after_bytes: int) -> None:
+    def __init__(self, port: int, after_bytes: int, *, from_server: bool = False) -> None:
         self.cuts = 0
+        self.passed = 0
+        self._from_server = from_server
         self._port, self._after = port, after_bytes
         self._listening = socket.create_server(("127.0.0.1", 0))
         threading.Thread(target=self._accept, daemon=True).start()
@@ -140,8 +145,8 @@ class CuttingProxy:
             while True:
                 here, _ = self._listening.accept()
                 there = socket.create_connection(("127.0.0.1", self._port))
-                threading.Thread(target=self._pass, args=(here, there, True), daemon=True).start()
-                threading.Thread(target=self._pass, args=(there, here, False), daemon=True).start()
+                threading.Thread(target=self._pass, args=(here, there, not self._from_server), daemon=True).start()
+                threading.Thread(target=self._pass, args=(there, here, self._from_server), daemon=True).start()
 
     def _pass(self, source: socket.socket, sink: socket.socket, cutting: bool) -> None:
         passed = 0
@@ -152,6 +157,7 @@ class CuttingProxy:
                     self.cuts -= 1
                     break
                 sink.sendall(data)
+                self.passed += len(data)
         for end in (source, sink):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,171 @@
+"""The part of ``services`` that makes what files of jobs need to travel between instances. No I/O; starts nothing.
+
+A store that is this process's own has none of it. Which instances there are is read from the registry (``store.instances``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from ..host.comfy import folder_of
+from ..host.desk import InputHashes, PeerDesk
+from ..host.fetching import Fetcher
+from ..host.files import Folders, OutputFinder, TempCopies
+from ..host.foreign_inputs import ForeignInputs
+from ..host.handover import Handover
+from ..host.landing import LandingGround
+from ..host.owed import OwedFiles
+from ..host.peers import Peers, PeerThread
+from ..host.remote_outputs import RemoteOutputs
+from ..host.sending import Sender
+from ..jobs.instances import Instance, InstanceState
+from ..routes.peers import PeerRoutes
+from ..store.base import Clock
+from ..store.instances import InstanceRegistry
+from .settings import Settings
+
+_T = TypeVar("_T")
+
+OWED = "owed_results"
+FETCHED = "fetched_results"
+FETCHED_MAX_BYTES = 4 * 1024**3
+"""Results of jobs of others that somebody asked for here."""
+INPUTS_MAX_BYTES = 16 * 1024**3
+"""Input files of jobs of others."""
+KNOWN_FOR_S = 2.0
+SECRET_EVERY_S = 5.0
+SWEEP_EVERY_S = 3600.0
+
+
+class Membership:
+    """Fits ``host.ports.Members``: what the registry says, remembered for a moment. Any thread; blocks."""
+
+    def __init__(self, registry: InstanceRegistry, deadline_s: float, monotonic: Callable[[], float]) -> None:
+        """``deadline_s`` bounds every wait for the registry."""
+        self._registry = registry
+        self._deadline_s = deadline_s
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._instances: tuple[float, dict[str, Instance]] | None = None
+        self._secret: tuple[float, str] | None = None
+
+    def url_of(self, instance: str) -> str | None:
+        """See ``Members``."""
+        with self._lock:
+            known = self._instances
+        if known is None or known[0] + KNOWN_FOR_S < self._monotonic():
+            listed = {one.name: one for one in self._wait(self._registry.instances())}
+            known = (self._monotonic(), listed)
+            with self._lock:
+                self._instances = known
+        found = known[1].get(instance)
+        return None if found is None or found.state is InstanceState.GONE else found.url
+
+    def secret(self) -> str:
+        """See ``Members``."""
+        return self.secret_now(False)
+
+    def secret_now(self, fresh: bool) -> str:
+        """The secret; ``fresh``: as it is in the store now, looked at every few seconds at most."""
+        with self._lock:
+            known = self._secret
+        if known is None or (fresh and known[0] + SECRET_EVERY_S < self._monotonic()):
+            known = (self._monotonic(), self._wait(self._registry.secret()))
+            with self._lock:
+                self._secret = known
+        return known[1]
+
+    def _wait(self, future: Future[_T]) -> _T:
+        return future.result(self._deadline_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Homeward:
+    """What travels between instances. ``handover`` is None where results stay where they are made (a shared folder)."""
+
+    routes: PeerRoutes
+    outputs: RemoteOutputs
+    inputs: ForeignInputs
+    handover: Handover | None
+    landing: LandingGround
+    thread: PeerThread
+
+    def start(self) -> None:
+        """Send what an earlier life of this instance owes, and remove now and then what others never went on sending. Any thread; waits
+        for nothing."""
+        if self.handover is not None:
+            self.handover.pay()
+        self.thread.run(_swept(self.landing))
+
+
+@dataclass(frozen=True, slots=True)
+class HomewardParts:
+    """What it is made of. ``name`` is this instance's; ``clock`` the queue's; ``arrived`` as ``dispatch.ports.Homeward`` has it."""
+
+    settings: Settings
+    data_dir: Path
+    name: str
+    registry: InstanceRegistry
+    clock: Clock
+    arrived: Callable[[], None]
+    copies: TempCopies | None = None
+    folders: Folders = folder_of
+
+
+def build_homeward(parts: HomewardParts) -> Homeward:
+    """Make and join it."""
+    members = Membership(parts.registry, parts.settings.store_deadline_s, time.monotonic)
+    thread, peers, hashes = PeerThread(), Peers(members), InputHashes()
+    owed, landing = OwedFiles(parts.data_dir / OWED), LandingGround(parts.folders, parts.copies)
+    desk = PeerDesk(parts.name, parts.folders, owed.find, hashes)
+    fetched = parts.data_dir / FETCHED
+    return Homeward(
+        routes=PeerRoutes(desk, landing, members.secret_now),
+        outputs=RemoteOutputs(
+            name=parts.name,
+            local=OutputFinder(parts.folders),
+            desk=desk.find,
+            fetcher=Fetcher(peers, fetched, FETCHED_MAX_BYTES),
+            thread=thread,
+            folder=fetched,
+        ),
+        inputs=ForeignInputs(
+            name=parts.name,
+            folders=parts.folders,
+            hashes=hashes,
+            peers=peers,
+            thread=thread,
+            fetcher=lambda folder: Fetcher(peers, folder, INPUTS_MAX_BYTES),
+        ),
+        handover=_handover(parts, thread, peers, owed),
+        landing=landing,
+        thread=thread,
+    )
+
+
+async def _swept(landing: LandingGround) -> None:
+    while True:
+        await asyncio.to_thread(landing.sweep)
+        await asyncio.sleep(SWEEP_EVERY_S)
+
+
+def _handover(parts: HomewardParts, thread: PeerThread, peers: Peers, owed: OwedFiles) -> Handover | None:
+    if parts.settings.results != "origin":
+        return None
+    return Handover(
+        name=parts.name,
+        thread=thread,
+        way=Sender(peers),
+        folders=parts.folders,
+        owed=owed,
+        handover_s=parts.settings.handover_s,
+        clock=parts.clock,
+        arrived=parts.arrived,
+    )
