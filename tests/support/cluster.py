@@ -33,8 +33,9 @@ TEST_NODES = ROOT / "tests/support/packs/expeditor_test_nodes"
 class RealCluster:
     """`count` ComfyUIs, `gpu1` onwards, on one Redis, as a context manager; each has a base directory of its own.
 
-    `roles[i]` and `env[i]` are those of the i-th, `shared_env` is everybody's. Without `named` they find names themselves. All that
-    they wrote is kept, and said where, when `keep` is set or the `with` statement is left by an exception.
+    `roles[i]` and `env[i]` are those of the i-th, `shared_env` is everybody's. A `bare` instance is told nothing but the
+    address of Redis and what `env` says. All that they wrote is kept, and said where, when `keep` is set or the `with` statement is left
+    by an exception.
     """
 
     count: int = 2
@@ -44,7 +45,7 @@ class RealCluster:
     packs: Sequence[Path] = (TEST_NODES,)
     args: Sequence[str] = ()
     redis_args: Sequence[str] = ()
-    named: bool = True
+    bare: bool = False
 
     keep: bool = field(default_factory=lambda: "KEEP_CLUSTER" in os.environ, init=False)
     instances: list[RealComfyUI] = field(default_factory=list[RealComfyUI], init=False)
@@ -113,13 +114,15 @@ class RealCluster:
             data_dir=self._folder / self.names[number],
             env={
                 "EXPEDITOR_STORE": self.redis.url,
-                "EXPEDITOR_STORE_NAMESPACE": self.namespace,
-                **({"EXPEDITOR_INSTANCE": self.names[number]} if self.named else {}),
+                **({} if self.bare else self._told(number)),
                 **({"EXPEDITOR_ROLES": json.dumps(list(roles))} if roles else {}),
                 **self.shared_env,
                 **own,
             },
         )
+
+    def _told(self, number: int) -> dict[str, str]:
+        return {"EXPEDITOR_STORE_NAMESPACE": self.namespace, "EXPEDITOR_INSTANCE": self.names[number]}
 
 
 def cluster_of_module(request: pytest.FixtureRequest, **options: Any) -> Iterator[RealCluster]:
