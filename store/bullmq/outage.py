@@ -15,6 +15,7 @@ from .address import Address
 
 CLUSTER = "it is a Redis Cluster, which is not supported: use one server, or one with sentinels (redis+sentinel://)"
 
+_FULL = "it is full (maxmemory): give it more memory, or let jobs be kept for a shorter time"
 _NO_ANSWER = "it does not answer in time"
 _ENDED = "it ended the connection (if it always does: does it speak TLS there? then rediss://)"
 # By what the server says, first found.
@@ -24,6 +25,7 @@ _SAID = (
     ("WITHOUT ANY PASSWORD CONFIGURED", "the address has a password and the server knows of none: leave it out"),
     ("CLUSTERDOWN", CLUSTER),
     ("CROSSSLOT", CLUSTER),
+    ("-OOM ", _FULL),
     ("MISCONF", "it cannot write to its own disk, so it takes nothing (its log says why; is the disk full?)"),
     ("MASTERDOWN", "it is a replica that has lost its master"),
     ("BUSY", "it is busy with a script that has run for too long"),
@@ -82,6 +84,11 @@ def reason(error: BaseException, address: Address) -> str:
     if known is not None and not isinstance(error, _TELL_MORE):
         return f"{known} (does it speak TLS there?)" if known == _NO_ANSWER and address.tls else known
     return f"{known or 'an error'} ({_without_secrets(said, address)})"
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether Redis takes nothing more; before version 7 a script only tells so in words."""
+    return isinstance(error, redis_errors.OutOfMemoryError) or "-OOM " in str(error)
 
 
 def unavailable(error: BaseException, address: Address, *, told: bool = False) -> StoreUnavailable:

@@ -27,7 +27,7 @@ from .keys import Keys, key_of_id, mark_of
 from .ledger import BullmqLedger, View
 from .moves import Move, Mover, lease_of
 from .news import News
-from .outage import reason, unavailable
+from .outage import is_full, reason, unavailable
 from .packing import packed
 from .scripts import Scripts
 from .ticks import epoch_for, fits
@@ -96,10 +96,8 @@ class Transactions:
             return [unavailable(redis.TimeoutError(), self._address) for _ in batch]
         try:
             return self._run(batch)
-        except redis.OutOfMemoryError as fault:
-            return self._without_room(batch, fault)
         except (redis.RedisError, OSError) as fault:
-            return self._failed(batch, fault)
+            return self._without_room(batch, fault) if is_full(fault) else self._failed(batch, fault)
         except Anew:
             self._ledger.roll_back()
             raise
