@@ -22,7 +22,8 @@ from ..jobs.settled import Settled
 from ..jobs.transitions import is_terminal
 from ..store.base import JobStore, Recovered, RecoveryRule
 from .debts import Debt, Debts
-from .ports import AtHome, Homeward, NoneResident, OutputFiles, Resident, RunObserver
+from .fitting import IN_A_ROW, Fitting
+from .ports import Abilities, AtHome, Homeward, NoneResident, OutputFiles, Resident, RunObserver
 from .retrying import AgainLater, AgainNow, Decision, Last, RetryPolicy, decide
 from .runs import RunTable
 from .stall import RunSigns
@@ -62,7 +63,7 @@ class Dispatcher:
     """One machine's dispatcher. All is called by one thread at a time, ComfyUI's worker; ``recover`` before it starts,
     ``abandon`` when the worker is stuck or dead."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each by its name
         self,
         *,
         store: JobStore,
@@ -75,9 +76,10 @@ class Dispatcher:
         deadline_s: float,
         draining: Callable[[], bool],
         resident: Resident | None = None,
+        abilities: Abilities | None = None,
     ) -> None:
         """While ``draining`` nothing new is claimed. ``deadline_s`` bounds every wait for the store; ``clock`` tells times,
-        ``monotonic`` measures gaps.
+        ``monotonic`` measures gaps. ``abilities``: what this machine can run, where others may run what it cannot.
         """
         self._store = store
         self._runs = runs
@@ -89,6 +91,7 @@ class Dispatcher:
         self._resident = resident or NoneResident()
         self._homeward: Homeward = AtHome()
         self._debts = Debts(store, deadline_s)
+        self._fitting = Fitting(store, abilities)
         self._on_machine: dict[str, _OnMachine] = {}
         self._draining = draining
         self._freed: tuple[float, float] | None = None  # when the last run ended: by the clock, and monotonic
@@ -112,7 +115,7 @@ class Dispatcher:
 
     def owes(self) -> bool:
         """Whether something asked of the store is still open: ``claim`` has work to do even if nothing waits."""
-        return bool(self._debts) or self._asked is not None
+        return bool(self._debts) or bool(self._fitting) or self._asked is not None
 
     def claim(self, *, fresh: bool = True) -> Claim | None:
         """The next job to run, or None when nothing waits. Raises ``StoreUnavailable`` while the store is away, else nothing.
@@ -121,16 +124,17 @@ class Dispatcher:
         """
         try:
             self._debts.pay()
-            claim = self._next(fresh)
+            found = self._next(fresh)
         except StoreUnavailable:
             raise
         except ExpeditorError as error:
             # Whatever else the store can fail with: the worker thread must live and ask again later.
             raise StoreUnavailable(error.message) from error
-        if claim is None:
+        if found is None:
             return None
+        claim, classes = found
         self._tell_gap(claim)
-        self._begin(claim.job, node_classes(claim.payload.prompt_json))
+        self._begin(claim.job, classes)
         return claim
 
     def again_now(self, job_id: str, succeeded: bool, messages: Messages, outputs: Mapping[str, Any]) -> bool:
@@ -248,10 +252,23 @@ class Dispatcher:
         if freed is not None and claim.job.queued_at_s <= freed[0]:
             self._observer.gap(self._monotonic() - freed[1])
 
-    def _next(self, fresh: bool) -> Claim | None:
+    def _next(self, fresh: bool) -> tuple[Claim, Mapping[str, str]] | None:
+        """A claim that fits, with its node classes by id."""
+        for _ in range(IN_A_ROW):
+            self._fitting.give_back(self._debts.wait_done)
+            claim = self._asked_for(fresh)
+            if claim is None:
+                return None
+            classes = node_classes(claim.payload.prompt_json)
+            if self._fitting.fits(claim, frozenset(classes.values())):
+                return claim, classes
+        self._fitting.give_back(self._debts.wait_done)
+        return None
+
+    def _asked_for(self, fresh: bool) -> Claim | None:
         if self._asked is None and (not fresh or self._draining() or self._debts.on_the_way() >= ON_THE_WAY_MAX):
             return None
-        asked = self._asked = self._asked or self._store.claim(self._resident.models())
+        asked = self._asked = self._asked or self._store.claim(self._resident.models(), self._fitting.unfit())
         self._debts.wait_done(asked)
         self._asked = None
         return asked.result()

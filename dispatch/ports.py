@@ -56,6 +56,19 @@ class Resident(Protocol):
         ...
 
 
+class Abilities(Protocol):
+    """What this machine can run, and what others can. Must be quick and never raise."""
+
+    @property
+    def mark(self) -> str:
+        """Another one whenever the answers of ``missing`` may be others."""
+        ...
+
+    def missing(self, node_classes: frozenset[str], models: frozenset[str]) -> frozenset[str]:
+        """What of these keeps a job from running here."""
+        ...
+
+
 class NoneResident:
     """Fits ``Resident`` where nobody looks."""
 

@@ -26,13 +26,13 @@ from ..host.validator import ComfyValidator
 from ..host.wiring import QueueWiring, Told
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
-from ..intake.ports import Roster
 from ..jobs.backoff import Backoff
 from ..jobs.causes import CauseTable
 from ..store.base import Clock, JobStore
 from ..telemetry.metrics import Metrics
 from .evidence import Evidence
 from .identity import Identity
+from .members import Members
 from .settings import Settings
 from .stopping import Leaving
 from .storage import JobFiles
@@ -70,7 +70,7 @@ class MachineParts:
     residents: Residents
     files: JobFiles
     identity: Identity
-    roster: Roster
+    roster: Members
     abroad: Outbound | None = None
 
 
@@ -122,6 +122,7 @@ def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
         deadline_s=parts.settings.store_deadline_s,
         draining=lambda: not parts.flow.claims,
         resident=parts.residents,
+        abilities=parts.roster if parts.identity.shared else None,
     )
     if parts.files.homeward is not None and parts.files.homeward.handover is not None:
         dispatcher.join(parts.files.homeward.handover)

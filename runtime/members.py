@@ -32,6 +32,7 @@ class Members:
         self._own = own_pools if works else ()
         self._picture = Picture()
         self._own_capabilities = Capabilities()
+        self._mark = ""
 
     @property
     def picture(self) -> Picture:
@@ -41,10 +42,12 @@ class Members:
     def draw(self, picture: Picture) -> None:
         """What was heard now."""
         self._picture = picture
+        self._remark()
 
     def can(self, capabilities: Capabilities) -> None:
         """What this instance can run now."""
         self._own_capabilities = capabilities
+        self._remark()
 
     # -- pools -------------------------------------------------------------------------------------------------------
 
@@ -61,12 +64,13 @@ class Members:
 
     @property
     def mark(self) -> str:
-        """Another one when this instance can run other things."""
-        return self._own_capabilities.mark
+        """Another one when this instance or another can run other things, or one comes or goes."""
+        return self._mark
 
     def missing(self, node_classes: frozenset[str], models: frozenset[str]) -> frozenset[str]:
         """What of these is missing here."""
-        others = (each for name, each in self._picture.capabilities.items() if name != self._name)
+        living = {each.name for each in self._workers(None)} - {self._name}
+        others = (each for name, each in self._picture.capabilities.items() if name in living)
         return missing(self._own_capabilities, others, node_classes, models)
 
     def able(self, pool: str | None, node_classes: frozenset[str], models: frozenset[str]) -> tuple[Instance, ...]:
@@ -98,6 +102,12 @@ class Members:
         """How many instances are in each state, all states named."""
         counted = Counter(each.state for each in picture.instances.values())
         return {state.value: counted[state] for state in InstanceState}
+
+    def _remark(self) -> None:
+        others = sorted(
+            f"{each.name}={each.capabilities_mark}" for each in self._workers(None) if each.name != self._name
+        )
+        self._mark = " ".join((self._own_capabilities.mark, *others))
 
     def _workers(self, pool: str | None) -> tuple[Instance, ...]:
         return tuple(

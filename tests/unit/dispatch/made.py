@@ -61,6 +61,16 @@ class FakeResident:
         return self._models
 
 
+class FakeAbilities:
+    """Has these node classes; others have the models of `elsewhere`."""
+
+    def __init__(self, *classes: str, elsewhere: tuple[str, ...] = ()) -> None:
+        self.classes, self.elsewhere, self.mark = set(classes), set(elsewhere), "1"
+
+    def missing(self, node_classes: frozenset[str], models: frozenset[str]) -> frozenset[str]:
+        return frozenset(node_classes - self.classes) | frozenset(models & self.elsewhere)
+
+
 class FakeLateStore:
     """A store in front of the real one: `away` refuses verbs; `late` asks the real store, but answers only on `deliver`."""
 
@@ -110,6 +120,7 @@ class Bench:
         self.interrupter = FakeInterrupter()
         self.runs = RunTable(interrupter=self.interrupter, observer=self.observer, monotonic=self.monotonic)
         self.draining = False
+        self.abilities: FakeAbilities | None = None
         self.dispatcher = self.make(deadline_s=10.0)
 
     def make(self, deadline_s):
@@ -124,6 +135,7 @@ class Bench:
             monotonic=self.monotonic,
             deadline_s=deadline_s,
             draining=lambda: self.draining,
+            abilities=self.abilities,
         )
 
     def impatient(self):

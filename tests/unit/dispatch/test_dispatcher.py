@@ -267,7 +267,7 @@ def test_recovery_goes_by_the_rule_and_takes_what_was_seen():
 def test_a_claim_says_what_is_resident(bench):
     enqueue(bench.real, "a")
     assert bench.dispatcher.claim().job.id == "a"
-    assert bench.front.given["claim"] == (frozenset({"loaded.safetensors"}),)
+    assert bench.front.given["claim"] == (frozenset({"loaded.safetensors"}), frozenset())
 
 
 def test_a_recovery_that_is_not_answered_is_store_unavailable(bench):
