@@ -12,11 +12,13 @@ from dataclasses import replace
 from ..jobs.awaiting import Awaiter
 from ..jobs.errors import Gone, NotFound, Refused
 from ..jobs.model import Job, JobStatus
+from ..jobs.models_named import classes_of
 from ..jobs.transitions import is_terminal
 from ..store.base import JobStore
 from ..store.records import Place
 from .flow import Flow
-from .ports import Runs
+from .pools import AlonePools
+from .ports import Roster, Runs
 from .views import JobView
 from .waiting import Standing, delayed, explain
 
@@ -25,9 +27,17 @@ class JobViews:
     """See the module's docstring. Nothing here blocks the event loop."""
 
     def __init__(
-        self, *, store: JobStore, runs: Runs, flow: Flow, clock: Callable[[], float], awaiter: Awaiter
+        self,
+        *,
+        store: JobStore,
+        runs: Runs,
+        flow: Flow,
+        clock: Callable[[], float],
+        awaiter: Awaiter,
+        roster: Roster | None = None,
     ) -> None:
-        """``clock`` is the store's."""
+        """``clock`` is the store's; ``roster`` knows who else may run a job."""
+        self._roster: Roster = roster or AlonePools()
         self._store = store
         self._runs = runs
         self._flow = flow
@@ -62,12 +72,13 @@ class JobViews:
         basis = await self._wait(basis_asked)
         place = None if ahead is None else Place(sum(ahead.waiting.values()) + 1, ahead.work_s)
         standing = self._standing(job, place)
-        return JobView(
-            job=job,
-            position=standing.position,
-            eta_s=standing.eta_s,
-            waiting=explain(job, replace(standing, ahead=ahead, basis=basis)),
-        )
+        nobody = self._roster.why_nobody(job.pool, await self._needs(job)) if self._roster.shared else None
+        standing = replace(standing, ahead=ahead, basis=basis, nobody=nobody, eta_s=None if nobody else standing.eta_s)
+        return JobView(job, standing.position, standing.eta_s, waiting=explain(job, standing))
+
+    async def _needs(self, job: Job) -> tuple[frozenset[str], frozenset[str]] | None:
+        payload = await self._wait(self._store.payload(job.id))
+        return None if payload is None else (classes_of(payload.prompt_json), frozenset(job.models))
 
     async def page(self, jobs: Iterable[Job]) -> tuple[JobView, ...]:
         """Many jobs with one look at the line."""
@@ -92,16 +103,18 @@ class JobViews:
         return JobView(job=job, eta_s=max(job.estimated_s - ran_s, 0.0), progress=self._runs.progress(job.id))
 
     def _standing(self, job: Job, place: Place | None) -> Standing:
-        stopped = self._flow.paused or self._flow.draining
-        eta_s = None
-        if place is not None and not stopped:
+        draining = self._flow.draining and not self._roster.shared  # others go on
+        stopped = self._flow.paused or draining
+        eta_s, nobody = None, self._roster.why_nobody(job.pool)
+        if place is not None and not stopped and nobody is None:
             eta_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0) + job.estimated_s
         return Standing(
             now_s=self._clock(),
-            draining=self._flow.draining,
+            draining=draining,
             paused=self._flow.paused,
             position=None if place is None else place.position,
             eta_s=eta_s,
+            nobody=nobody,
         )
 
     def _aside(self, job: Job) -> bool:

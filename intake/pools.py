@@ -45,6 +45,15 @@ class AlonePools:
         """The default, unless it serves others only."""
         return DEFAULT_POOL if DEFAULT_POOL in self.own else self.own[0]
 
+    @property
+    def shared(self) -> bool:
+        """No."""
+        return False
+
+    def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:  # noqa: ARG002
+        """This one runs them all."""
+        return None
+
 
 def take_pool(body: JsonObject, *, own_route: bool) -> TakenPool:
     """Take the pool out of ``body`` (not changed; what is touched is copied shallowly). Never raises."""

@@ -70,6 +70,15 @@ class Roster(Protocol):
         """The pool of a job that names none."""
         ...
 
+    @property
+    def shared(self) -> bool:
+        """Whether several instances share the queue."""
+        ...
+
+    def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:
+        """Why no instance starts a job of this pool now, in one sentence; None when one may. ``needs``: node classes and models."""
+        ...
+
 
 class Instances(Protocol):
     """The instances that share the queue; ``runtime.membership`` and ``runtime.alone`` fit."""

@@ -22,6 +22,7 @@ class WaitReason(str, Enum):
     BACKOFF = "backoff"
     DRAINING = "draining"
     PAUSED = "paused"
+    NO_INSTANCE = "no_instance"
     SUSPECT = "suspect"
     AHEAD = "ahead_in_line"
     NEXT = "next"
@@ -31,7 +32,7 @@ class WaitReason(str, Enum):
 class Standing:
     """What is known of a waiting job at one moment. ``ahead``, ``basis``: None where nobody asked, or it is not in the line.
 
-    ``position`` and ``eta_s`` as in ``views.JobView``.
+    ``position`` and ``eta_s`` as in ``views.JobView``. ``nobody``: why none of several instances would start it.
     """
 
     now_s: float
@@ -41,6 +42,7 @@ class Standing:
     eta_s: float | None = None
     ahead: Ahead | None = None
     basis: EstimateBasis | None = None
+    nobody: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +94,21 @@ def _reason(job: Job, standing: Standing) -> WaitReason:
         return WaitReason.HELD
     if delayed(job, standing.now_s):
         return WaitReason.BACKOFF if job.attempt > job.forgiven else WaitReason.NOT_BEFORE
-    if standing.draining:
-        return WaitReason.DRAINING
-    if standing.paused:
-        return WaitReason.PAUSED
+    stopped = _stopped(standing)
+    if stopped is not None:
+        return stopped
     first = standing.position is None or standing.position == 1
     if job.suspect and not first:
         return WaitReason.SUSPECT
     return WaitReason.NEXT if first else WaitReason.AHEAD
+
+
+def _stopped(standing: Standing) -> WaitReason | None:
+    if standing.draining:
+        return WaitReason.DRAINING
+    if standing.paused:
+        return WaitReason.PAUSED
+    return None if standing.nobody is None else WaitReason.NO_INSTANCE
 
 
 _STOPPED = {
@@ -112,6 +121,8 @@ _STOPPED = {
 def _sentence(job: Job, standing: Standing, reason: WaitReason) -> str:
     if reason in _STOPPED:
         return _STOPPED[reason]
+    if reason is WaitReason.NO_INSTANCE:
+        return standing.nobody or ""
     if reason is WaitReason.NEXT:
         runs = standing.ahead is not None and standing.ahead.running > 0
         return "It is next" + (" and starts when what runs has ended." if runs else ".")

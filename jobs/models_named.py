@@ -6,6 +6,7 @@ A file is known by its name as the loader's input gives it, with forward slashes
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, cast
@@ -40,6 +41,17 @@ def models_named(prompt: Mapping[str, Any]) -> tuple[str, ...]:
     for node in prompt.values():
         _collect(node, found)
     return tuple(sorted(filter(_storable, found))[:MODELS_MAX]) if found else ()
+
+
+def classes_of(prompt_json: str) -> frozenset[str]:
+    """The node classes of a stored prompt; none of one that cannot be read."""
+    try:
+        prompt: object = json.loads(prompt_json)
+    except (ValueError, RecursionError):
+        return frozenset()
+    nodes = cast("dict[str, object]", prompt).values() if isinstance(prompt, dict) else ()
+    named = (cast("dict[str, object]", node).get("class_type") for node in nodes if isinstance(node, dict))
+    return frozenset(name for name in named if isinstance(name, str))
 
 
 def models_of(node: object) -> frozenset[str]:

@@ -113,7 +113,7 @@ class AboutMe:
 def members_of(settings: Settings, identity: Identity) -> Members:
     """What this instance knows of the others: nothing yet."""
     works = "worker" in settings.roles or not identity.shared
-    return Members(identity.name, tuple(dict.fromkeys(settings.pools)), works=works)
+    return Members(identity.name, tuple(dict.fromkeys(settings.pools)), works=works, shared=identity.shared)
 
 
 def flow_of(settings: Settings, identity: Identity) -> Flow:

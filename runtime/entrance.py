@@ -90,7 +90,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
     validation, tokens = _validation(parts.settings), _tokens(parts.settings)
     repeats = Repeats(parts.store, parts.awaiter, Reservations(parts.settings.store_deadline_s))
     store, door, runs, awaiter = parts.store, parts.door, parts.runs, parts.awaiter
-    views = JobViews(store=store, runs=runs, flow=parts.flow, clock=parts.clock, awaiter=awaiter)
+    views = JobViews(store=store, runs=runs, flow=parts.flow, clock=parts.clock, awaiter=awaiter, roster=parts.roster)
     canceller = Canceller(store, runs)
     redriver = Redriver(store, awaiter)
     bulk = BulkService(store=store, views=views, canceller=canceller, redriver=redriver, awaiter=awaiter)

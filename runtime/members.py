@@ -26,8 +26,10 @@ class Picture:
 class Members:
     """See the module's docstring."""
 
-    def __init__(self, name: str, own_pools: tuple[str, ...], *, works: bool) -> None:
-        """``name`` is this instance's; ``own_pools`` what it serves if it ``works``. Nobody else is known yet."""
+    def __init__(self, name: str, own_pools: tuple[str, ...], *, works: bool, shared: bool = True) -> None:
+        """``name`` is this instance's; ``own_pools`` what it serves if it ``works``. Nobody else is known yet. Not ``shared``: nobody
+        ever will be."""
+        self.shared = shared
         self._name = name
         self._own = own_pools if works else ()
         self._picture = Picture()
@@ -83,6 +85,8 @@ class Members:
     def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:
         """Why no instance starts a job of this pool now, in one sentence; None when one may. ``needs``: node classes and models."""
         workers = self._workers(pool)
+        if not self.shared or not self._picture.instances:
+            return None
         if not workers:
             return f"No living instance serves the pool {pool}."
         known = self._known()

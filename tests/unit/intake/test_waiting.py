@@ -41,6 +41,13 @@ def test_the_next_one(running, message):
     assert (waiting.reason, waiting.message) == (WaitReason.NEXT, message)
 
 
+def test_what_no_instance_starts_says_why():
+    why = "No living instance serves the pool gpu."
+    waiting = explain(JOB, replace(IN_LINE, nobody=why, eta_s=None))
+    assert (waiting.reason, waiting.message) == (WaitReason.NO_INSTANCE, why)
+    assert explain(JOB, replace(IN_LINE, nobody=why, paused=True)).reason is WaitReason.PAUSED
+
+
 def test_the_reasons_come_in_their_order():
     failed = (Attempt(1, 0.0, "b", 1.0, JobStatus.FAILED, Cause.UPSTREAM_UNAVAILABLE),)
     everything = replace(JOB, held=True, not_before_s=LATER, attempts=failed)

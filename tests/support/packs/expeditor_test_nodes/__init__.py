@@ -15,6 +15,7 @@ from .failing import (
     ExpeditorTestRaises,
     ExpeditorTestRaisesSystemExit,
 )
+from .lone import NODES as LONE
 from .models import ExpeditorTestLoadModel, ExpeditorTestUseModel
 from .odd import ExpeditorTestUnserialisableUI
 from .waiting import ExpeditorTestGate, ExpeditorTestHangs, ExpeditorTestSleepy
@@ -34,5 +35,6 @@ NODE_CLASS_MAPPINGS = {
         ExpeditorTestSleepy,
         ExpeditorTestUnserialisableUI,
         ExpeditorTestUseModel,
+        *LONE,
     )
 }
