@@ -88,7 +88,7 @@ class BullmqStore(ThreadedStore):
         self._boot_id = boot_id
         self._publisher = publisher
         self._observer = observer
-        self._news = News(neighbours or Quiet())
+        self._news = News(neighbours or Quiet(), boot_id)
         self._affinity = affinity
         self._lease_s = lease_s
         self._pools = pools
@@ -181,7 +181,7 @@ class BullmqStore(ThreadedStore):
         """Listen to the others, and renew the leases of what runs here."""
         renewing = self._client(self._connections.prompt("leases"), undo)
         listening = self._client(self._connections.patient("listen"), undo)
-        self.leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._lease_lost)
+        self.leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._look)
         self._listener = listener = Listener(listening, self._keys("word"), self._word)
         leases.start()
         undo.callback(leases.stop)
@@ -194,9 +194,9 @@ class BullmqStore(ThreadedStore):
         jobs = () if session is None else session.ledger.line.unfinished()
         return [job for job in jobs if job.attempts and _runs(job) and job.attempts[-1].boot_id == self._boot_id]
 
-    def _lease_lost(self, job_id: str, attempt: int) -> None:
+    def _look(self) -> None:
+        """A lease is gone: the run has just ended here, or somebody took the job back, which is heard by looking."""
         self._word(None)
-        self._news.lease_lost(job_id, attempt)
 
     def _word(self, word: tuple[str, int] | None) -> None:
         """Somebody committed: look, unless it was this member."""

@@ -1,7 +1,7 @@
 """Keeps the leases of the jobs that run here: BullMQ's locks, renewed four times within their life.
 
-Owns the thread and its connection, and who has lost its lease. A lease that ran out while Redis was away is taken again as long as nobody
-else has the job: only Redis' word makes a loss.
+Owns the thread and its connection. A lease that ran out while Redis was away is taken again as long as nobody
+else has the job. One that cannot be taken is no loss yet: the run may have ended at this moment. Who gives a run up as lost commits that.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _log = logging.getLogger("expeditor.store")
 class Leases:
     """A thread that renews.
 
-    ``running``: the jobs whose attempts are this member's; ``lost`` is called once for each that is not any more.
+    ``running``: the jobs whose attempts are this member's; ``gone`` is called when there is one among them whose lease is gone.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Leases:
         keys: Keys,
         lease_s: float,
         running: Callable[[], Sequence[Job]],
-        lost: Callable[[str, int], None],
+        gone: Callable[[], None],
     ) -> None:
         """Not started yet."""
         self._client = client
@@ -46,8 +46,7 @@ class Leases:
         self._keys = keys
         self._lease_s = lease_s
         self._running = running
-        self._lost = lost
-        self._told: set[tuple[str, int]] = set()
+        self._gone = gone
         self._fault_at_s: float | None = None
         self._away = False
         self._stop = threading.Event()
@@ -72,9 +71,8 @@ class Leases:
         self._fault_at_s = time.monotonic()
 
     def renew(self) -> None:
-        """One round: renew all, take again what ran out, tell what is lost."""
+        """One round: renew all, take again what ran out."""
         running = self._running()
-        self._told &= {(job.id, job.attempt) for job in running}
         pools: defaultdict[str, list[Job]] = defaultdict(list)
         for job in running:
             pools[job.pool].append(job)
@@ -89,13 +87,10 @@ class Leases:
             return
         asked = packed([[prefix, name, lease_of(jobs[name])] for name in gone])
         for name, held in zip(gone, self._scripts.hold(asked, lease_ms), strict=True):
-            job = jobs[name]
             if held:
-                _log.warning("the lease of job %s had run out and was taken again", job.id)
-            elif (job.id, job.attempt) not in self._told:
-                self._told.add((job.id, job.attempt))
-                _log.warning("the lease of job %s is lost: another instance may run it", job.id)
-                self._lost(job.id, job.attempt)
+                _log.warning("the lease of job %s had run out and was taken again", jobs[name].id)
+            else:
+                self._gone()
 
     def _run(self) -> None:
         pause_s = self._lease_s / 4

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from ...jobs.events import JobEvent
+from ...jobs.model import Cause, Job
 from ..base import Neighbours
 from .ledger import View
 from .records import live_event
@@ -36,9 +37,10 @@ class Quiet:
 class News:
     """Tells one member's ``Neighbours``."""
 
-    def __init__(self, neighbours: Neighbours) -> None:
-        """Nothing was heard yet."""
+    def __init__(self, neighbours: Neighbours, boot_id: str) -> None:
+        """Nothing was heard yet. ``boot_id``: this member's life."""
         self._neighbours = neighbours
+        self._boot_id = boot_id
 
     def tell(self, view: View, told: int, *, woken: bool) -> None:
         """What others committed after position ``told``."""
@@ -59,9 +61,28 @@ class News:
             self._safely(lambda: self._neighbours.missed(after, until))
         self._safely(self._neighbours.waiting)
 
-    def lease_lost(self, job_id: str, attempt: int) -> None:
-        """An attempt is not this member's any more."""
+    def taken_in(self, view: View, held: Callable[[str], Job | None]) -> list[tuple[str, int]]:
+        """The attempts of this life, as ``held`` before the view, that somebody has since given up as lost."""
+        return [
+            (job_id, before.attempt)
+            for job_id, kept in view.jobs
+            if kept is not None and (before := held(job_id)) is not None and self._was_lost(before, kept.job)
+        ]
+
+    def lost(self, job_id: str, attempt: int) -> None:
+        """An attempt of this life is another's business now."""
+        _log.warning("the lease of job %s is lost: it goes to another run", job_id)
         self._safely(lambda: self._neighbours.lease_lost(job_id, attempt))
+
+    def _was_lost(self, before: Job, after: Job) -> bool:
+        if (
+            not before.attempts
+            or before.attempts[-1].outcome is not None
+            or before.attempts[-1].boot_id != self._boot_id
+        ):
+            return False
+        now = after.attempts[before.attempt - 1 : before.attempt]
+        return bool(now) and now[0].cause is Cause.LEASE_LOST
 
     def _safely(self, say: Callable[[], None]) -> None:
         try:

@@ -270,7 +270,10 @@ class Transactions:
             raise Anew
         told = self._ledger.state.position
         self._ledger.roll_back()
+        lost = self._news.taken_in(view, self._ledger.line.get)
         woken = self._ledger.catch_up(view)
+        for job_id, attempt in lost:
+            self._news.lost(job_id, attempt)
         self._news.tell(view, told, woken=woken)
 
     def _failed(self, batch: Sequence[Call], fault: Exception) -> Sequence[Outcome]:

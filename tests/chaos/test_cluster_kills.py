@@ -57,7 +57,8 @@ def assert_each_ran_once_to_its_end(jobs: list[dict[str, Any]]) -> None:
     for one in jobs:
         causes = [attempt["cause"] for attempt in one["attempts"]]
         assert one["status"] == "succeeded", one
-        assert causes == ["PROCESS_DIED"] * (len(causes) - 1) + [None], one
+        assert causes[-1] is None, one
+        assert set(causes[:-1]) <= {"PROCESS_DIED", "LEASE_LOST"}, one
 
 
 def test_what_a_killed_instance_had_runs_on_the_others_and_it_comes_back(cluster: RealCluster) -> None:

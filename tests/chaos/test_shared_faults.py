@@ -26,7 +26,7 @@ def test_a_job_that_ends_its_worker_is_given_up_at_the_third_death_whoever_died(
             member.ended()
         poison = queue.job("poison")
         assert (poison.status, poison.cause, poison.deaths) == (JobStatus.FAILED, Cause.POISON, MAX_DEATHS)
-        assert [attempt.cause for attempt in poison.attempts] == [Cause.PROCESS_DIED] * MAX_DEATHS
+        assert [attempt.cause for attempt in poison.attempts] == [Cause.LEASE_LOST] * MAX_DEATHS
         ran_by = {instance_of(attempt.boot_id) for attempt in poison.attempts}
         assert ran_by == {instance_of(member.boot_id) for member in dead}
         assert len(ran_by) == MAX_DEATHS
@@ -56,11 +56,12 @@ def test_the_result_of_a_worker_that_hung_beyond_its_lease_is_refused_and_the_ot
         hung.go_on()
         wait_until(lambda: hung.words("settled"), LONG_S, 0.01, "the late result")
         assert hung.words("ran") == [("job", "1")]
+        assert hung.words("lost") == [("job", "1")], "its own run was not told to stop"
 
         job = queue.job("job")
         assert job == before
         assert [(instance_of(attempt.boot_id), attempt.outcome, attempt.cause) for attempt in job.attempts] == [
-            ("hung", JobStatus.FAILED, Cause.PROCESS_DIED),
+            ("hung", JobStatus.FAILED, Cause.LEASE_LOST),
             ("other", JobStatus.SUCCEEDED, None),
         ]
         told = [event.type for event in queue.log() if event.job_id == "job"]
@@ -87,6 +88,7 @@ def test_clocks_that_are_an_hour_off_change_nothing():
         assert {job.status for job in jobs.values()} == {JobStatus.SUCCEEDED}
         assert {job.deaths for job in jobs.values()} == {0}
         assert {attempt.boot_id for job in jobs.values() for attempt in job.attempts} == set(offs)
+        assert not queue.said("lost"), "a lease that nobody took was told as lost"
         for job in jobs.values():
             times = [job.created_at_s, job.queued_at_s, job.finished_at_s or 0.0]
             times += [attempt.started_at_s for attempt in job.attempts]

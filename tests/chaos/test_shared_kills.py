@@ -22,6 +22,8 @@ from tests.chaos.members import CHECK_S, Member, Queue, shared_queue
 from tests.support.waiting import wait_until
 
 WORKERS = 3
+DIED = frozenset({Cause.PROCESS_DIED, Cause.LEASE_LOST})
+"""Found by who comes back under the same name, or by the others."""
 ENDS = frozenset(f"job.{status.value}" for status in TERMINAL)
 ONE_TICK_S = 1.0
 """BullMQ's own structures keep the order to one tick of their integer priority; so may we."""
@@ -145,7 +147,7 @@ def test_it_was_as_busy_as_planned(story):
     assert len(story.said_queued) >= story.plan.jobs
     assert len(story.outages) == story.plan.redis_kills
     causes = Counter(attempt.cause for job in story.jobs.values() for attempt in job.attempts)
-    assert causes[Cause.PROCESS_DIED] > story.plan.kills / 4
+    assert causes[Cause.PROCESS_DIED] + causes[Cause.LEASE_LOST] > story.plan.kills / 4
     assert causes[Cause.UPSTREAM_UNAVAILABLE] > 0
     assert len({attempt.boot_id for job in story.jobs.values() for attempt in job.attempts}) > story.plan.kills / 2
 
@@ -173,7 +175,7 @@ def test_every_attempt_is_closed_and_accounted_for(story):
         assert all(attempt.outcome is not None and attempt.finished_at_s is not None for attempt in job.attempts)
         # Claimed and not said: its worker was killed between the commit and the word.
         unsaid = [attempt for attempt in job.attempts if (job.id, str(attempt.number)) not in said]
-        assert all(attempt.cause is Cause.PROCESS_DIED for attempt in unsaid)
+        assert all(attempt.cause in DIED for attempt in unsaid)
         assert job.deaths < MAX_DEATHS
     starts = Counter(event.job_id for event in story.log if event.type == "job.started")
     assert starts == {job.id: len(job.attempts) for job in story.jobs.values()}
@@ -184,7 +186,7 @@ def test_what_a_dead_worker_had_is_redelivered_within_the_lease_and_one_check(st
     for (job_id, number), killed_at_s in story.cut_short.items():
         attempt = story.jobs[job_id].attempts[number - 1]
         away = any(began_s - story.plan.lease_s < killed_at_s < ended_s for began_s, ended_s in story.outages)
-        if attempt.cause is Cause.PROCESS_DIED and attempt.finished_at_s is not None and not away:
+        if attempt.cause in DIED and attempt.finished_at_s is not None and not away:
             waits.append(attempt.finished_at_s - killed_at_s)  # it waits for the next worker from then on
     assert waits
     # The story of a handful of kills has too few of them for one moment of a busy machine not to show.
