@@ -57,8 +57,8 @@ class ClusterSettings(BaseSettings):
     )
     results: str = Field(
         "origin",
-        description="Where results go when a job ran on another instance than it was submitted to: `origin` (sent there), `shared` "
-        "(all have the same output folder), or a bucket (`s3://name/prefix`, needs the extra `s3`).",
+        description="Where results go when a job ran on another instance than it was submitted to: `origin` (sent there) "
+        "or `shared` (all have the same output folder): see [results](cluster.md#results-and-input-files).",
     )
     handover_s: float = Field(
         60.0,
@@ -102,6 +102,6 @@ class ClusterSettings(BaseSettings):
     @field_validator("results")
     @classmethod
     def _is_a_place(cls, results: str) -> str:
-        if results in ("origin", "shared") or results.startswith("s3://"):
+        if results in ("origin", "shared"):
             return results
-        raise ValueError("must be origin, shared or the address of a bucket (s3://name/prefix)")
+        raise ValueError("must be origin or shared")
