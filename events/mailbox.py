@@ -99,6 +99,11 @@ class Mailbox:
         self._lock = threading.Lock()
         self._open: dict[str, Wait] = {}
         self._over: OrderedDict[str, PendingWait] = OrderedDict()
+        self._changed: Callable[[], None] = lambda: None
+
+    def on_change(self, changed: Callable[[], None]) -> None:
+        """Have it called when a wait was opened or is over: quick, never raises."""
+        self._changed = changed
 
     def open(
         self, prompt_id: str, node_id: str, *, label: str, deadline_s: float, max_bytes: int = MAX_MESSAGE_BYTES
@@ -117,6 +122,7 @@ class Mailbox:
         wait = Wait(pending, self._clock)
         with self._lock:
             self._open[wait.token] = wait
+        self._changed()
         return wait
 
     def close(self, token: str) -> None:
@@ -128,6 +134,7 @@ class Mailbox:
             self._over[token] = wait.pending
             while len(self._over) > REMEMBERED_WAITS:
                 self._over.popitem(last=False)
+        self._changed()
 
     def deliver(self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None) -> Delivered:
         """Answer the one wait that fits everything given; the first answer wins.
@@ -140,6 +147,7 @@ class Mailbox:
             wait = self._one_live(node_id, token, prompt_id)
             _refuse_excess(wait.pending, size_bytes)
             wait.answer(message)
+        self._changed()
         return Delivered(token=wait.token, node_id=wait.pending.node_id, prompt_id=wait.pending.prompt_id)
 
     def pending(self) -> tuple[PendingWait, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -18,6 +19,18 @@ class KeptEvents(Protocol):
 
     def last_position(self) -> Future[int]:
         """The position of the newest event; 0 before the first."""
+        ...
+
+
+class Relayed(Protocol):
+    """Short words between instances, at most once; ``store.relay.Relay`` fits. Never blocks, never raises."""
+
+    def send(self, to: str | None, kind: str, body: bytes = b"") -> None:
+        """Say something to an instance, or (None) to all others."""
+        ...
+
+    def listen(self, kind: str, heard: Callable[[str, str, bytes], None]) -> None:
+        """Hear who says what of this kind, from now on, on a thread of the relay."""
         ...
 
 

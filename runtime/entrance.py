@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
-from ..dispatch.runs import RunTable
 from ..events.streams import StreamLimits, Streams
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
@@ -26,7 +25,7 @@ from ..intake.job_outputs import JobOutputs
 from ..intake.job_views import JobViews
 from ..intake.judges import Judges
 from ..intake.operations import QueueOperations
-from ..intake.ports import Roster
+from ..intake.ports import Roster, Runs
 from ..intake.redriving import Redriver
 from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
@@ -76,7 +75,7 @@ class IntakeParts:
     door: Door
     flow: Flow
     depth: QueueDepth
-    runs: RunTable
+    runs: Runs
     awaiter: Awaiter
     clock: Clock
     audience: Audience

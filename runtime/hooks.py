@@ -47,7 +47,7 @@ def install_hooks(services: Services) -> None:
         "observer",
         settings.hooks_observer,
         lambda: observe(
-            server, machine.runs, machine.wiring.told.endings, machine.glimpses, services.page.page.outbound
+            server, machine.runs, machine.wiring.told.endings, services.page.glimpses, services.page.page.outbound
         ),
     )
 

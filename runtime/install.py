@@ -102,7 +102,7 @@ def _register(services: Services, server: Any) -> None:
         outputs=OutputRoutes(entrance.outputs),
         operations=OperationRoutes(entrance.queue, entrance.bulk, max_bytes=services.settings.max_body_bytes),
         status=StatusRoutes(services.health.facts, services.health.not_ready),
-        messages=MessageRoutes(services.mailbox),
+        messages=MessageRoutes(services.page.post),
         metrics=metrics,
         tokens=TokenRoutes(tokens),
         events=_events(services),

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
+from ..dispatch.runs import RunTable
+from ..events.glimpses import Glimpses
+from ..events.mailbox import Mailbox
+from ..events.onlookers import Onlookers
+from ..events.post import PostOffice
 from ..events.webhooks.filling import WebhookEars
 from ..host.elsewhere import Elsewhere
 from ..host.inbound import Inbound
@@ -24,8 +30,9 @@ from ..host.ports import Handover
 from ..host.shown_anew import PictureLook, Recent
 from ..host.wiring import Told
 from ..intake.depth import QueueDepth
+from ..intake.ports import Runs
 from ..jobs.events import JobEvent
-from ..jobs.model import Job, JobStatus
+from ..jobs.model import Job, JobStatus, JsonObject, Progress
 from ..jobs.relayed import MESSAGE, PICTURE
 from ..store.base import Clock, JobStore
 from ..store.records import JobPage, JobQuery
@@ -36,6 +43,7 @@ from .machine import Machine
 from .neighbours import Concerned, Hearer
 from .storage import JobFiles
 
+REFRESH_S = 5.0
 RECENT = 500
 """How many of the newest jobs are looked at when events were missed."""
 
@@ -93,6 +101,52 @@ def build_page(server: Any, told: Told, clock: Clock, monotonic: Callable[[], fl
     )
 
 
+class RunsEverywhere:
+    """Fits ``intake.ports.Runs``: runs of this machine, and what is known of those of other instances."""
+
+    def __init__(self, local: RunTable, onlookers: Onlookers, clock: Clock) -> None:
+        """``clock`` is the queue's."""
+        self._local = local
+        self._onlookers = onlookers
+        self._clock = clock
+
+    def progress(self, job_id: str) -> Progress | None:
+        """See ``Runs``."""
+        return self._local.progress(job_id) or self._onlookers.progress(job_id)
+
+    def running_for_s(self, job_id: str) -> float | None:
+        """See ``Runs``."""
+        started_at_s = self._onlookers.started_at_s(job_id)
+        here_s = self._local.running_for_s(job_id)
+        return here_s if here_s is not None or started_at_s is None else max(self._clock() - started_at_s, 0.0)
+
+    def worked_off_s(self) -> float:
+        """See ``Runs``."""
+        return self._local.worked_off_s()
+
+    def interrupt(self, job_id: str, attempt: int) -> None:
+        """See ``Runs``; of a run elsewhere its instance hears by the committed event."""
+        self._local.interrupt(job_id, attempt)
+
+
+class Everybody:
+    """Fits ``host.ports.Glimpses`` for those who look from here and from elsewhere."""
+
+    def __init__(self, *listeners: Glimpses | Onlookers) -> None:
+        """They are told in this order."""
+        self._listeners = listeners
+
+    def progressed(self, job_id: str) -> None:
+        """See ``Glimpses``."""
+        for listener in self._listeners:
+            listener.progressed(job_id)
+
+    def previewed(self, job_id: str, facts: Callable[[], JsonObject | None]) -> None:
+        """See ``Glimpses``."""
+        for listener in self._listeners:
+            listener.previewed(job_id, facts)
+
+
 @dataclass(frozen=True, slots=True)
 class PageParts:
     """Whom it is joined with."""
@@ -106,28 +160,49 @@ class PageParts:
     audience: Audience
     machine: Machine
     files: JobFiles
+    mailbox: Mailbox
 
 
 @dataclass(frozen=True, slots=True)
 class JoinedPage:
-    """The page with what it needs of others. ``look`` finds what was missed, None where nothing can be; ``interrupts`` reaches runs
-    elsewhere."""
+    """The page with what it needs of others. ``interrupts`` reaches runs elsewhere, ``post`` nodes that wait there, ``runs`` tells of
+    all; ``glimpses`` hears of runs here; ``look`` finds what was missed, None where nothing can be."""
 
     page: Page
     interrupts: Interrupts
+    post: PostOffice
+    runs: Runs
+    glimpses: Glimpses | Everybody
+    onlookers: Onlookers | None = None
     look: PictureLook | None = None
+
+    async def keep(self) -> None:
+        """Until cancelled: look once for what happened before this instance listened, and keep the others told."""
+        if self.look is None or self.onlookers is None:
+            return
+        await self.look.look()
+        while True:
+            await asyncio.sleep(REFRESH_S)
+            self.onlookers.refresh()
+            self.post.refresh()
 
 
 def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPage:
     """Have those told whom it concerns what other instances do."""
     if cluster is None:
-        return JoinedPage(page, Interrupts(parts.server))
+        post = PostOffice(parts.mailbox, time.monotonic)
+        return JoinedPage(page, Interrupts(parts.server), post, parts.machine.runs, parts.machine.glimpses)
     audience, here = parts.audience, cluster.neighbours.name
+    onlookers = Onlookers(audience.hub, parts.machine.runs, cluster.relay, here, time.monotonic)
+    away = Glimpses(audience.hub, onlookers, parts.clock, time.monotonic)
+    onlookers.join(away.progressed, away.previewed)
+    post = PostOffice(parts.mailbox, time.monotonic, cluster.relay)
+    post.join(lambda event: page.notifier.send(event, None))
     look = PictureLook(parts.server, parts.store, _recent(parts.store), page.listing, parts.clock, here)
     hearers: tuple[Hearer, ...] = (parts.depth, page.listing, page.notifier, audience.changes, audience.hub)
     concerned = Concerned(
         machine=parts.machine.runs,
-        hearers=(*hearers, Heard(audience.ears)),
+        hearers=(*hearers, onlookers, Heard(audience.ears)),
         missed=(
             audience.hub.missed,
             lambda _: audience.changes.missed(),
@@ -139,7 +214,9 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
     )
     cluster.neighbours.join(concerned)
     page.handover.join(None if parts.files.homeward is None else parts.files.homeward.handover)
-    return JoinedPage(page, Interrupts(parts.server), look)
+    runs = RunsEverywhere(parts.machine.runs, onlookers, parts.clock)
+    glimpses = Everybody(parts.machine.glimpses, onlookers)
+    return JoinedPage(page, Interrupts(parts.server), post, runs, glimpses, onlookers, look)
 
 
 class Heard:

@@ -18,6 +18,7 @@ from expeditor.dispatch.runs import RunTable
 from expeditor.events.changes import JobChanges
 from expeditor.events.hub import Hub
 from expeditor.events.mailbox import Mailbox
+from expeditor.events.post import PostOffice
 from expeditor.events.streams import Passing, StreamLimits, Streams
 from expeditor.host.files import OutputFinder
 from expeditor.host.uploads import InputUploads
@@ -261,7 +262,7 @@ class App:
             outputs=OutputRoutes(JobOutputs(self.views, OutputFinder(self.folders.get))),
             operations=OperationRoutes(self.queue, self.bulk, max_bytes=MAX_BYTES),
             status=StatusRoutes(lambda: self.health, lambda: self.not_ready),
-            messages=MessageRoutes(Mailbox(self.clock, lambda: "token")),
+            messages=MessageRoutes(PostOffice(Mailbox(self.clock, lambda: "token"), self.clock)),
             metrics=metrics,
             tokens=TokenRoutes(self.tokens),
             events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from expeditor.events.mailbox import MAX_MESSAGE_BYTES, Mailbox
+from expeditor.events.post import PostOffice
 from expeditor.routes.errors import boundary
 from expeditor.routes.messages import MessageRoutes
 
@@ -27,7 +28,7 @@ def mailbox():
 
 @pytest.fixture
 async def client(mailbox, aiohttp_client):
-    routes = MessageRoutes(mailbox)
+    routes = MessageRoutes(PostOffice(mailbox, lambda: 0.0))
     app = web.Application(client_max_size=100 * 1024 * 1024)
     app.router.add_post(PATH, boundary(routes.post))
     app.router.add_get(f"{PATH}/pending", boundary(routes.pending))

@@ -1,0 +1,187 @@
+"""Messages to waiting nodes wherever they wait: on this instance by its mailbox, on another one by asking it.
+
+Owns what is known of the waits of others (each tells all of its own whenever they change and while there are any) and the question and
+answer between two instances. Which wait a message reaches, and what a late one is told, is the mailbox's where the node waits. Without
+other instances it is the mailbox alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from typing import Any, cast
+
+from ..jobs.errors import Conflict, ExpeditorError, Gone, LimitExceeded, NotFound, StoreUnavailable
+from ..jobs.model import JsonObject
+from .mailbox import Delivered, Mailbox, PendingWait
+from .ports import Relayed
+
+WAITS, ASK, ANSWER = "post.waits", "post.ask", "post.answer"
+ANSWER_S = 2.0
+"""How long an answer of another instance is waited for."""
+BELIEVED_S = 15.0
+"""How long the waits of an instance are believed that says no more; it says so every few seconds."""
+WAITING, CLOSED = "message.waiting", "message.closed"
+_FIELDS = tuple(field.name for field in fields(PendingWait))
+_REFUSALS: dict[str, type[ExpeditorError]] = {each.code: each for each in (Conflict, Gone, LimitExceeded, NotFound)}
+
+Notify = Callable[[JsonObject], None]
+"""Tells all pages of this instance."""
+
+
+class PostOffice:
+    """See the module's docstring. ``deliver`` on the event loop, all else on any thread."""
+
+    def __init__(self, mailbox: Mailbox, monotonic: Callable[[], float], relay: Relayed | None = None) -> None:
+        """``relay``: None where no others are."""
+        self._mailbox = mailbox
+        self._monotonic = monotonic
+        self._relay = relay
+        self._notify: Notify = lambda _: None
+        self._lock = threading.Lock()
+        self._others: dict[str, tuple[float, tuple[PendingWait, ...]]] = {}
+        self._asked: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Future[JsonObject]]] = {}
+        self._questions = 0
+        if relay is not None:
+            relay.listen(WAITS, self._hear_waits)
+            relay.listen(ASK, self._hear_question)
+            relay.listen(ANSWER, self._hear_answer)
+            mailbox.on_change(self.announce)
+
+    def join(self, notify: Notify) -> None:
+        """From now on pages here are told of what waits elsewhere."""
+        self._notify = notify
+
+    def announce(self) -> None:
+        """Tell the others what waits here."""
+        if self._relay is not None:
+            self._relay.send(None, WAITS, _json([asdict(wait) for wait in self._mailbox.pending()]))
+
+    def refresh(self) -> None:
+        """Every few seconds: the others go on believing that something waits here."""
+        if self._mailbox.pending():
+            self.announce()
+
+    def pending(self) -> tuple[PendingWait, ...]:
+        """The waits that can still be answered on any instance, oldest first."""
+        found = [*self._mailbox.pending(), *(wait for _, wait in self._elsewhere())]
+        return tuple(sorted(found, key=lambda wait: wait.opened_at_s))
+
+    async def deliver(
+        self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None
+    ) -> Delivered:
+        """As ``Mailbox.deliver``; ``StoreUnavailable`` when the instance where the node waits does not answer: then the message may
+        have reached it."""
+        away = [
+            (instance, wait)
+            for instance, wait in self._elsewhere()
+            if wait.node_id == node_id and token in (None, wait.token) and prompt_id in (None, wait.prompt_id)
+        ]
+        here = [
+            wait.token
+            for wait in self._mailbox.pending()
+            if wait.node_id == node_id and token in (None, wait.token) and prompt_id in (None, wait.prompt_id)
+        ]
+        if not away:
+            return self._mailbox.deliver(message, node_id, token, prompt_id)
+        if len(away) + len(here) > 1:
+            tokens = [*here, *(wait.token for _, wait in away)]
+            text = f"{len(tokens)} waits fit node {node_id}; send the token of one of them."
+            raise Conflict(text, details={"tokens": tokens})
+        instance, wait = away[0]
+        return await self._ask(instance, {"message": message, "node_id": node_id, "token": wait.token})
+
+    async def _ask(self, instance: str, question: JsonObject) -> Delivered:
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[JsonObject] = loop.create_future()
+        with self._lock:
+            self._questions += 1
+            number = str(self._questions)
+            self._asked[number] = (loop, answered)
+        try:
+            if self._relay is not None:
+                self._relay.send(instance, ASK, _json({**question, "question": number}))
+            answer = await asyncio.wait_for(answered, ANSWER_S)
+        except asyncio.TimeoutError as error:
+            text = f"Instance {instance}, where the node waits, did not answer; the message may have reached it."
+            raise StoreUnavailable(text) from error
+        finally:
+            with self._lock:
+                self._asked.pop(number, None)
+        refusal = _REFUSALS.get(str(answer.get("code")))
+        if refusal is not None:
+            raise refusal(str(answer.get("message")), details=cast("JsonObject", answer.get("details") or {}))
+        return Delivered(str(answer["token"]), str(answer["node_id"]), str(answer["prompt_id"]))
+
+    def _elsewhere(self) -> list[tuple[str, PendingWait]]:
+        since_s = self._monotonic() - BELIEVED_S
+        with self._lock:
+            return [(name, wait) for name, (at_s, waits) in self._others.items() if at_s >= since_s for wait in waits]
+
+    def _hear_waits(self, sender: str, _kind: str, body: bytes) -> None:
+        waits = tuple(wait for each in _list(body) if (wait := _wait_of(each)) is not None)
+        with self._lock:
+            _, before = self._others.get(sender, (0.0, ()))
+            if waits:
+                self._others[sender] = (self._monotonic(), waits)
+            else:
+                self._others.pop(sender, None)
+        known, now = {wait.token for wait in before}, {wait.token for wait in waits}
+        for wait in before:
+            if wait.token not in now:
+                self._notify({"type": CLOSED, **wait.describe()})
+        for wait in waits:
+            if wait.token not in known:
+                self._notify({"type": WAITING, **wait.describe()})
+
+    def _hear_question(self, sender: str, _kind: str, body: bytes) -> None:
+        question = _object(body)
+        try:
+            delivered = self._mailbox.deliver(
+                str(question.get("message")), str(question.get("node_id")), str(question.get("token"))
+            )
+            answer: JsonObject = asdict(delivered)
+        except ExpeditorError as refusal:
+            answer = {"code": refusal.code, "message": refusal.message, "details": dict(refusal.details)}
+        if self._relay is not None:
+            self._relay.send(sender, ANSWER, _json({**answer, "question": question.get("question")}))
+
+    def _hear_answer(self, _sender: str, _kind: str, body: bytes) -> None:
+        answer = _object(body)
+        with self._lock:
+            asked = self._asked.pop(str(answer.get("question")), None)
+        if asked is not None:
+            loop, answered = asked
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(lambda: None if answered.done() else answered.set_result(answer))
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _list(body: bytes) -> list[Any]:
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return []
+    return cast("list[Any]", found) if isinstance(found, list) else []
+
+
+def _object(body: bytes) -> JsonObject:
+    try:
+        found: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return cast("JsonObject", found) if isinstance(found, dict) else {}
+
+
+def _wait_of(value: Any) -> PendingWait | None:
+    try:
+        return PendingWait(**{name: value[name] for name in _FIELDS})
+    except (KeyError, TypeError):
+        return None
