@@ -116,11 +116,10 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
-    beyond = PageParts(server, live, store, metrics, clock, depth, audience, machine, files, mailbox)
-    joined = join_page(page, beyond, cluster)
-    webhooks = Webhooks(
-        WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, identity.origin_of_new_jobs)
-    )
+    around = PageParts(server, live, store, metrics, clock, depth, audience, machine, files, mailbox)
+    joined = join_page(page, around, cluster)
+    here = identity.origin_of_new_jobs
+    webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, here))
     parts = IntakeParts(
         settings, store, door, flow, depth, joined.runs, awaiter, clock, audience, files, shelf, members
     )
