@@ -101,6 +101,7 @@ def test_a_misfit_that_is_claimed_goes_to_the_other_without_an_attempt(cluster):
     assert until_ended(cluster.a, behind)["instance"] == "gpu1"
     waits = job(cluster.a, misfit)
     assert (waits["status"], waits["attempts"], waits["position"]) == ("queued", [], 1)
-    assert waits["waiting"]["message"].startswith("Nobody starts it now: gpu2 is paused")
+    why = "Nobody starts it now: gpu2 is paused."  # as gpu1 heard with its last heartbeat
+    wait_until(lambda: job(cluster.a, misfit)["waiting"]["message"] == why, what=why)
     ask(cluster.a, "gpu2/resume")
     assert until_ended(cluster.b, misfit)["instance"] == "gpu2"
