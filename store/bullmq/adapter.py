@@ -203,6 +203,7 @@ class BullmqStore(ThreadedStore):
         session, asked = self._session, self._asked
         if session is None:
             return
+        session.transactions.stirred.set()
         if word is not None and (word[0] == self._name or word[1] <= session.ledger.state.version):
             return
         if asked is None or asked.done():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -41,7 +42,7 @@ HUNG_FOR_S = 0.3
 TRY_FOR_S = 8.0
 """How long a batch is run again and again on what others left before it gives up; turns see to it that it need not."""
 
-POLITE_AFTER = 3
+POLITE_AFTER = 0
 """After so many lost races a batch asks for a turn of its own."""
 
 _log = logging.getLogger("expeditor.store")
@@ -82,7 +83,8 @@ class Transactions:
         self._lease_s = lease_s
         self._connections = connections
         self._address = connections.address
-        self._hung_until_s = 0.0
+        self._hung_until_s = self._until_s = 0.0
+        self.stirred = threading.Event()
         self._full = False
         self._name = name
         self._listens = listens
@@ -110,8 +112,8 @@ class Transactions:
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         look = late = False
-        self._verbs, tried, until_s = len(batch), 0, time.monotonic() + TRY_FOR_S
-        while time.monotonic() < until_s:
+        self._verbs, tried, self._until_s = len(batch), 0, time.monotonic() + TRY_FOR_S
+        while time.monotonic() < self._until_s:
             outcomes = self._in_memory(batch, look=look)
             answer = self._commit(polite=tried >= POLITE_AFTER)
             if answer == "done":
@@ -123,7 +125,7 @@ class Transactions:
                 late = True
             look = look or answer == "known"
             tried += answer == "behind"
-            if tried >= POLITE_AFTER or answer in {"wait", "locked"}:
+            if answer in {"wait", "locked"}:
                 time.sleep(random.uniform(0.0, 0.003))  # noqa: S311 - no secret, only to go out of each other's way
         return [StoreUnavailable("The shared queue is too busy: nothing was stored; try again.") for _ in batch]
 
@@ -152,7 +154,13 @@ class Transactions:
         self._number += 1
         token = f"{self._name}:{self._number}"
         flags = {"token": token, "polite": int(polite), "full_too": int(full_too)}
-        answer = self._sent(packed({**self._asked(listed, moves), **flags}), token)
+        asked = {**self._asked(listed, moves), **flags}
+        answer = self._sent(packed(asked), token)
+        while answer == "wait" and time.monotonic() < self._until_s:
+            # Its end is heard as the word of a commit. Nothing is run again meanwhile, so that many who wait cost little.
+            self.stirred.wait(random.uniform(0.01, 0.03))  # noqa: S311 - no secret, only to go out of each other's way
+            self.stirred.clear()
+            answer = self._sent(packed({**asked, "until": repr(self._connections.deadline_s())}), token)
         if answer != "done":
             return answer
         self._recovered(proven=wrote and not full_too)
