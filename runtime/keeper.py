@@ -86,9 +86,11 @@ class Keeper:
         wake: Callable[[], None],
         spared: Callable[[Sequence[str]], Awaitable[frozenset[str]]] | None = None,
         clock: Clock,
+        here: str | None = None,
         tick_s: float = TICK_S,
     ) -> None:
-        """``copies`` is None when none are kept, ``uploads`` when they stay for ever.
+        """``copies`` is None when none are kept, ``uploads`` when they stay for ever. ``here``: this instance where several share the
+        queue: the names of files of others' jobs are names in their folders.
 
         ``wake`` has the worker look at the queue again; ``clock`` is the store's."""
         self._store = store
@@ -99,6 +101,7 @@ class Keeper:
         self._wake = wake
         self._spared = spared
         self._clock = clock
+        self._here = here
         self._tick_s = tick_s
 
     async def watch(self) -> None:
@@ -172,7 +175,8 @@ class Keeper:
     # -- files -------------------------------------------------------------------------------------------------------
 
     async def _remove_files(self, jobs: Sequence[Job]) -> None:
-        """Remove what these jobs left and no other job names."""
+        """Remove what these jobs left here and no other job names."""
+        jobs = [job for job in jobs if job.origin in (None, self._here)]
         outputs, inputs = self._made_by(jobs), await self._named_by(jobs)
         if not outputs and not inputs:
             return

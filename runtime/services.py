@@ -44,7 +44,7 @@ from .observers import RequestMetrics
 from .page import JoinedPage, Page, PageParts, build_page, join_page
 from .retention import retention
 from .settings import Settings
-from .shelf import Shelf, build_shelf
+from .shelf import build_shelf
 from .stopping import Leaving
 from .storage import JobFiles, build_files, build_store
 from .webhooks import WebhookParts, Webhooks
@@ -147,7 +147,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         health=_health(parts, board, lag, DiskWatch(data_dir), machine, webhooks, identity.name),
         evidence=evidence,
         leaving=leaving,
-        keeper=_keeper(settings, store, files, live, clock, shelf),
+        keeper=_keeper(parts, live, identity.origin_of_new_jobs),
         webhooks=webhooks,
     )
 
@@ -247,18 +247,18 @@ def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
     return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()), flow)
 
 
-def _keeper(
-    settings: Settings, store: JobStore, files: JobFiles, live: LiveQueue, clock: Clock, shelf: Shelf
-) -> Keeper:
+def _keeper(parts: IntakeParts, live: LiveQueue, here: str | None) -> Keeper:
+    settings, files = parts.settings, parts.files
     return Keeper(
-        store=store,
+        store=parts.store,
         retention=retention(settings),
         files=files.leftovers,
         copies=files.copies,
         uploads=files.uploads if settings.prune_uploads else None,
         wake=live.wake,
-        clock=clock,
-        spared=shelf.service.spared,
+        clock=parts.clock,
+        here=here,
+        spared=parts.shelf.service.spared,
     )
 
 

@@ -43,7 +43,7 @@ class Made:
         )
         self.woken = 0
 
-    def keeper(self, retention: Retention, store=None) -> Keeper:
+    def keeper(self, retention: Retention, store=None, here: str | None = None) -> Keeper:
         return Keeper(
             store=store or self.store,
             retention=retention,
@@ -52,6 +52,7 @@ class Made:
             uploads=self.uploads,
             wake=self.wake,
             clock=self.storage.clock,
+            here=here,
             tick_s=0.001,
         )
 
@@ -65,10 +66,10 @@ class Made:
         os.utime(file, (at_s, at_s))
         return file
 
-    def ran(self, job_id: str, *outputs: Output, image: str = "") -> None:
+    def ran(self, job_id: str, *outputs: Output, image: str = "", origin: str | None = None) -> None:
         """One job, from its arrival to its end, now."""
         prompt = {"1": {"class_type": "LoadImage", "inputs": {"image": image}}}
-        done(self.store.enqueue(new_job(job_id, payload=Payload(json.dumps(prompt), "{}", "[]"))))
+        done(self.store.enqueue(new_job(job_id, payload=Payload(json.dumps(prompt), "{}", "[]"), origin=origin)))
         claimed = claim(self.store)
         now_s = self.storage.clock.now_s
         done(self.store.finish(job_id, claimed.attempt, ending(outputs=outputs, finished_at_s=now_s)))
@@ -107,6 +108,19 @@ async def test_a_job_goes_with_its_files_but_not_with_those_that_others_name(mad
     assert done(made.store.was_pruned("old")) is True
     assert sorted(file.name for file in (made.base / "output").iterdir()) == ["again.png", "ours.png"]
     assert [file.name for file in (made.base / "input").iterdir()] == ["shared.png"]
+
+
+async def test_files_of_jobs_of_another_instance_are_not_those_of_the_same_name_here(made: Made):
+    for name in ("theirs.png", "mine.png"):
+        made.file("output", name)
+    made.file("input", "theirs.png")
+    made.ran("theirs", output("theirs.png"), image="theirs.png", origin="a")
+    made.ran("mine", output("mine.png"), origin="b")
+    made.storage.clock.now_s += 20
+    await made.keeper(Retention(ALL_GO, outputs=True, inputs=True), here="b").prune()
+    assert made.ids() == []
+    assert [file.name for file in (made.base / "output").iterdir()] == ["theirs.png"]
+    assert [file.name for file in (made.base / "input").iterdir()] == ["theirs.png"]
 
 
 async def test_files_stay_unless_they_are_to_go(made: Made):
