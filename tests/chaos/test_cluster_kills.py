@@ -17,6 +17,7 @@ from tests.support.waiting import wait_until
 
 LEASE_S = 3
 LONG_S = 120.0
+ROUNDS = 6
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +81,7 @@ def test_what_a_killed_instance_had_runs_on_the_others_and_it_comes_back(cluster
 @pytest.mark.full
 def test_each_instance_killed_again_and_again_loses_nothing(cluster: RealCluster) -> None:
     jobs: list[str] = []
-    for kill in range(9):
+    for kill in range(ROUNDS):
         place = kill % 3
         others = [one for number, one in enumerate(cluster.instances) if number != place]
         jobs += [submit(cluster.instances[n % 3], sleepy(1000 * kill + n, 0.5))["id"] for n in range(20)]
@@ -89,4 +90,4 @@ def test_each_instance_killed_again_and_again_loses_nothing(cluster: RealCluster
         cluster.instances[place].start()
     told = all_ended(cluster.a, jobs)
     assert_each_ran_once_to_its_end(told)
-    assert len(told) == 9 * 25
+    assert len(told) == ROUNDS * 25
