@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from ..dispatch.runs import RunTable
 from ..events.streams import StreamLimits, Streams
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
@@ -75,20 +76,21 @@ class IntakeParts:
     door: Door
     flow: Flow
     depth: QueueDepth
-    runs: Runs
+    runs: RunTable
     awaiter: Awaiter
     clock: Clock
     audience: Audience
     files: JobFiles
     shelf: Shelf
     roster: Roster
+    everywhere: Runs
 
 
 def build_entrance(parts: IntakeParts) -> Entrance:
     """Make and join it."""
     validation, tokens = _validation(parts.settings), _tokens(parts.settings)
     repeats = Repeats(parts.store, parts.awaiter, Reservations(parts.settings.store_deadline_s))
-    store, door, runs, awaiter = parts.store, parts.door, parts.runs, parts.awaiter
+    store, door, runs, awaiter = parts.store, parts.door, parts.everywhere, parts.awaiter
     views = JobViews(store=store, runs=runs, flow=parts.flow, clock=parts.clock, awaiter=awaiter, roster=parts.roster)
     canceller = Canceller(store, runs)
     redriver = Redriver(store, awaiter)
@@ -168,7 +170,7 @@ def _contract(parts: IntakeParts, judges: Judges, canceller: Canceller, repeats:
         judges=judges,
         door=parts.door,
         canceller=canceller,
-        runs=parts.runs,
+        runs=parts.everywhere,
         repeats=repeats,
         assets=parts.shelf.references,
         awaiter=parts.awaiter,

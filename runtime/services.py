@@ -121,7 +121,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     here = identity.origin_of_new_jobs
     webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, here))
     parts = IntakeParts(
-        settings, store, door, flow, depth, joined.runs, awaiter, clock, audience, files, shelf, members
+        settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, members, joined.runs
     )
     entrance = build_entrance(parts)
     return Services(
