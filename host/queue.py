@@ -18,6 +18,7 @@ import threading
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -52,13 +53,14 @@ class ExpeditorQueue(ShownQueue):
         if wiring.stood_down and self._put_as_core(item):
             return
         job = wiring.new_job(item, SUBMISSION.get())
+        refusable = can_be_told()
         try:
-            commit_done = wiring.depth.enter(job, refusable=can_be_told())
+            commit_done = wiring.depth.enter(job, refusable=refusable)
         except ExpeditorError as refusal:
             remember_refusal(refusal)
             return
         self._list((item,))
-        remember_commit(self._store(item, job, commit_done))
+        remember_commit(self._store(item, replace(job, must_enter=not refusable), commit_done))
 
     def put_all(self, batch: NewBatch, items: Sequence[NativeItem], jobs: Sequence[NewJob]) -> Future[tuple[Job, ...]]:
         """List the items of a batch and have all of them stored in one commit; all are off the list again if they cannot be.
@@ -197,7 +199,7 @@ class ExpeditorQueue(ShownQueue):
             wiring.cores_own.update(self.currently_running)
             wiring.stood_down = False
         for item, job in zip(came_in, jobs, strict=True):
-            self._store(item, job, wiring.depth.enter(job, refusable=False))
+            self._store(item, replace(job, must_enter=True), wiring.depth.enter(job, refusable=False))
 
     def remove(self, job_ids: AbstractSet[str]) -> dict[str, NativeItem]:
         """Take jobs that ended in the store off the list; gives back the items of those that were listed. Nobody is told."""

@@ -20,6 +20,7 @@ from ..jobs.errors import LimitExceeded, QueueFull
 from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, NewJob, Payload, Principal
 from ..jobs.transitions import is_terminal
+from ..store.records import Crowd
 from .admission import Limits, Meter, Pace, refuses, retry_after_s, stays_closed, surplus, too_full
 from .flow import Flow
 
@@ -85,7 +86,7 @@ class QueueDepth:
 
     def _enter(self, jobs: Sequence[NewJob], *, refusable: bool) -> Callable[[], None]:
         holder = _holder(jobs[0].principal)
-        loads = [(job.id, _Load(holder, _size_bytes(job.payload))) for job in jobs]
+        loads = [(job.id, _Load(holder, job.payload.size_bytes)) for job in jobs]
         size_bytes = sum(load.size_bytes for _, load in loads)
         if refusable:
             self._flow.check()
@@ -113,6 +114,21 @@ class QueueDepth:
                 message = f"{what} {asked} {unit}; all waiting jobs together may have {most} ({name})."
                 raise LimitExceeded(message, details={"limit": name, "most": most}, too_large=True)
 
+    def require_room(self, crowd: Crowd, jobs: Sequence[NewJob]) -> None:
+        """Fits ``store.base.Room``: the same limits by what waits in the queue that several instances share, each of which counts what it
+        knows. Raises ``QueueFull``; takes no place."""
+        holder = _holder(jobs[0].principal)
+        of_holder = crowd.of_others if holder == _UNTRUSTED else crowd.of_trusted.get(holder, 0)
+        sizes = sum(job.payload.size_bytes for job in jobs)
+        for key, used, wanted in (
+            ((_JOBS, ""), crowd.jobs, len(jobs)),
+            ((_BYTES, ""), crowd.size_bytes, sizes),
+            ((_OF_PRINCIPAL, holder), of_holder, len(jobs)),
+        ):
+            meter = Meter(self._most(key), used, wanted)
+            if refuses(meter):
+                raise self._full(key, _jobs_to_go(key, meter, crowd.jobs), used)
+
     def too_full(self) -> str | None:
         """Why the server should get no new work because of what waits, or None."""
         limits = self._limits
@@ -139,7 +155,7 @@ class QueueDepth:
         with self._lock:
             for job, payload in waiting:
                 self._forget(job.id)
-                load = self._known[job.id] = _Load(_holder(job.principal), _size_bytes(payload))
+                load = self._known[job.id] = _Load(_holder(job.principal), payload.size_bytes)
                 self._count(load)
 
     # -- inside, under the lock --------------------------------------------------------------------------------------
@@ -215,10 +231,7 @@ class QueueDepth:
                 continue
             if stays_closed(used, meter.most):
                 self._closed.add(key)
-            must_go = float(surplus(meter))
-            if key[0] == _BYTES:
-                must_go *= self._used[_JOBS, ""] / max(used, 1)
-            return key, must_go, used
+            return key, _jobs_to_go(key, meter, self._used[_JOBS, ""]), used
         return None
 
     # -- outside the lock --------------------------------------------------------------------------------------------
@@ -235,9 +248,11 @@ class QueueDepth:
         )
 
 
+def _jobs_to_go(key: _Key, meter: Meter, waiting: int) -> float:
+    """How many of the ``waiting`` jobs must go before there is room."""
+    must_go = float(surplus(meter))
+    return must_go * waiting / max(meter.used, 1) if key[0] == _BYTES else must_go
+
+
 def _holder(principal: Principal) -> str:
     return principal.name if principal.trusted else _UNTRUSTED
-
-
-def _size_bytes(payload: Payload) -> int:
-    return len(payload.prompt_json) + len(payload.extra_json) + len(payload.outputs_json)

@@ -139,6 +139,11 @@ class Payload:
     extra_json: str
     outputs_json: str
 
+    @property
+    def size_bytes(self) -> int:
+        """What it weighs for the queue's limits: JSON text in ASCII."""
+        return len(self.prompt_json) + len(self.extra_json) + len(self.outputs_json)
+
 
 @dataclass(frozen=True, slots=True)
 class RequestKey:
@@ -174,7 +179,7 @@ class NewJob:
     ``not_before_s``: not claimed earlier; ``expires_at_s``: ends ``expired`` if it waits still; both seconds since the
     epoch. ``max_attempts`` None: the server's setting. ``models``: the model files that it names, for affinity. ``pool``:
     which instances may run it; ``origin``: the instance where it was submitted and its results come home to (its name, see
-    ``jobs.instances``), None where there is but one.
+    ``jobs.instances``), None where there is but one. ``must_enter``: nobody can be told that there is no room, so it gets in.
     """
 
     id: str
@@ -200,6 +205,7 @@ class NewJob:
     webhook: WebhookTarget | None = None
     pool: str = DEFAULT_POOL
     origin: str | None = None
+    must_enter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

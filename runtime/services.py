@@ -108,7 +108,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
     page = build_page(server, told, clock, time.monotonic, cluster)
     audience = _audience(settings, identity, server, metrics, page, depth)
-    store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster)
+    store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster, depth.require_room)
     files = build_files(settings, data_dir, _others(settings, data_dir, identity, cluster, live))
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock, files.outputs), Door(server, live, awaiter)
     evidence, leaving, members = Evidence(data_dir), Leaving(live, store, os._exit), members_of(settings, identity)

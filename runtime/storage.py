@@ -13,7 +13,7 @@ from ..intake.upload_names import STORED
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
-from ..store.base import Clock, JobStore
+from ..store.base import Clock, JobStore, Room
 from ..store.memory import MemoryStore
 from ..store.sqlite import SqliteStore
 from ..telemetry.metrics import Metrics
@@ -64,12 +64,14 @@ def build_store(
     clock: Clock,
     boot_id: str,
     cluster: Cluster | None = None,
+    room: Room | None = None,
 ) -> JobStore:
-    """The queue that the settings ask for; ``boot_id`` names this process's life. ``cluster``: where others share it."""
+    """The queue that the settings ask for; ``boot_id`` names this process's life. ``cluster``: where others share it, and then ``room``
+    says whether more jobs may wait."""
     policy = order_policy(settings)
     affinity = AffinityPolicy(slack_s=settings.affinity_slack_s, strict=policy.strict)
     if cluster is not None:
-        return _shared(settings, publisher, metrics, boot_id, cluster, policy, affinity)
+        return _shared(settings, publisher, metrics, boot_id, cluster, policy, affinity, room)
     if settings.store == "memory":
         return MemoryStore(
             policy=policy, clock=clock, boot_id=boot_id, publisher=publisher, observer=metrics, affinity=affinity
@@ -87,7 +89,7 @@ def build_store(
     )
 
 
-def _shared(
+def _shared(  # noqa: PLR0913, PLR0917 - one for each part
     settings: Settings,
     publisher: Publisher,
     metrics: Metrics,
@@ -95,6 +97,7 @@ def _shared(
     cluster: Cluster,
     policy: OrderPolicy,
     affinity: AffinityPolicy,
+    room: Room | None,
 ) -> JobStore:
     from ..store.bullmq.adapter import BullmqStore  # noqa: PLC0415 - needs libraries that only a cluster has
 
@@ -110,4 +113,5 @@ def _shared(
         affinity=affinity,
         lease_s=settings.lease_s,
         pools=settings.pools,
+        room=room,
     )

@@ -37,7 +37,10 @@ class Arrivals:
         if ledger.job(new.id) is not None or ledger.was_pruned(new.id):
             raise Conflict(f"The id {new.id} is known already.", details={"job_id": new.id})
         now_s = self._times.now_s()
-        job = self._add(new, now_s, self._fresh_key(new, now_s))
+        key = self._fresh_key(new, now_s)
+        if not new.must_enter:
+            ledger.require_room((new,))
+        job = self._add(new, now_s, key)
         return Done(job, (JobEvent.of(job, now_s),))
 
     def enqueue_all(self, batch: NewBatch | None, new_jobs: Sequence[NewJob]) -> Done[tuple[Job, ...]]:
@@ -48,6 +51,7 @@ class Arrivals:
         asked = [(key.principal, key.key) for key in keys if key is not None]
         if len(set(asked)) < len(asked):
             raise Conflict("Two jobs of one call have the same request key.")
+        self._ledger.require_room(new_jobs)
         jobs = tuple(self._add(new, now_s, key) for new, key in zip(new_jobs, keys, strict=True))
         if batch is not None:
             self._ledger.add_batch(batch)

@@ -34,10 +34,13 @@ from ..jobs.transitions import LastSeen
 from .batches import BatchStore
 from .log import EventLog
 from .moving import MovingStore
-from .records import Ahead, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
+from .records import Ahead, Crowd, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
+
+Room = Callable[[Crowd, Sequence[NewJob]], None]
+"""Raises ``Busy`` when new jobs of one principal have no room beside those that wait. Asked inside a verb: quick, no I/O."""
 
 MAX_DEATHS = 3
 """A job whose process died this often while it ran fails as POISON (DESIGN 8)."""
@@ -196,7 +199,8 @@ class JobStore(BatchStore, EventLog, MovingStore, Protocol):
     def enqueue(self, job: NewJob) -> Future[Job]:
         """Store a job as queued: estimates its time from its signature, tags and scores it.
 
-        ``Conflict`` if the id is known or its request key stands for a job already. The key is stored in the same commit.
+        ``Conflict`` if the id is known or its request key stands for a job already. The key is stored in the same commit. Where
+        several instances share the queue: what ``Room`` raises, by all that waits at the commit, unless the job ``must_enter``.
         """
         ...
 

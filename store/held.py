@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from ..jobs.events import JobEvent
-from ..jobs.model import Attempt, Job, JobStatus, Payload
+from ..jobs.model import Attempt, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import is_terminal
 from .batches import NewBatch
 from .changes import Changes, Forgetting, Pruned
@@ -185,6 +185,9 @@ class HeldLedger:
     def has_batch(self, batch_id: str) -> bool:
         """See ``Ledger``."""
         return batch_id in self._changes.batches or self._rows.has_batch(batch_id)
+
+    def require_room(self, new_jobs: Sequence[NewJob]) -> None:
+        """See ``Ledger``."""
 
     def add_batch(self, batch: NewBatch) -> None:
         """See ``Ledger``."""

@@ -17,7 +17,7 @@ from ..jobs.estimate import DEFAULT_ESTIMATE_S
 from ..jobs.events import JobEvent, LoggedEvent
 from ..jobs.leftovers import FileName
 from ..jobs.log import LogQuery
-from ..jobs.model import Job, JobStatus, Payload
+from ..jobs.model import Job, JobStatus, NewJob, Payload
 from .base import Finished
 from .batches import Batch, NewBatch
 from .records import Ahead, DepthRow, EstimateBasis, JobQuery, Place, StoredKey
@@ -161,6 +161,10 @@ class Ledger(KnownRows, Protocol):
 
     def has_batch(self, batch_id: str) -> bool:
         """Whether there is a batch of this id."""
+        ...
+
+    def require_room(self, new_jobs: Sequence[NewJob]) -> None:
+        """Refuse jobs of one principal for which there is no room; where the storage is one process's own, that is known before."""
         ...
 
     def add(self, job: Job, payload: Payload) -> None:

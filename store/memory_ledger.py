@@ -14,7 +14,7 @@ from itertools import islice
 
 from ..jobs.asset_ids import output_asset_id
 from ..jobs.leftovers import FileName, texts_of
-from ..jobs.model import Job, JobStatus, Payload
+from ..jobs.model import Job, JobStatus, NewJob, Payload
 from ..jobs.ordering import sort_key
 from ..jobs.transitions import is_terminal
 from .base import Finished
@@ -189,6 +189,9 @@ class MemoryLedger:
     def has_batch(self, batch_id: str) -> bool:
         """See ``Ledger``."""
         return batch_id in self._batches
+
+    def require_room(self, new_jobs: Sequence[NewJob]) -> None:
+        """See ``Ledger``."""
 
     def add_batch(self, batch: NewBatch) -> None:
         """See ``Ledger``."""

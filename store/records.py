@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from ..jobs.model import Cause, Job, JobStatus
 
@@ -21,6 +22,16 @@ class StoredKey:
     fingerprint: str
     job_id: str
     created_at_s: float
+
+
+class Crowd(NamedTuple):
+    """What waits for a machine (``queued`` or ``retrying``): jobs, the bytes of their payloads, jobs by trusted principal, and the jobs of
+    all others."""
+
+    jobs: int
+    size_bytes: int
+    of_trusted: Mapping[str, int]
+    of_others: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
-from ..base import Clock, KeyedJob, Neighbours, StoreObserver, StoreState
+from ..base import Clock, KeyedJob, Neighbours, Room, StoreObserver, StoreState
 from ..done import Done
 from ..reading import Reading
 from ..threaded import ThreadedStore
@@ -62,7 +62,8 @@ class BullmqStore(ThreadedStore):
     """The queue that several members share.
 
     ``connections`` are opened with the store and closed by who made them. ``boot_id`` names this member's life. ``lease_s``: a job
-    whose member was not heard of for so long goes to another. ``pools``: those whose jobs this member claims; None: all.
+    whose member was not heard of for so long goes to another. ``pools``: those whose jobs this member claims; None: all. ``room`` says
+    whether more jobs may wait in the queue that all share; None: always.
     """
 
     def __init__(  # noqa: PLR0913 - all by name
@@ -79,6 +80,7 @@ class BullmqStore(ThreadedStore):
         affinity: AffinityPolicy = NO_AFFINITY,
         lease_s: float = 30.0,
         pools: Collection[str] | None = None,
+        room: Room | None = None,
     ) -> None:
         """Closed at first; nothing is connected yet."""
         self._connections = connections
@@ -92,10 +94,11 @@ class BullmqStore(ThreadedStore):
         self._affinity = affinity
         self._lease_s = lease_s
         self._pools = pools
+        self._room = room
         self._notice: str | None = None
         self._name = secrets.token_hex(4)
         self._listener: Listener | None = None
-        self._asked: Future[None] | None = None
+        self._looks = False  # whether a look at the others' commits is asked for and has not begun
         self.leases: Leases | None = None
         self._session: _Session | None = None
         self._resources = ExitStack()
@@ -157,7 +160,7 @@ class BullmqStore(ThreadedStore):
     def _begun(self) -> _Session:
         """All that is held, read anew."""
         self._rows = rows = WriterRows(self._write_client, self._keys)
-        ledger = BullmqLedger(rows, self._clock(), self._pools, self._abandoned_among)
+        ledger = BullmqLedger(rows, self._clock(), self._pools, self._abandoned_among, self._room)
         return _Session(
             ledger=ledger,
             verbs=Verbs(ledger, self._policy, self._clock, self._boot_id, self._affinity),
@@ -200,14 +203,20 @@ class BullmqStore(ThreadedStore):
 
     def _word(self, word: tuple[str, int] | None) -> None:
         """Somebody committed: look, unless it was this member."""
-        session, asked = self._session, self._asked
+        session = self._session
         if session is None:
             return
         session.transactions.stirred.set()
         if word is not None and (word[0] == self._name or word[1] <= session.ledger.state.version):
             return
-        if asked is None or asked.done():
-            self._asked = self._writer.submit(lambda: Done(None))
+        if not self._looks:
+            self._looks = True
+            self._writer.submit(self._look)
+
+    def _look(self) -> Done[None]:
+        # From here on a word may be of a commit that this look does not see.
+        self._looks = False
+        return Done(None)
 
     def _abandoned_among(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of these jobs whose lease is gone for good."""

@@ -66,7 +66,9 @@ class Commands:
         told = self._changes.events.get(job.seq, [])
         positions = (() if before is None else before.positions) + tuple(event.position for event in told)
         number = told[-1].number if told else (0 if before is None else before.number)
-        return Kept(job, positions[-EVENTS_PER_JOB:], number)
+        payload = self._changes.payloads.get(job.id)
+        size_bytes = payload.size_bytes if payload is not None else (0 if before is None else before.size_bytes)
+        return Kept(job, positions[-EVENTS_PER_JOB:], number, size_bytes)
 
     def _state(self) -> Iterator[Command]:
         changes, meta = self._changes, self._keys("meta")

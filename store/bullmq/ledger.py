@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from ...jobs.events import LoggedEvent
-from ...jobs.model import Job, JobStatus, Payload
+from ...jobs.model import Job, JobStatus, NewJob, Payload
 from ...jobs.transitions import is_terminal
+from ..base import Room
 from ..changes import Changes
 from ..held import HeldLedger
-from ..line import Line
+from .crowd import CountedLine
 from .keys import id_of_key
 from .pools import PooledLine
 from .records import Kept, event_of, unpack_job
@@ -66,18 +68,21 @@ class BullmqLedger(HeldLedger):
         now_s: float,
         pools: Collection[str] | None,
         abandoned_among: Callable[[Sequence[Job]], list[Job]],
+        room: Room | None = None,
     ) -> None:
-        """Take over what ``rows`` has read."""
+        """Take over what ``rows`` has read. ``room`` says whether more may wait; None: always."""
         self._begun = rows
-        self._told: dict[str, tuple[tuple[int, ...], int]] = {
-            kept.job.id: (kept.positions, kept.number) for kept in rows.live
+        self._told: dict[str, tuple[tuple[int, ...], int, int]] = {
+            kept.job.id: (kept.positions, kept.number, kept.size_bytes) for kept in rows.live
         }
+        self._room = room
         self.state = rows.begun
         self.pools = rows.pools
         self.before: dict[str, Kept] = {}
         self.lost: set[str] = set()
         self._abandoned_among = abandoned_among
-        super().__init__(rows, now_s, Line(PooledLine(pools)))
+        self._counted = CountedLine(PooledLine(pools), self._size_bytes)
+        super().__init__(rows, now_s, self._counted)
 
     def begin(self) -> None:
         """A batch begins."""
@@ -96,6 +101,17 @@ class BullmqLedger(HeldLedger):
         """Take what is not held for unknown: see ``assumed``."""
         self._absent = {job_id for job_id in job_ids if self.line.get(job_id) is None}
         self._asked_keys = dict.fromkeys(keys)
+
+    def require_room(self, new_jobs: Sequence[NewJob]) -> None:
+        """See ``Ledger``. Exact: a commit on anything else than the latest is refused and the verb run again."""
+        if self._room is not None:
+            self._room(self._counted.crowd(), new_jobs)
+
+    def add(self, job: Job, payload: Payload) -> None:
+        """See ``Ledger``."""
+        self._told[job.id] = ((), 0, payload.size_bytes)
+        self._undo.append(partial(self._told.pop, job.id, None))
+        super().add(job, payload)
 
     def save(self, job: Job) -> None:
         """See ``Ledger``."""
@@ -132,7 +148,7 @@ class BullmqLedger(HeldLedger):
 
     def number_of(self, job: Job) -> Kept:
         """An unfinished job with what is known of its events."""
-        return Kept(job, *self._told.get(job.id, ((), 0)))
+        return Kept(job, *self._told.get(job.id, ((), 0, 0)))
 
     def committed(self, changed: Iterable[Kept], changes: Changes, epoch: float | None) -> None:
         """The batch is in Redis for good; ``epoch``: that of the ranks, if it moved."""
@@ -140,7 +156,7 @@ class BullmqLedger(HeldLedger):
             if is_terminal(kept.job.status):
                 self._told.pop(kept.job.id, None)
             else:
-                self._told[kept.job.id] = (kept.positions, kept.number)
+                self._told[kept.job.id] = (kept.positions, kept.number, kept.size_bytes)
         for job_id in changes.pruned:
             self._told.pop(job_id, None)
         self.state = self.state._replace(
@@ -162,7 +178,7 @@ class BullmqLedger(HeldLedger):
             if kept is None or is_terminal(kept.job.status):
                 self._drop(job_id)
             else:
-                self._told[job_id] = (kept.positions, kept.number)
+                self._told[job_id] = (kept.positions, kept.number, kept.size_bytes)
                 self._logbook.heard(kept.job.seq, kept.number)
                 self.line.put(kept.job)
                 woken = woken or kept.job.status is JobStatus.QUEUED
@@ -190,6 +206,13 @@ class BullmqLedger(HeldLedger):
     def seq(self) -> int:
         """The ``seq`` of the newest job, those of the batch included."""
         return self._seq
+
+    def _size_bytes(self, job_id: str) -> int:
+        told = self._told.get(job_id)
+        if told is None:
+            before = self.before.get(job_id)
+            return 0 if before is None else before.size_bytes
+        return told[2]
 
     def _drop(self, job_id: str) -> None:
         self._told.pop(job_id, None)

@@ -30,6 +30,7 @@ class Listener:
         self._channel = channel
         self._heard = heard
         self.there = False
+        self._away = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="expeditor-store-listen", daemon=True)
 
@@ -44,26 +45,26 @@ class Listener:
             self._thread.join()
 
     def _run(self) -> None:
-        away = False
         while not self._stop.is_set():
             try:
-                with self._client.pubsub(ignore_subscribe_messages=True) as ear:
+                with self._client.pubsub() as ear:
                     ear.subscribe(self._channel)
-                    self.there = True
-                    self._heard(None)
-                    away = False
                     self._listen(ear)
             except (redis.RedisError, OSError) as fault:
                 self.there = False
-                if not away:
+                if not self._away:
                     _log.warning("the shared queue is not heard: %s", fault)
-                away = True
+                self._away = True
                 self._stop.wait(AGAIN_S)
         self.there = False
 
     def _listen(self, ear: Any) -> None:
         while not self._stop.is_set():
             word = ear.get_message(timeout=0.25)
-            if word is not None and word["type"] == "message":
+            if word is not None and word["type"] == "subscribe":
+                # Only now: what was committed before Redis had our name in its list would never be heard of.
+                self.there, self._away = True, False
+                self._heard(None)
+            elif word is not None and word["type"] == "message":
                 author, _, version = word["data"].decode("ascii").partition(" ")
                 self._heard((author, int(version)))

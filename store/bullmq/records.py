@@ -42,11 +42,13 @@ _DICTIONARY = (
 
 
 class Kept(NamedTuple):
-    """A job as it is stored: with the positions of its events that are kept, oldest first, and the number of the last one."""
+    """A job as it is stored: with the positions of its events that are kept, oldest first, the number of the last one, and the bytes
+    of its payload as the queue's limits count them."""
 
     job: Job
     positions: tuple[int, ...] = ()
     number: int = 0
+    size_bytes: int = 0
 
 
 def pack_job(kept: Kept) -> bytes:
@@ -88,6 +90,7 @@ def pack_job(kept: Kept) -> bytes:
         job.origin,
         kept.positions,
         kept.number,
+        kept.size_bytes,
     )
     return _squeezed(_JSON(plain).encode("ascii"))
 
@@ -97,7 +100,7 @@ def unpack_job(job_id: str, packed: bytes) -> Kept:
     (
         seq, name, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score, estimated_s, signature,
         client_id, metadata, node_count, prompt_length, flags, started_at_s, finished_at_s, attempts, outputs, cause, error,
-        not_before_s, expires_at_s, max_attempts, models, forgiven, slot, webhook, pool, origin, positions, told,
+        not_before_s, expires_at_s, max_attempts, models, forgiven, slot, webhook, pool, origin, positions, told, size_bytes,
     ) = json.loads(_unsqueezed(packed))  # fmt: skip
     job = Job(
         id=job_id,
@@ -136,7 +139,7 @@ def unpack_job(job_id: str, packed: bytes) -> Kept:
         pool=pool,
         origin=origin,
     )
-    return Kept(job, tuple(positions), told)
+    return Kept(job, tuple(positions), told, size_bytes)
 
 
 def pack_payload(payload: Payload) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.harness import BullmqStorage, MemoryStorage, SqliteStorage, Storage
+from tests.conformance.members import Members
 from tests.support.redis_server import RedisServer
 
 
@@ -32,3 +33,11 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Storage]
 @pytest.fixture
 def store(storage: Storage):
     return storage.start()
+
+
+@pytest.fixture
+def member(redis_url: str) -> Iterator[Members]:
+    """Opens one more member of this test's queue."""
+    members = Members(redis_url)
+    yield members
+    members.close()

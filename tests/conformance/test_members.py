@@ -3,91 +3,20 @@
 from __future__ import annotations
 
 import threading
-import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import redis
 
 from expeditor.jobs.errors import Conflict
-from expeditor.jobs.events import JobEvent
-from expeditor.jobs.instances import boot_id_of
 from expeditor.jobs.model import Cause, JobStatus
-from expeditor.jobs.ordering import OrderPolicy
-from expeditor.store.bullmq.adapter import BullmqStore
-from expeditor.store.bullmq.address import parse
-from expeditor.store.bullmq.connections import Connections
 from expeditor.store.records import JobQuery
-from tests.conformance.harness import Ears, HandClock, claim, done, ending, enqueue
+from tests.conformance.harness import HandClock, claim, done, ending, enqueue
+from tests.conformance.members import Member
 from tests.support.waiting import wait_until
 
 DEADLINE_S = 20.0
-
-
-@dataclass
-class Neighbourly:
-    """Hears what others do, and keeps it in one list with what this member published."""
-
-    told: list[JobEvent]
-    missed_spans: list[tuple[int, int]] = field(default_factory=lambda: [])
-    woken: int = 0
-    lost: list[tuple[str, int]] = field(default_factory=lambda: [])
-
-    def heard(self, events: tuple[JobEvent, ...]) -> None:
-        self.told.extend(events)
-
-    def missed(self, after: int, until: int) -> None:
-        self.missed_spans.append((after, until))
-
-    def waiting(self) -> None:
-        self.woken += 1
-
-    def lease_lost(self, job_id: str, attempt: int) -> None:
-        self.lost.append((job_id, attempt))
-
-
-@dataclass
-class Member:
-    """One member: its store, and all that it told and heard, in order."""
-
-    store: BullmqStore
-    ears: Ears
-    neighbours: Neighbourly
-    namespace: str
-
-
-@pytest.fixture
-def member(redis_url: str) -> Iterator[Callable[..., Member]]:
-    """Opens one more member of this test's queue."""
-    namespace, clock = f"t{uuid.uuid4().hex[:12]}", HandClock()
-    made: list[tuple[BullmqStore, Connections]] = []
-
-    def join(name: str, life: str = "1", **fields: Any) -> Member:
-        ears = Ears()
-        neighbours = Neighbourly(ears.events)
-        connections = Connections(parse(redis_url), name)
-        settings: dict[str, Any] = {"lease_s": 30.0, **fields}
-        store = BullmqStore(
-            connections=connections,
-            namespace=namespace,
-            policy=OrderPolicy(),
-            clock=clock,
-            boot_id=boot_id_of(name, life),
-            publisher=ears,
-            observer=ears,
-            neighbours=neighbours,
-            **settings,
-        )
-        made.append((store, connections))
-        store.open()
-        return Member(store, ears, neighbours, namespace)
-
-    yield join
-    for store, connections in made:
-        store.close()
-        connections.close()
 
 
 def positions(member: Member) -> list[int]:
