@@ -1,7 +1,7 @@
 """`python benchmarks/cluster.py [--quick] [--only PART] [--write]`: what a shared queue costs and gains, on a real Redis, in one run.
 
-Parts: `store` (the store beside raw BullMQ, deep queues, fake executors; no ComfyUI), `submit` (through HTTP, shared beside SQLite) and
-`real` (1, 2 and 4 real instances). Medians of interleaved rounds beside the aims; asserts nothing. `--write` puts the lines into
+Parts: `store` (beside raw BullMQ), `deep` (100,000 wait) and `executors` (fake ones, that sleep) without ComfyUI; `submit` (through
+HTTP, shared beside SQLite) and `real` (1, 2 and 4 real instances). Medians of interleaved rounds beside the aims; asserts nothing. `--write` puts the lines into
 docs/scaling.md. All processes share this machine's cores.
 """
 
@@ -19,7 +19,7 @@ from pathlib import Path
 import compare
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("store", "submit", "real")
+PARTS = ("store", "deep", "executors", "submit", "real")
 Line = tuple[str, str, str]
 """What, what was found, the aim."""
 
@@ -45,7 +45,7 @@ def in_turns(blocks: dict[str, Callable[[], float]], rounds: int) -> dict[str, l
 
 
 def store_lines(*, quick: bool) -> Iterator[Line]:
-    """Without ComfyUI."""
+    """Our store beside BullMQ alone."""
     from benchmarks import shared_store as shared  # noqa: PLC0415 - importable once the paths are set
     from tests.support.redis_server import RedisServer  # noqa: PLC0415
 
@@ -60,7 +60,23 @@ def store_lines(*, quick: bool) -> Iterator[Line]:
             yield f"enqueue, {at_once} at once, raw BullMQ `Queue.add`", spread(found["raw"], "jobs/s", digits=0), ""
             yield f"enqueue, {at_once} at once, our store", spread(found["ours"], "jobs/s", digits=0), ""
             yield "→ ours of raw", share(found["ours"], found["raw"]), "at least 0.6 ×"
+
+
+def deep_lines(*, quick: bool) -> Iterator[Line]:
+    """A queue in which many wait."""
+    from benchmarks import shared_store as shared  # noqa: PLC0415
+    from tests.support.redis_server import RedisServer  # noqa: PLC0415
+
+    with RedisServer() as server:
         yield from _deep(shared.deep(server, 10_000 if quick else 100_000))
+
+
+def executor_lines(*, quick: bool) -> Iterator[Line]:
+    """Fake executors."""
+    from benchmarks import shared_store as shared  # noqa: PLC0415
+    from tests.support.redis_server import RedisServer  # noqa: PLC0415
+
+    with RedisServer() as server:
         counts = (1, 4, 8) if quick else (1, 2, 4, 8, 16)
         seen = {count: [shared.executed(server, count, 20, 0.5) for _ in range(1 if quick else 3)] for count in counts}
         for count, runs in seen.items():
@@ -140,7 +156,13 @@ def real_lines(*, quick: bool) -> Iterator[Line]:
 
 def lines(parts: tuple[str, ...], *, quick: bool) -> Iterator[Line]:
     """All of the chosen parts."""
-    made = {"store": store_lines, "submit": submit_lines, "real": real_lines}
+    made = {
+        "store": store_lines,
+        "deep": deep_lines,
+        "executors": executor_lines,
+        "submit": submit_lines,
+        "real": real_lines,
+    }
     for part in parts:
         yield from made[part](quick=quick)
 
