@@ -18,6 +18,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import child_imports  # noqa: F401 - makes `expeditor` and `tests` importable
+import psutil
 
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.instances import boot_id_of
@@ -160,9 +161,25 @@ def execute(store: BullmqStore, run_s: float) -> dict[str, Any]:
     }
 
 
+def started(url: str, namespace: str, name: str) -> dict[str, float]:
+    """How long a member of this very process takes to be there, and the bytes that it then holds."""
+    before_bytes, began_s = psutil.Process().memory_info().rss, time.perf_counter()
+    with member(url, namespace, name):
+        return {"opened_s": time.perf_counter() - began_s, "bytes": psutil.Process().memory_info().rss - before_bytes}
+
+
+def start_of_member(url: str, namespace: str) -> dict[str, float]:
+    """The same of a process of its own."""
+    command = [sys.executable, str(Path(__file__).absolute()), url, namespace, "again", "open"]
+    return dict(json.loads(subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout))
+
+
 def main(arguments: Sequence[str]) -> None:
     """One fake executor."""
     url, namespace, name, run_s = arguments
+    if run_s == "open":
+        sys.stdout.write(json.dumps(started(url, namespace, name)))
+        return
     with member(url, namespace, name) as store:
         sys.stdout.write("ready\n")
         sys.stdout.flush()

@@ -10,10 +10,19 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-import psutil
 from bullmq import Queue
 
-from benchmarks.members import DEADLINE_S, compressed_bytes, ended, fill, member, new_job, prompt_json, run_executors
+from benchmarks.members import (
+    DEADLINE_S,
+    compressed_bytes,
+    ended,
+    fill,
+    member,
+    new_job,
+    prompt_json,
+    run_executors,
+    start_of_member,
+)
 from tests.support.redis_server import RedisServer
 
 AT_ONCE = 32
@@ -89,11 +98,8 @@ def deep(server: RedisServer, jobs: int) -> Deep:
         ids = [new_job(number).id for number in range(0, jobs, max(1, jobs // 200))]
         places_s = [_timed(lambda job_id=job_id: store.place(job_id).result(DEADLINE_S)) for job_id in ids]
         claims_s = [_timed(lambda: store.claim().result(DEADLINE_S)) for _ in range(20)]
-    held = psutil.Process().memory_info().rss
-    began_s = time.perf_counter()
-    with member(server.url, name, "again"):
-        opened_s = time.perf_counter() - began_s
-        member_bytes = (psutil.Process().memory_info().rss - held) / jobs
+    start = start_of_member(server.url, name)
+    opened_s, member_bytes = start["opened_s"], start["bytes"] / jobs
     client.flushall()
     client.close()
     prompts = statistics.mean(compressed_bytes(number) for number in range(100))
