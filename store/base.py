@@ -211,7 +211,8 @@ class JobStore(BatchStore, EventLog, MovingStore, Protocol):
         (nothing waits, all is held or delayed, or the queue is paused).
 
         ``resident``: the model files in memory, for affinity. ``unfit``: jobs, by id, that this instance cannot run: passed over, and
-        as many as ``UNFIT_MAX`` at most. A job that has expired is never given out.
+        as many as ``UNFIT_MAX`` at most. A job that has expired is never given out, nor, where
+        several share the queue, one that ``needs_secret`` to any instance but the one where it was submitted.
         """
         ...
 

@@ -21,6 +21,7 @@ import redis
 from ...jobs.affinity import AffinityPolicy
 from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
+from ...jobs.instances import instance_of
 from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
 from ..base import Clock, KeyedJob, Neighbours, Room, StoreObserver, StoreState
@@ -160,7 +161,8 @@ class BullmqStore(ThreadedStore):
     def _begun(self) -> _Session:
         """All that is held, read anew."""
         self._rows = rows = WriterRows(self._write_client, self._keys)
-        ledger = BullmqLedger(rows, self._clock(), self._pools, self._abandoned_among, self._room)
+        here = instance_of(self._boot_id)
+        ledger = BullmqLedger(rows, self._clock(), self._pools, here, self._abandoned_among, self._room)
         return _Session(
             ledger=ledger,
             verbs=Verbs(ledger, self._policy, self._clock, self._boot_id, self._affinity),

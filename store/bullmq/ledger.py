@@ -67,10 +67,11 @@ class BullmqLedger(HeldLedger):
         rows: WriterRows,
         now_s: float,
         pools: Collection[str] | None,
+        here: str | None,
         abandoned_among: Callable[[Sequence[Job]], list[Job]],
         room: Room | None = None,
     ) -> None:
-        """Take over what ``rows`` has read. ``room`` says whether more may wait; None: always."""
+        """Take over what ``rows`` has read. ``here``: this member's name. ``room`` says whether more may wait; None: always."""
         self._begun = rows
         self._told: dict[str, tuple[tuple[int, ...], int, int]] = {
             kept.job.id: (kept.positions, kept.number, kept.size_bytes) for kept in rows.live
@@ -81,7 +82,7 @@ class BullmqLedger(HeldLedger):
         self.before: dict[str, Kept] = {}
         self.lost: set[str] = set()
         self._abandoned_among = abandoned_among
-        self._counted = CountedLine(PooledLine(pools), self._size_bytes)
+        self._counted = CountedLine(PooledLine(pools, here), self._size_bytes)
         super().__init__(rows, now_s, self._counted)
 
     def begin(self) -> None:

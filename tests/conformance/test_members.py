@@ -15,6 +15,7 @@ from expeditor.store.records import JobQuery
 from tests.conformance.harness import HandClock, claim, done, ending, enqueue
 from tests.conformance.members import Member
 from tests.support.waiting import wait_until
+from tests.unit.dispatch.made import Bench
 
 DEADLINE_S = 20.0
 
@@ -154,6 +155,40 @@ def test_a_pool_is_served_by_those_who_serve_it(member: Callable[..., Member]) -
     assert claim(both.store).job.id == "large"
     assert done(b.store.claim()) is None
     assert claim(both.store).job.id == "late"
+
+
+def test_a_job_that_needs_a_key_is_claimed_where_the_key_is(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+    enqueue(a.store, "keyed", priority=9, needs_secret=True, origin="a")
+    enqueue(a.store, "plain", origin="a")
+    assert done(b.store.place("keyed")).position == 1
+    assert claim(b.store).job.id == "plain"
+    assert done(b.store.claim()) is None
+    first = claim(a.store)
+    assert first.job.id == "keyed"
+    done(a.store.retry("keyed", first.attempt, ending(JobStatus.FAILED, cause=Cause.UPSTREAM_UNAVAILABLE), None))
+    assert done(b.store.claim()) is None
+    later = member("b", "2")
+    assert done(later.store.claim()) is None, "what was read at a start is no other"
+    assert claim(a.store).job.id == "keyed"
+
+
+def test_a_key_that_was_lost_with_its_instance_fails_the_job_when_that_is_back(member: Callable[..., Member]) -> None:
+    a, b = member("a", lease_s=1.0), member("b", lease_s=1.0)
+    enqueue(a.store, "keyed", needs_secret=True, origin="a")
+    claim(a.store)
+    stop_renewing(a)
+    a.store.close()
+    wait_until(
+        lambda: done(b.store.tick()) and done(b.store.get("keyed")).status is JobStatus.QUEUED, DEADLINE_S, what="back"
+    )
+    assert done(b.store.claim()) is None
+    Bench(b.store, HandClock()).dispatcher.recover(here="b")
+    assert done(b.store.get("keyed")).status is JobStatus.QUEUED
+    again = member("a", "2")
+    assert Bench(again.store, HandClock()).dispatcher.recover(here="a").waiting == ()
+    job = done(b.store.get("keyed"))
+    assert (job.status, job.cause) == (JobStatus.FAILED, Cause.SECRET_LOST)
 
 
 def test_a_pause_holds_for_all(member: Callable[..., Member]) -> None:
