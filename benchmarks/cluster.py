@@ -1,8 +1,8 @@
 """`python benchmarks/cluster.py [--quick] [--only PART] [--write]`: what a shared queue costs and gains, on a real Redis, in one run.
 
 Parts: `store` (beside raw BullMQ), `deep` (100,000 wait) and `executors` (fake ones, that sleep) without ComfyUI; `submit` (through
-HTTP, shared beside SQLite) and `real` (1, 2 and 4 real instances). Medians of interleaved rounds beside the aims; asserts nothing.
-`--write` puts the lines into docs/scaling.md. All processes share this machine's cores.
+HTTP, shared beside SQLite), `real` (1, 2 and 4 real instances) and `batch` (on 1 and 4). Medians of interleaved rounds beside the aims;
+asserts nothing. `--write` puts the lines into docs/scaling.md. All processes share this machine's cores.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 import compare
 
 ROOT = Path(__file__).resolve().parents[1]
-PARTS = ("store", "deep", "executors", "submit", "real")
+PARTS = ("store", "deep", "executors", "submit", "real", "batch")
 Line = tuple[str, str, str]
 """What, what was found, the aim."""
 
@@ -154,6 +154,13 @@ def real_lines(*, quick: bool) -> Iterator[Line]:
     yield from real_cluster.lines(quick=quick)
 
 
+def batch_lines(*, quick: bool) -> Iterator[Line]:
+    """The command line's batch on one real instance and on four."""
+    from benchmarks import real_cluster  # noqa: PLC0415
+
+    yield from real_cluster.batch_lines(40 if quick else 100)
+
+
 def lines(parts: tuple[str, ...], *, quick: bool) -> Iterator[Line]:
     """All of the chosen parts."""
     made = {
@@ -162,6 +169,7 @@ def lines(parts: tuple[str, ...], *, quick: bool) -> Iterator[Line]:
         "executors": executor_lines,
         "submit": submit_lines,
         "real": real_lines,
+        "batch": batch_lines,
     }
     for part in parts:
         yield from made[part](quick=quick)
