@@ -5,8 +5,8 @@ Guarantees:
 * Verbs may be called from any thread and never wait on disk or network themselves: each returns a
   ``concurrent.futures.Future``. A done future of a writing verb means *committed*: after it, ``kill -9`` loses nothing.
 * Verbs take effect one after the other, in the order in which they were called (also across threads).
-* A verb that raises has changed nothing. ``StoreUnavailable`` means that nothing was stored; the store stays usable
-  and the next verb tries again.
+* A verb that raises has changed nothing. ``StoreUnavailable`` means that nothing was stored (or says that nobody knows: the
+  wire to a shared store was cut before its answer came); the store stays usable and the next verb tries again.
 * ``claim`` gives every job to one caller only; ``finish`` accepts only the job's current attempt (``Conflict`` otherwise).
 * Status changes are made by ``jobs.transitions`` alone; their events go to the ``Publisher`` after the commit, in
   commit order, before the verb's future is done.

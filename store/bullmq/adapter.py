@@ -213,9 +213,9 @@ class BullmqStore(ThreadedStore):
             return
         if not self._looks:
             self._looks = True
-            self._writer.submit(self._look)
+            self._writer.submit(self._begin_look)
 
-    def _look(self) -> Done[None]:
+    def _begin_look(self) -> Done[None]:
         # From here on a word may be of a commit that this look does not see.
         self._looks = False
         return Done(None)

@@ -125,8 +125,7 @@ for _, command in ipairs(ask.commands) do
   end
 end
 local version = ask.version + 1
-redis.call('HSET', KEYS[1], 'version', version)
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', CHANGES_KEPT, version .. '-0', 'j', cmsgpack.pack(ask.changed), 'x', ask.also, 'w', ask.token)
+redis.call('XADD', KEYS[2], 'MAXLEN', '~', CHANGES_KEPT, version .. '-0', 'j', ask.changed, 'x', ask.also, 'w', ask.token)
 local astray = {}
 for _, move in ipairs(ask.moves) do
   local went, why = pcall(moves[move[1]], unpack(move, 2))

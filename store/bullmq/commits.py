@@ -23,6 +23,9 @@ Command = list[Any]
 EVENTS_KEPT = 200_000
 """The most events kept in all, or a little more."""
 
+TRIM_EVERY = 100
+"""After so many events it is looked whether they are too many."""
+
 LABEL_MAX_BYTES = 256
 """A longer metadata text is not looked up by an index."""
 
@@ -57,7 +60,9 @@ class Commands:
         found += [self._of_batch(batch) for batch in changes.batches.values()]
         if changes.events:
             found += self._of_events()
-            found.append(["TRIM", self._keys("meta"), self._keys("events"), EVENTS_KEPT])
+            last = max(event.position for events in changes.events.values() for event in events)
+            if last // TRIM_EVERY > (last - _told(changes)) // TRIM_EVERY:
+                found.append(["TRIM", self._keys("meta"), self._keys("events"), EVENTS_KEPT])
         return found + self._of_forgetting()
 
     def kept(self, job: Job) -> Kept:
@@ -200,6 +205,11 @@ class Commands:
         for name, value in job.metadata.items():
             if isinstance(value, str) and len(name) + len(value) <= LABEL_MAX_BYTES:
                 yield keys.index("l", label(name, value)), seq, key
+
+
+def _told(changes: Changes) -> int:
+    """How many events there are in them."""
+    return sum(map(len, changes.events.values()))
 
 
 def label(name: str, value: str) -> str:

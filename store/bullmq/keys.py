@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ...jobs.model import Job, JobStatus
 
 _TEXT = b"="
+_UUID_LENGTH = 36
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,14 @@ def token_of(boot_id: str, attempt: int) -> str:
 
 def key_of_id(job_id: str) -> bytes:
     """A job's id as short as it can be: the 16 bytes of a UUID, else its text with a mark before it."""
-    try:
-        value = uuid.UUID(job_id)
-    except ValueError:
-        value = None
-    if value is not None and str(value) == job_id and not value.bytes.startswith(_TEXT):
-        return value.bytes
+    if len(job_id) == _UUID_LENGTH and job_id[8] == job_id[13] == job_id[18] == job_id[23] == "-":
+        plain = job_id.replace("-", "")
+        try:
+            short = bytes.fromhex(plain)
+        except ValueError:
+            short = b""
+        if len(plain) == 2 * len(short) and short.hex() == plain and len(short) == 16 and not short.startswith(_TEXT):  # noqa: PLR2004
+            return short
     return _TEXT + job_id.encode("utf-8", "surrogatepass")
 
 

@@ -23,14 +23,19 @@ function moves.drop(prefix, id)
 end
 
 -- Puts a new job into the line, or (with a delay) aside.
-function moves.put(prefix, id, packed, data, opts, now_ms, delayed)
-  moves.drop(prefix, id)
+function moves.add(prefix, id, packed, data, opts, now_ms, delayed)
   if delayed == 1 then
     return refused(addDelayedJob(keys_of(prefix, 'marker', 'meta', 'id', 'delayed', 'completed', 'events'), {packed, data, opts, now_ms}))
   end
   return refused(addPrioritizedJob(
     keys_of(prefix, 'marker', 'meta', 'id', 'prioritized', 'delayed', 'completed', 'active', 'events', 'pc'), {packed, data, opts, now_ms}
   ))
+end
+
+-- The same for one that may stand somewhere.
+function moves.put(prefix, id, ...)
+  moves.drop(prefix, id)
+  return moves.add(prefix, id, ...)
 end
 
 -- Gives a waiting job another rank; first: before all others of that rank.

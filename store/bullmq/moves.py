@@ -23,6 +23,8 @@ EVENTS_KEPT = "100"
 HELD_MS = 100 * 365 * 86_400_000
 """The delay of a held job: until somebody releases it."""
 
+_JSON = json.JSONEncoder(separators=(",", ":")).encode
+
 Move = list[Any]
 
 
@@ -50,8 +52,8 @@ class Mover:
         if after.status is JobStatus.QUEUED:
             if waited and before is not None and self._aside_until(before) == self._aside_until(after):
                 return [] if before.score == after.score else [self._move("rank", after, str(self.rank(after)), "0")]
-            return [self._put(after)]
-        enter = [] if waited else [self._put(after)]
+            return [self._put(after, new=before is None)]
+        enter = [] if waited else [self._put(after, new=before is None)]
         if not ran:
             return [self._move("drop", after)] if waited else []
         last = after.attempts[-1]
@@ -99,8 +101,8 @@ class Mover:
         delay_ms = "0" if until_s is None else self._delay_ms(until_s)
         return self._move("back", after, lease_of(before), str(self.rank(after)), delay_ms, *self._packed(after))
 
-    def _put(self, job: Job) -> Move:
-        return self._move("put", job, *self._packed(job))
+    def _put(self, job: Job, *, new: bool) -> Move:
+        return self._move("add" if new else "put", job, *self._packed(job))
 
     def _packed(self, job: Job) -> tuple[bytes, str, bytes, str, int]:
         until_s = self._aside_until(job)
@@ -109,7 +111,7 @@ class Mover:
             opts["delay"] = int(self._delay_ms(until_s))
         prefix, name = self._keys.queue(job.pool), job.id[:64].encode("utf-8", "replace").decode("utf-8")
         head = [prefix, bull_id(job.seq), name, self._now_ms, None, None, None, None, None]
-        data = json.dumps({"priority": job.priority, "by": job.principal.name[:40]}, separators=(",", ":"))
+        data = _JSON({"priority": job.priority, "by": job.principal.name[:40]})
         return packed(head), data, packed(opts), self._now_ms, int(until_s is not None)
 
     def _aside_until(self, job: Job) -> float | None:

@@ -30,11 +30,14 @@ from .moves import Move, Mover, lease_of
 from .news import News
 from .outage import is_full, reason, unavailable
 from .packing import packed
-from .scripts import Scripts
+from .scripts import AnswerLate, AnswerLost, Scripts
 from .ticks import epoch_for, fits
 
 RESENT_FOR_S = 0.4
-"""How long a commit whose connection broke is asked for again: verbs fail soon when Redis is away."""
+"""How long a commit is asked for again that could not be sent: verbs fail soon when Redis is away."""
+
+FIND_OUT_FOR_S = 1.5
+"""How long it is tried to find out what became of a commit whose answer was lost."""
 
 HUNG_FOR_S = 0.3
 """So long after Redis did not answer everything is refused at once: who asked while one waited need not wait as long again."""
@@ -44,6 +47,8 @@ TRY_FOR_S = 8.0
 
 POLITE_AFTER = 0
 """After so many lost races a batch asks for a turn of its own."""
+
+_JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 _log = logging.getLogger("expeditor.store")
 
@@ -146,21 +151,21 @@ class Transactions:
         ledger, changes = self._ledger, self._ledger.changes
         commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time())
         listed = commands.all()
-        wrote, full_too = bool(listed), self._goes_on_when_full()
         epoch, moves = self._moves()
+        wrote, full_too = bool(listed or moves), self._goes_on_when_full()
         if wrote:
-            head = ["position", ledger.position, "seq", ledger.seq]
+            head = ["version", ledger.state.version + 1, "position", ledger.position, "seq", ledger.seq]
             listed.append(["HSET", self._keys("meta"), *head, *([] if epoch is None else ["epoch", repr(epoch)])])
         self._number += 1
         token = f"{self._name}:{self._number}"
         flags = {"token": token, "polite": int(polite), "full_too": int(full_too)}
         asked = {**self._asked(listed, moves), **flags}
-        answer = self._sent(packed(asked), token)
+        answer = self._sent(asked, token)
         while answer == "wait" and time.monotonic() < self._until_s:
             # Its end is heard as the word of a commit. Nothing is run again meanwhile, so that many who wait cost little.
             self.stirred.wait(random.uniform(0.01, 0.03))  # noqa: S311 - no secret, only to go out of each other's way
             self.stirred.clear()
-            answer = self._sent(packed({**asked, "until": repr(self._connections.deadline_s())}), token)
+            answer = self._sent(asked, token)
         if answer != "done":
             return answer
         self._recovered(proven=wrote and not full_too)
@@ -182,7 +187,6 @@ class Transactions:
             "birth": ledger.state.birth,
             "version": ledger.state.version,
             "told": ledger.state.position,
-            "until": repr(self._connections.deadline_s()),
             "turn": self._name,
             "absent": [key_of_id(job_id) for job_id in absent],
             "unpruned": [mark_of(job_id) for job_id in absent],
@@ -190,24 +194,15 @@ class Transactions:
             "locks": self._locks(),
             "commands": commands,
             "moves": moves,
-            "changed": [key_of_id(job_id) for job_id in changed],
+            "changed": packed([key_of_id(job_id) for job_id in changed]),
             "also": self._also(),
             "listens": int(self._listens()),
             "channel": self._keys("word"),
         }
 
-    def _sent(self, asked: bytes, token: str) -> str:
+    def _sent(self, asked: dict[str, Any], token: str) -> str:
         """Ask for the commit. Asked again when the answer was lost: the token tells whether the first one came through."""
-        until_s, resent = time.monotonic() + RESENT_FOR_S, False
-        while True:
-            try:
-                answer = self._scripts.commit(self._names, asked)
-                break
-            except redis.ConnectionError:
-                if time.monotonic() > until_s:
-                    raise
-                resent = True
-                time.sleep(0.05)
+        answer, resent = self._answered(asked)
         word = answer[0].decode("ascii")
         if word == "done":
             for text in answer[1]:
@@ -220,6 +215,27 @@ class Transactions:
         if word == "other":
             raise Anew
         return word
+
+    def _answered(self, asked: dict[str, Any]) -> tuple[Any, bool]:
+        """The answer, and whether one was lost before it."""
+        began_s, lost = time.monotonic(), None
+        while True:
+            asked["until"] = repr(self._connections.deadline_s())
+            try:
+                answer = self._scripts.commit(self._names, packed(asked))
+            except redis.ConnectionError as fault:
+                lost = lost or (fault if isinstance(fault, AnswerLost) else None)
+                if time.monotonic() - began_s > (RESENT_FOR_S if lost is None else FIND_OUT_FOR_S):
+                    raise lost or fault from fault
+            except redis.TimeoutError as fault:
+                raise lost or fault from fault
+            else:
+                # These two say nothing of the one before.
+                if lost is None or answer[0] not in {b"wait", b"late"}:
+                    return answer, lost is not None
+                if time.monotonic() - began_s > FIND_OUT_FOR_S:
+                    raise lost
+            time.sleep(0.05)
 
     def _moves(self) -> tuple[float | None, list[Move]]:
         """The steps for BullMQ, and the epoch of its ranks if it is another one now."""
@@ -270,7 +286,7 @@ class Transactions:
         pools = {job.pool for job in changes.jobs.values()} - self._ledger.pools
         if pools:
             also["p"] = sorted(pools)
-        return json.dumps(also, separators=(",", ":"))
+        return _JSON(also) if also else "{}"
 
     def _heard(self, view: View) -> None:
         """What others committed is so here too, and is told."""
@@ -289,7 +305,11 @@ class Transactions:
         if isinstance(fault, redis.TimeoutError):
             self._hung_until_s = time.monotonic() + HUNG_FOR_S
         self._away(fault)
-        return [unavailable(fault, self._address) for _ in batch]
+        refusal = unavailable(fault, self._address)
+        if isinstance(fault, AnswerLost | AnswerLate):
+            message = f"{refusal.message} It is not known whether this was stored: look before you ask again."
+            refusal = StoreUnavailable(message, retry_after_s=2)
+        return [refusal for _ in batch]
 
     def _away(self, fault: Exception) -> None:
         why = reason(fault, self._address)
