@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..jobs.errors import ExpeditorError, InputInvalid
+from ..jobs.errors import ExpeditorError, InputInvalid, StoreUnavailable
 from ..jobs.leftovers import INPUT, FileName, inputs_of, renamed_inputs
-from ..jobs.model import Cause, Claim, JobError
+from ..jobs.model import Cause, Claim, JobError, JsonObject
 from ..jobs.models_named import ends_as_model
 from ..jobs.parcels import NAMES_MAX, InputFile, file_fields, inputs_from
 from .desk import InputHashes
@@ -58,7 +58,7 @@ class ForeignInputs:
         origin = claim.job.origin
         if origin is None or origin == self._name:
             return claim
-        names = sorted(name for name in inputs_of(claim.payload.prompt_json) if may_be_file(name))[:NAMES_MAX]
+        names = _names(claim.payload.prompt_json)
         base = self._folders(INPUT)
         if not names or base is None:
             return claim
@@ -72,6 +72,18 @@ class ForeignInputs:
         prompt: Any = json.loads(claim.payload.prompt_json)
         changed = json.dumps(renamed_inputs(prompt, renamed))
         return replace(claim, payload=replace(claim.payload, prompt_json=changed))
+
+    async def bring(self, origin: str, prompt: JsonObject) -> Mapping[str, str]:
+        """Fetch the input files that a prompt of that instance names: the new names of those that have another one here. Raises
+        ``StoreUnavailable``. Used on ComfyUI's loop."""
+        names, base = _names(json.dumps(prompt)), self._folders(INPUT)
+        if not names or base is None:
+            return {}
+        try:
+            return await asyncio.wrap_future(self._thread.run(self._fetched(origin, names, Path(base))))
+        except (PeerAway, PeerRefused, InputInvalid, OSError) as fault:
+            text = f"The input files of the prompt are on instance {origin}, which cannot give them now. {fault}"
+            raise StoreUnavailable(text.rstrip()) from fault
 
     async def _fetched(self, origin: str, names: list[str], base: Path) -> dict[str, str]:
         answer = await self._peers.ask(origin, "/inputs", {"names": names})
@@ -107,6 +119,10 @@ class ForeignInputs:
             )
         except OSError:
             return False
+
+
+def _names(prompt_json: str) -> list[str]:
+    return sorted(name for name in inputs_of(prompt_json) if may_be_file(name))[:NAMES_MAX]
 
 
 def may_be_file(name: str) -> bool:

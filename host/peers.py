@@ -9,6 +9,8 @@ Redirects are never followed and no proxy is asked: a member is where it says th
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from concurrent.futures import Future
@@ -105,10 +107,14 @@ class Peers:
         self._timeout = aiohttp.ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s, sock_read=silent_s)
         self._session: aiohttp.ClientSession | None = None
 
-    async def ask(self, instance: str, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Send JSON, get a JSON object back."""
-        async with self._answer(instance, "POST", path, json=dict(body)) as answer:
-            return await _object(instance, answer)
+    async def ask(
+        self, instance: str, path: str, body: Mapping[str, Any], *, most_bytes: int = ANSWER_MAX_BYTES
+    ) -> dict[str, Any]:
+        """Send JSON, get a JSON object of at most so many bytes back."""
+        # Not json=...: aiohttp warns of a body of more than a megabyte in one piece.
+        data, headers = io.BytesIO(json.dumps(dict(body)).encode()), {"Content-Type": "application/json"}
+        async with self._answer(instance, "POST", path, data=data, headers=headers) as answer:
+            return await _object(instance, answer, most_bytes)
 
     async def send(
         self, instance: str, path: str, params: Mapping[str, str], data: AsyncIterator[bytes]
@@ -183,8 +189,8 @@ async def _told(answer: aiohttp.ClientResponse) -> str:
     return quote(body.decode("utf-8", "replace"), safe=" {}\":,.'()[]/_-")[:500]
 
 
-async def _object(instance: str, answer: aiohttp.ClientResponse) -> dict[str, Any]:
-    if (answer.content_length or 0) > ANSWER_MAX_BYTES:
+async def _object(instance: str, answer: aiohttp.ClientResponse, most_bytes: int = ANSWER_MAX_BYTES) -> dict[str, Any]:
+    if (answer.content_length or 0) > most_bytes:
         raise PeerRefused(f"Instance {instance} answered with too much.", answer.status)
     try:
         found: Any = await answer.json(content_type=None)

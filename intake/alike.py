@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
+from ..jobs.errors import InputInvalid, UnknownNode
 from ..jobs.model import JsonObject
+from .abroad import Judgement
 from .judges import Judges
 
 Prompt = dict[str, dict[str, Any]]
@@ -32,21 +34,28 @@ class Rechecking(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A prompt that may run, an object of its own, and the outputs to execute. ``size_bytes``: about its JSON text's."""
+    """A prompt that may run, an object of its own, and the outputs to execute. ``size_bytes``: about its JSON text's; ``pool``: the one to
+    ask for."""
 
     prompt: JsonObject
     outputs: tuple[str, ...]
     size_bytes: int
+    pool: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Base:
-    """A prompt that passed: as it was sent, and as it is to run. ``seen``: by node, values that passed, as ComfyUI has them."""
+    """A prompt that passed: as it was sent, and as it is to run. ``seen``: by node, values that passed, as ComfyUI has them.
+
+    ``pool`` was asked for, ``given`` is the one to use; ``here``: this instance can run it."""
 
     sent: Prompt
     targets: list[str] | None
+    pool: str | None
     text: str
     outputs: tuple[str, ...]
+    given: str | None
+    here: bool
     seen: dict[tuple[str, str], Values] = field(default_factory=lambda: {})
 
 
@@ -59,23 +68,31 @@ class BatchJudge:
         self._rechecking = rechecking
         self._bases: dict[tuple[str, ...], _Base] = {}
 
-    async def judge(self, prompt_id: str, prompt: object, targets: list[str] | None) -> Judged:
-        """Every stage's verdict and core's. Raises ``Refused``."""
+    async def judge(self, prompt_id: str, prompt: object, targets: list[str] | None, pool: str | None = None) -> Judged:
+        """Every stage's verdict and core's, or those of an instance that can run it. Raises ``Refused``, or ``StoreUnavailable`` when no
+        such instance can be asked now."""
         ids = _ids(prompt)
         base = self._bases.get(ids)
-        changed = None if base is None or base.targets != targets else changed_values(base.sent, prompt)
+        same = base is not None and base.targets == targets and base.pool == pool
+        changed = changed_values(base.sent, prompt) if base is not None and same else None
         if base is None or changed is None:
-            return await self._anew(prompt_id, prompt, targets, ids)
+            return await self._anew(prompt_id, prompt, targets, pool, ids)
         return await self._again(prompt_id, base, changed)
 
-    async def _anew(self, prompt_id: str, prompt: object, targets: list[str] | None, ids: tuple[str, ...]) -> Judged:
-        checked = self._judges.validation.submit(prompt)
-        own: JsonObject = json.loads(json.dumps(checked.prompt))
-        outputs = await self._judges.outputs(prompt_id, own, targets)
-        text = json.dumps(own)
+    async def _anew(
+        self, prompt_id: str, prompt: object, targets: list[str] | None, pool: str | None, ids: tuple[str, ...]
+    ) -> Judged:
+        try:
+            checked = self._judges.validation.submit(prompt)
+            own: JsonObject = json.loads(json.dumps(checked.prompt))
+            made = Judgement(own, await self._judges.outputs(prompt_id, own, targets), pool)
+        except (UnknownNode, InputInvalid) as refused:
+            made = await self._judges.abroad.judged(refused, prompt_id, prompt, targets, pool)
+        text = json.dumps(made.prompt)
         if len(self._bases) < BASES_MAX:
-            self._bases.setdefault(ids, _Base(cast("Prompt", prompt), targets, text, outputs))
-        return Judged(own, outputs, len(text))
+            base = _Base(cast("Prompt", prompt), targets, pool, text, made.outputs, made.pool, made.here)
+            self._bases.setdefault(ids, base)
+        return Judged(made.prompt, made.outputs, len(text), made.pool)
 
     async def _again(self, prompt_id: str, base: _Base, changed: dict[str, Values]) -> Judged:
         own: JsonObject = json.loads(base.text)
@@ -83,14 +100,25 @@ class BatchJudge:
         for node_id, values in changed.items():
             own[node_id]["inputs"].update(base.seen.get(keys[node_id], values))
         new = {node_id: values for node_id, values in changed.items() if keys[node_id] not in base.seen}
-        outputs = base.outputs
+        made = Judgement(own, base.outputs, base.given)
         if new:
-            if not self._rechecking.recheck(own, new):
-                outputs = await self._judges.outputs(prompt_id, own, base.targets)
-            for node_id, values in new.items():
-                base.seen[keys[node_id]] = {name: own[node_id]["inputs"][name] for name in values}
+            made = await self._rejudged(prompt_id, base, own, new)
+            if made.pool == base.given:
+                for node_id, values in new.items():
+                    base.seen[keys[node_id]] = {name: made.prompt[node_id]["inputs"][name] for name in values}
         grown = sum(len(key) for _, key in keys.values())
-        return Judged(own, outputs, len(base.text) + grown)
+        return Judged(made.prompt, made.outputs, len(base.text) + grown, made.pool)
+
+    async def _rejudged(self, prompt_id: str, base: _Base, own: JsonObject, new: dict[str, Values]) -> Judgement:
+        try:
+            outputs = base.outputs
+            if not self._rechecking.recheck(own, new):
+                if not base.here:
+                    raise UnknownNode
+                outputs = await self._judges.outputs(prompt_id, own, base.targets)
+            return Judgement(own, outputs, base.given)
+        except (UnknownNode, InputInvalid) as refused:
+            return await self._judges.abroad.judged(refused, prompt_id, own, base.targets, base.pool)
 
 
 def _ids(prompt: object) -> tuple[str, ...]:

@@ -105,7 +105,7 @@ class BatchEntries:
     ) -> tuple[Entry, int]:
         """The job and about how many bytes it holds. Raises ``Refused``."""
         priority, job_id = self._check(item, principal), self._new_id()
-        judged = await judge.judge(job_id, item.prompt, item.targets)
+        judged = await judge.judge(job_id, item.prompt, item.targets, item.pool)
         extra_data, extra_bytes = copies.of(item.extra_data)
         if item.client_id is not None:
             extra_data["client_id"] = item.client_id
@@ -124,7 +124,7 @@ class BatchEntries:
             expires_in_s=item.expires_in_s,
             max_attempts=item.max_attempts,
             webhook=item.webhook,
-            pool=item.pool,
+            pool=judged.pool,
         )
         return entry, judged.size_bytes + extra_bytes
 

@@ -23,6 +23,7 @@ from ..jobs.errors import (
     Refused,
     UnknownNode,
 )
+from ..jobs.model import JsonObject
 
 _SHOWN_CHARS = 80
 _CLASSES: dict[str, type[Refused]] = {
@@ -84,6 +85,12 @@ def refusal(faults: Iterable[Fault], max_faults: int) -> Refused:
     if len(listed) < len(every):
         more = f" (the first of {len(every)} faults; {len(listed)} are listed)"
     return kind(first.message + more, details={"faults": len(every), "listed": len(listed)}, faults=listed)
+
+
+def refused_as(message: str, faults: tuple[Fault, ...], details: JsonObject) -> Refused:
+    """The error that another instance made of these faults (at least one)."""
+    kind = _CLASSES.get(faults[0].code, InvalidPrompt)
+    return kind(message, details=details, faults=faults)
 
 
 def _shown_list(value: list[object]) -> str:

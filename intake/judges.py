@@ -9,10 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..jobs.errors import InputInvalid, Refused
+from ..jobs.errors import InputInvalid, Refused, UnknownNode
 from ..jobs.model import JsonObject, Principal
 from ..jobs.principals import PrincipalRules, principal_of
 from ..jobs.webhook_rules import WebhookRules
+from .abroad import Abroad, Judgement
 from .ceilings import Ceilings, Wish
 from .core_faults import faults_of
 from .depth import QueueDepth
@@ -60,6 +61,7 @@ class Judges:
     taken: Remembered[tuple[str, ...]] = field(default_factory=Remembered[tuple[str, ...]])
     """The outputs to execute of graphs that core took, by its validation and their likeness."""
     roster: Roster = field(default_factory=AlonePools)
+    abroad: Abroad = field(default_factory=Abroad)
 
     def principal(self, caller: Caller, client_id: str | None) -> Principal:
         """Whose request it is."""
@@ -71,10 +73,21 @@ class Judges:
         priority = wish.priority if wish.given else self.ceilings.default_of(principal)
         return self.ceilings.check(principal, Wish(priority, given=wish.given, front=wish.front))
 
+    async def judged(
+        self, prompt_id: str, prompt: object, pool: str | None, targets: list[str] | None = None
+    ) -> Judgement:
+        """As ``prompt``, and where this instance lacks what the prompt needs, as an instance says that has it. ``pool`` is the one that is
+        asked for. Raises ``Refused``, or ``StoreUnavailable`` when no such instance can be asked now."""
+        try:
+            own, outputs = await self.prompt(prompt_id, prompt, targets)
+        except (UnknownNode, InputInvalid) as refused:
+            return await self.abroad.judged(refused, prompt_id, prompt, targets, pool)
+        return Judgement(own, outputs, pool)
+
     async def prompt(
         self, prompt_id: str, prompt: object, targets: list[str] | None = None
     ) -> tuple[JsonObject, tuple[str, ...]]:
-        """The prompt as it is to run and the outputs to execute, after every stage and core's own. Raises ``Refused``.
+        """The prompt as it is to run here and the outputs to execute, after every stage and core's own. Raises ``Refused``.
 
         Core is not asked about a graph that is like one that it took: its verdict could be no other."""
         checked = self.validation.submit(prompt)

@@ -82,12 +82,12 @@ class JobService:
             raise Conflict(f"Job {prompt_id} is known already.", details={"job_id": prompt_id})
         priority = self._allowed(request, principal)
         self._judges.depth.check(principal)  # what has no chance is not worth its validation
-        prompt, outputs = await self._judges.prompt(prompt_id, request.prompt, request.targets)
+        judged = await self._judges.judged(prompt_id, request.prompt, request.pool, request.targets)
         entry = Entry(
             prompt_id=prompt_id,
-            prompt=prompt,
+            prompt=judged.prompt,
             extra_data=_extra_data(request),
-            outputs_to_execute=outputs,
+            outputs_to_execute=judged.outputs,
             priority=priority,
             principal=principal,
             source=Source.SUBMIT,
@@ -99,7 +99,7 @@ class JobService:
             expires_in_s=request.expires_in_s,
             max_attempts=request.max_attempts,
             webhook=request.webhook,
-            pool=request.pool,
+            pool=judged.pool,
         )
         return await self._door.enter(entry)
 
@@ -114,11 +114,10 @@ class JobService:
         """A dry run of submit that changes nothing. Raises what submit would raise for the job itself, room apart."""
         request = parse_submission(fields)
         priority = self._allowed(request, self._judges.principal(caller, request.client_id))
-        prompt, outputs = await self._judges.prompt(
-            request.prompt_id or self._new_id(), request.prompt, request.targets
-        )
-        estimated_s = await self._wait(self._store.estimate(signature(prompt)))
-        return Verdict(priority=priority, nodes=len(prompt), outputs=outputs, estimated_s=estimated_s)
+        prompt_id = request.prompt_id or self._new_id()
+        judged = await self._judges.judged(prompt_id, request.prompt, request.pool, request.targets)
+        estimated_s = await self._wait(self._store.estimate(signature(judged.prompt)))
+        return Verdict(priority=priority, nodes=len(judged.prompt), outputs=judged.outputs, estimated_s=estimated_s)
 
     async def get(self, job_id: str) -> JobView:
         """One job in full. Raises ``NotFound``, or ``Gone`` for one that was pruned; so do all verbs below."""

@@ -49,6 +49,11 @@ def classes_of(prompt_json: str) -> frozenset[str]:
         prompt: object = json.loads(prompt_json)
     except (ValueError, RecursionError):
         return frozenset()
+    return classes_in(prompt)
+
+
+def classes_in(prompt: object) -> frozenset[str]:
+    """The node classes of a prompt, whatever it is. Never raises."""
     nodes = cast("dict[str, object]", prompt).values() if isinstance(prompt, dict) else ()
     named = (cast("dict[str, object]", node).get("class_type") for node in nodes if isinstance(node, dict))
     return frozenset(name for name in named if isinstance(name, str))

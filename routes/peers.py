@@ -1,4 +1,4 @@
-"""``/expeditor/peer/*``: what the instances of one queue ask of each other about files. No part of the public API.
+"""``/expeditor/peer/*``: what the instances of one queue ask of each other, about files and prompts. No part of the public API.
 
 Who does not show the members' secret hears 401; a server that stands alone has no such routes. Owns parsing and answers; what is
 done is the other rooms' (``PeerFiles``, ``Arrivals``).
@@ -28,6 +28,7 @@ from ..jobs.parcels import (
     number_from,
     offer_from,
 )
+from ..jobs.questions import Answer, Question, answer_json, question_from
 from .errors import Handler, boundary
 from .fields import read_object
 from .outputs import PlainFile
@@ -142,11 +143,34 @@ class PeerRoutes:
         return hmac.compare_digest(shown, (await asyncio.to_thread(self._secret, fresh)).encode())
 
 
-def peer_table(routes: PeerRoutes) -> tuple[web.RouteDef, ...]:
+class Verdicts(Protocol):
+    """What this instance says of prompts of others; ``intake.abroad.ForOthers`` fits."""
+
+    async def answer(self, question: Question) -> Answer:
+        """May this run here?"""
+        ...
+
+
+class PeerVerdicts:
+    """The handler of questions about prompts."""
+
+    def __init__(self, verdicts: Verdicts, *, max_bytes: int) -> None:
+        """``max_bytes`` bounds a question."""
+        self._verdicts = verdicts
+        self._max_bytes = max_bytes
+
+    async def validate(self, request: web.Request) -> web.Response:
+        """May this prompt run here, and if so, in which form? A refusal is an answer too, with status 200."""
+        question = question_from(await read_object(request, max_bytes=self._max_bytes))
+        return web.json_response(answer_json(await self._verdicts.answer(question)))
+
+
+def peer_table(routes: PeerRoutes, verdicts: PeerVerdicts | None = None) -> tuple[web.RouteDef, ...]:
     """Method, path and handler of every route."""
-    return tuple(
-        web.route(method, path, boundary(routes.guarded(getattr(routes, name)))) for method, path, name in _ROWS
-    )
+    rows = [(method, path, getattr(routes, name)) for method, path, name in _ROWS]
+    if verdicts is not None:
+        rows.append(("POST", "/expeditor/peer/validate", verdicts.validate))
+    return tuple(web.route(method, path, boundary(routes.guarded(handler))) for method, path, handler in rows)
 
 
 _ROWS: tuple[tuple[str, str, str], ...] = (

@@ -10,6 +10,7 @@ from ..events.streams import StreamLimits, Streams
 from ..host.definitions import LiveDefinitions
 from ..host.door import Door
 from ..host.validator import ComfyValidator
+from ..intake.abroad import Abroad, ForOthers
 from ..intake.batch_entries import BatchEntries
 from ..intake.batch_preview import BatchPreviews
 from ..intake.batch_views import BatchViews
@@ -26,7 +27,7 @@ from ..intake.job_outputs import JobOutputs
 from ..intake.job_views import JobViews
 from ..intake.judges import Judges
 from ..intake.operations import QueueOperations
-from ..intake.ports import Roster, Runs
+from ..intake.ports import Runs
 from ..intake.redriving import Redriver
 from ..intake.service import JobService
 from ..intake.tokens import Token, Tokens
@@ -39,6 +40,7 @@ from ..jobs.model import WebhookTarget
 from ..jobs.principals import PrincipalRules
 from ..store.base import Clock, JobStore
 from .audience import Audience
+from .members import Members
 from .retention import retention
 from .settings import Settings
 from .settings_api import TokenSettings
@@ -49,7 +51,7 @@ from .webhooks import rules_of
 
 @dataclass(frozen=True, slots=True)
 class Entrance:
-    """The use cases that routes call, and what stands in front of stock routes."""
+    """The use cases that routes call, and what stands in front of stock routes. ``for_others``: None where there are none."""
 
     jobs: JobService
     batches: BatchService
@@ -65,6 +67,8 @@ class Entrance:
     uploads: UploadDesk
     streams: Streams
     outputs: JobOutputs
+    abroad: Abroad
+    for_others: ForOthers | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class IntakeParts:
     audience: Audience
     files: JobFiles
     shelf: Shelf
-    roster: Roster
+    roster: Members
     everywhere: Runs
 
 
@@ -131,6 +135,8 @@ def build_entrance(parts: IntakeParts) -> Entrance:
         held=HeldRequests(parts.audience.changes, views),
         uploads=UploadDesk(parts.files.uploads, _upload_limits(parts.settings)),
         outputs=JobOutputs(views, parts.files.outputs),
+        abroad=judges.abroad,
+        for_others=_for_others(parts, judges),
     )
 
 
@@ -191,7 +197,18 @@ def _judges(parts: IntakeParts, validation: PromptValidation, tokens: Tokens) ->
         tokens=tokens,
         webhooks=rules_of(parts.settings),
         roster=parts.roster,
+        abroad=_abroad(parts),
     )
+
+
+def _abroad(parts: IntakeParts) -> Abroad:
+    homeward = parts.files.homeward
+    return Abroad() if homeward is None else Abroad(parts.roster, homeward.questions)
+
+
+def _for_others(parts: IntakeParts, judges: Judges) -> ForOthers | None:
+    homeward = parts.files.homeward
+    return None if homeward is None else ForOthers(judges, homeward.inputs)
 
 
 def _upload_limits(settings: Settings) -> UploadLimits:

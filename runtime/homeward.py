@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from ..host.asking import PeerQuestions
 from ..host.comfy import folder_of
 from ..host.desk import InputHashes, PeerDesk
 from ..host.fetching import Fetcher
@@ -93,6 +94,7 @@ class Homeward:
     routes: PeerRoutes
     outputs: RemoteOutputs
     inputs: ForeignInputs
+    questions: PeerQuestions
     handover: Handover | None
     landing: LandingGround
     thread: PeerThread
@@ -144,6 +146,7 @@ def build_homeward(parts: HomewardParts) -> Homeward:
             thread=thread,
             fetcher=lambda folder: Fetcher(peers, folder, INPUTS_MAX_BYTES),
         ),
+        questions=PeerQuestions(parts.name, peers, thread, 2 * parts.settings.max_body_bytes),
         handover=_handover(parts, thread, peers, owed),
         landing=landing,
         thread=thread,

@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from aiohttp import web
+
 from ..host.comfy import cors_headers, private_folder, prompt_server
 from ..host.context import note_client_id
 from ..routes.asking import PUBLIC_URL
@@ -24,7 +26,7 @@ from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
 from ..routes.operations import OperationRoutes
 from ..routes.outputs import OutputRoutes
-from ..routes.peers import peer_table
+from ..routes.peers import PeerVerdicts, peer_table
 from ..routes.spec import SpecRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import RouteSets, route_table
@@ -113,7 +115,7 @@ def _register(services: Services, server: Any) -> None:
     guard = token_guard(tokens)
     for route in route_table(sets, guard=guard):
         server.routes.route(route.method, route.path)(route.handler)
-    for route in () if services.files.homeward is None else peer_table(services.files.homeward.routes):
+    for route in _peers(services):
         server.routes.route(route.method, route.path)(route.handler)
     if services.settings.public_url is not None:
         server.app[PUBLIC_URL] = services.settings.public_url
@@ -121,6 +123,14 @@ def _register(services: Services, server: Any) -> None:
     register_own(server, v2, guard)
     server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)
     server.app.on_startup.append(Lifespan(services, metrics).start)
+
+
+def _peers(services: Services) -> tuple[web.RouteDef, ...]:
+    homeward, for_others = services.files.homeward, services.entrance.for_others
+    if homeward is None or for_others is None:
+        return ()
+    verdicts = PeerVerdicts(for_others, max_bytes=2 * services.settings.max_body_bytes)
+    return peer_table(homeward.routes, verdicts)
 
 
 def _events(services: Services) -> EventRoutes:

@@ -82,6 +82,23 @@ class Members:
         lacks = lacking(known, node_classes, models)
         return tuple(there[name] for name in sorted(lacks) if not lacks[name])
 
+    def able_elsewhere(self, node_classes: frozenset[str], models: frozenset[str]) -> tuple[Instance, ...]:
+        """The other living workers of any pool that can run such a job."""
+        return tuple(each for each in self.able(None, node_classes, models) if each.name != self._name)
+
+    def lacks(self, node_classes: frozenset[str]) -> dict[str, frozenset[str]]:
+        """By living worker, which of these classes it has not."""
+        known = self._known()
+        there = (each.name for each in self._workers(None) if each.name in known)
+        return {name: node_classes - known[name].node_classes for name in there}
+
+    def had(self, node_class: str) -> tuple[Instance, ...]:
+        """The workers that are gone and had this class while this process heard of them, the one that was heard of last first."""
+        gone = (each for each in self._picture.instances.values() if each.state is InstanceState.GONE)
+        known = self._picture.capabilities
+        found = [each for each in gone if each.name in known and node_class in known[each.name].node_classes]
+        return tuple(sorted(found, key=lambda each: -each.seen_at_s))
+
     def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:
         """Why no instance starts a job of this pool now, in one sentence; None when one may. ``needs``: node classes and models."""
         workers = self._workers(pool)

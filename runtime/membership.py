@@ -108,7 +108,7 @@ class Membership:
             await asyncio.sleep(min(LOOK_AGAIN_S, self._heartbeat_s))
         await asyncio.to_thread(self._lives.begin, me.boot_id)
         self._relay.listen(WISHED, self._heard)
-        await self._look_around()
+        await self.look_around()
 
     async def watch(self) -> None:
         """A heartbeat every few seconds, and at once when this instance's state changes, until cancelled. Never raises."""
@@ -125,7 +125,7 @@ class Membership:
         """One heartbeat; a failure is the next one's matter."""
         try:
             await self._announce()
-            await self._look_around()
+            await self.look_around()
             await self._standing.refresh()
             self._flow.bar(None)
         except Conflict:
@@ -169,8 +169,8 @@ class Membership:
         self._obey(await self._wait(self._registry.announce(me, sent)))
         self._sent = mark
 
-    async def _look_around(self) -> None:
-        """Draw the picture anew; of capabilities only those that changed are asked for."""
+    async def look_around(self) -> None:
+        """Draw the picture of the others anew; of capabilities only those that changed are asked for. Raises ``StoreUnavailable``."""
         before = self._members.picture
         instances = {each.name: each for each in await self._wait(self._registry.instances())}
         known: dict[str, Capabilities] = {}

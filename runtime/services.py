@@ -221,6 +221,8 @@ def _company(  # noqa: PLR0913, PLR0917 - it is about all of them
     )
     company = build_company(made)
     leaving.member = company.membership
+    if company.membership is not None:
+        entrance.abroad.join(company.membership.look_around)
     return company
 
 

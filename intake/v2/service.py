@@ -18,6 +18,7 @@ from ...jobs.errors import Gone, InputInvalid, NotFound, Refused
 from ...jobs.model import PRIORITY_DEFAULT, Job, JobStatus, JsonObject, Principal, RequestKey, Source
 from ...jobs.transitions import is_terminal
 from ...store.base import JobStore
+from ..abroad import Judgement
 from ..cancelling import Canceller
 from ..ceilings import Wish
 from ..idempotency import Repeats
@@ -140,12 +141,12 @@ class ContractJobs:
         priority = parts.judges.priority(principal, wish)
         check_label_pool(request.pool, parts.judges.roster.pools())
         parts.judges.depth.check(principal)  # what has no chance is not worth its validation
-        prompt, outputs, asset_ids = await self._judged(prompt_id, request, principal)
+        judged, asset_ids = await self._judged(prompt_id, request, principal)
         entry = Entry(
             prompt_id=prompt_id,
-            prompt=prompt,
+            prompt=judged.prompt,
             extra_data=request.extra_data,
-            outputs_to_execute=outputs,
+            outputs_to_execute=judged.outputs,
             priority=priority,
             principal=principal,
             source=Source.V2,
@@ -153,7 +154,7 @@ class ContractJobs:
             number=None,
             metadata=dict(request.labels),
             request_key=key,
-            pool=request.pool,
+            pool=judged.pool,
         )
         return _Ready(entry, asset_ids)
 
@@ -164,16 +165,16 @@ class ContractJobs:
 
     async def _judged(
         self, prompt_id: str, request: V2Request, principal: Principal
-    ) -> tuple[JsonObject, tuple[str, ...], tuple[str, ...]]:
+    ) -> tuple[Judgement, tuple[str, ...]]:
         try:
             graph, asset_ids = request.workflow, ()
             if isinstance(graph, dict):
                 graph, asset_ids = await self._parts.assets.resolve(cast("JsonObject", graph), principal)
-            prompt, outputs = await self._parts.judges.prompt(prompt_id, graph)
+            judged = await self._parts.judges.judged(prompt_id, graph, request.pool)
         except Refused as error:
             error.faults = tuple(replace(fault, pointer=_moved(fault.pointer)) for fault in error.faults)
             raise
-        return prompt, outputs, asset_ids
+        return judged, asset_ids
 
     async def _seen(self, job_id: str) -> JobView:
         job = await self._wait(self._parts.store.get(_findable(job_id)))

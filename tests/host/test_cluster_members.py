@@ -93,6 +93,23 @@ def test_a_job_runs_where_its_pool_is_served(cluster):
     assert (refused.status_code, refused.json()["error"]["details"]["pools"]) == (422, ["default", "gpu"])
 
 
+def test_a_node_that_only_the_other_has_is_taken_and_run_there(cluster):
+    job_ids = [submit(cluster.a, {"1": {**ONLY_B["1"], "inputs": {"salt": salt}}})["id"] for salt in range(3)]
+    ended = [until_ended(cluster.a, job_id) for job_id in job_ids]
+    assert {(each["status"], each["instance"], each["attempt"]) for each in ended} == {("succeeded", "gpu2", 1)}
+
+
+def test_what_the_other_says_of_its_node_is_answered_at_once(cluster):
+    wrong = {"1": {"class_type": "ExpeditorTestOnlyHere", "inputs": {"salt": -1}}}
+    for path in ("submit", "validate"):
+        refused = cluster.a.post(f"/expeditor/{path}", json={"prompt": wrong})
+        assert (refused.status_code, refused.json()["error"]["code"]) == (422, "INPUT_INVALID"), refused.text
+    nowhere = {"1": {"class_type": "ExpeditorTestNowhere", "inputs": {}}}
+    refused = cluster.a.post("/expeditor/submit", json={"prompt": nowhere})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (422, "UNKNOWN_NODE")
+    assert "ExpeditorTestNowhere" in refused.json()["error"]["message"]
+
+
 def test_a_misfit_that_is_claimed_goes_to_the_other_without_an_attempt(cluster):
     ask(cluster.a, "gpu2/pause")
     until_state(cluster.a, gpu2="paused")

@@ -17,12 +17,13 @@ from expeditor.host.owed import OwedFiles
 from expeditor.host.peers import Peers, PeerThread
 from expeditor.host.sending import Sender
 from expeditor.jobs.model import Ending, Job, JobStatus, Output
-from expeditor.routes.peers import PeerRoutes, peer_table
+from expeditor.routes.peers import PeerRoutes, PeerVerdicts, peer_table
 from tests.support.jobs import a_job
 from tests.support.served import Served
 
 JOB = "11111111-2222-4333-8444-555555555555"
 SECRET = "a secret of the members"
+QUESTION_MAX_BYTES = 4_000_000
 
 
 class FakeMembers:
@@ -43,7 +44,14 @@ class Side:
     """One instance: its folders, what it answers, what it sends."""
 
     def __init__(
-        self, name: str, root: Path, members: FakeMembers, *, handover_s: float = 5.0, ground: Any = None
+        self,
+        name: str,
+        root: Path,
+        members: FakeMembers,
+        *,
+        handover_s: float = 5.0,
+        ground: Any = None,
+        verdicts: Any = None,
     ) -> None:
         self.name, self.root, self.members, self.handover_s = name, root / name, members, handover_s
         self.folders = {kind: str(self.root / kind) for kind in ("output", "temp", "input")}
@@ -55,7 +63,7 @@ class Side:
         self.desk = PeerDesk(name, self.folders.get, self._owed, InputHashes())
         routes = PeerRoutes(self.desk, self.ground, self._secret)
         self.app = web.Application()
-        self.app.add_routes(peer_table(routes))
+        self.app.add_routes(peer_table(routes, verdicts and PeerVerdicts(verdicts, max_bytes=QUESTION_MAX_BYTES)))
         self.served: Any = None
 
     def start(self) -> None:
