@@ -99,6 +99,15 @@ def test_a_node_that_only_the_other_has_is_taken_and_run_there(cluster):
     assert {(each["status"], each["instance"], each["attempt"]) for each in ended} == {("succeeded", "gpu2", 1)}
 
 
+def test_batches_and_the_contract_take_it_too(cluster):
+    sweep = {"prompt": ONLY_B, "sweep": {"product": {"1.salt": [100, 101, 102]}}}
+    batch = cluster.a.post("/expeditor/batches", json=sweep)
+    assert batch.status_code == 201, batch.text
+    made = cluster.a.post("/api/v2/jobs", json={"workflow": ONLY_B, "labels": {"expeditor.pool": "gpu"}})
+    assert made.status_code in (200, 201, 202), made.text
+    assert runners(cluster.a, [*batch.json()["job_ids"], made.json()["id"]]) == {"gpu2"}
+
+
 def test_what_the_other_says_of_its_node_is_answered_at_once(cluster):
     wrong = {"1": {"class_type": "ExpeditorTestOnlyHere", "inputs": {"salt": -1}}}
     for path in ("submit", "validate"):

@@ -35,7 +35,7 @@ class FakeBusy:
 
     async def answer(self, question: Any) -> Any:
         self.asked += 1
-        await asyncio.sleep(60)
+        await asyncio.Event().wait()
 
 
 def inputs_of(side: Side) -> ForeignInputs:
