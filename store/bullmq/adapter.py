@@ -40,7 +40,7 @@ from .news import News, Quiet
 from .outage import unavailable
 from .scripts import Scripts
 from .start import WriterRows
-from .transactions import Anew, Transactions
+from .transactions import Anew, Look, Transactions
 
 T = TypeVar("T")
 
@@ -186,7 +186,7 @@ class BullmqStore(ThreadedStore):
         """Listen to the others, and renew the leases of what runs here."""
         renewing = self._client(self._connections.prompt("leases"), undo)
         listening = self._client(self._connections.patient("listen"), undo)
-        self.leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._look)
+        self.leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._gone)
         self._listener = listener = Listener(listening, self._keys("word"), self._word)
         leases.start()
         undo.callback(leases.stop)
@@ -199,7 +199,7 @@ class BullmqStore(ThreadedStore):
         jobs = () if session is None else session.ledger.line.unfinished()
         return [job for job in jobs if job.attempts and _runs(job) and job.attempts[-1].boot_id == self._boot_id]
 
-    def _look(self) -> None:
+    def _gone(self) -> None:
         """A lease is gone: the run has just ended here, or somebody took the job back, which is heard by looking."""
         self._word(None)
 
@@ -213,12 +213,11 @@ class BullmqStore(ThreadedStore):
             return
         if not self._looks:
             self._looks = True
-            self._writer.submit(self._begin_look)
+            self._writer.submit(Look(self._looking))
 
-    def _begin_look(self) -> Done[None]:
+    def _looking(self) -> None:
         # From here on a word may be of a commit that this look does not see.
         self._looks = False
-        return Done(None)
 
     def _abandoned_among(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of these jobs whose lease is gone for good."""

@@ -21,6 +21,7 @@ from ...jobs.events import Publisher
 from ...jobs.model import Job, JobStatus
 from ...jobs.transitions import is_terminal
 from ..base import Clock, StoreObserver
+from ..done import Done
 from ..worker import Call, Outcome, tell, unexpected
 from .commits import Command, Commands, request_field
 from .connections import Connections
@@ -51,6 +52,19 @@ POLITE_AFTER = 0
 _JSON = json.JSONEncoder(separators=(",", ":")).encode
 
 _log = logging.getLogger("expeditor.store")
+
+
+class Look:
+    """No verb of anybody: a member looks whether others committed."""
+
+    def __init__(self, begins: Callable[[], None]) -> None:
+        """``begins`` is called whenever it is run."""
+        self._begins = begins
+
+    def __call__(self) -> Done[None]:
+        """As a verb that changes nothing."""
+        self._begins()
+        return Done(None)
 
 
 class Anew(Exception):
@@ -117,7 +131,8 @@ class Transactions:
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         look = late = False
-        self._verbs, tried, self._until_s = len(batch), 0, time.monotonic() + TRY_FOR_S
+        verbs = sum(not isinstance(call.run, Look) for call in batch)
+        self._verbs, tried, self._until_s = verbs, 0, time.monotonic() + TRY_FOR_S
         while time.monotonic() < self._until_s:
             outcomes = self._in_memory(batch, look=look)
             answer = self._commit(polite=tried >= POLITE_AFTER)
