@@ -10,9 +10,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Protocol
 
+from ..jobs.belonging import is_home
 from ..jobs.errors import StoreUnavailable
+from ..jobs.instances import Instance
 from ..jobs.leftovers import INPUT, FileName, inputs_of, outputs_of, spellings
 from ..jobs.model import Job
 from ..store.base import KEY_LIFE_S, Clock, JobStore
@@ -72,6 +76,17 @@ class UploadFolder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class SharedQueue:
+    """This instance and all that share its queue (``InstanceRegistry.instances``).
+
+    Each forgets its own jobs, with their files: the names of files of others' jobs are names in their folders. Jobs of one that is
+    not listed any more are forgotten by anybody, and their files stay."""
+
+    here: str
+    listed: Callable[[], Future[tuple[Instance, ...]]]
+
+
 class Keeper:
     """See the module's docstring. One per server; used on the event loop."""
 
@@ -86,11 +101,11 @@ class Keeper:
         wake: Callable[[], None],
         spared: Callable[[Sequence[str]], Awaitable[frozenset[str]]] | None = None,
         clock: Clock,
-        here: str | None = None,
+        shared: SharedQueue | None = None,
         tick_s: float = TICK_S,
     ) -> None:
-        """``copies`` is None when none are kept, ``uploads`` when they stay for ever. ``here``: this instance where several share the
-        queue: the names of files of others' jobs are names in their folders.
+        """``copies`` is None when none are kept, ``uploads`` when they stay for ever. ``shared``: with whom
+        the queue is shared, if with anybody.
 
         ``wake`` has the worker look at the queue again; ``clock`` is the store's."""
         self._store = store
@@ -101,7 +116,7 @@ class Keeper:
         self._wake = wake
         self._spared = spared
         self._clock = clock
-        self._here = here
+        self._shared = shared
         self._tick_s = tick_s
 
     async def watch(self) -> None:
@@ -127,9 +142,9 @@ class Keeper:
 
     async def prune(self) -> None:
         """Forget the jobs beyond what is kept, with their files if so set."""
-        pruned = 0
+        pruned, spared = 0, await self._others()
         for _ in range(BATCHES_MAX):
-            jobs = await asyncio.wrap_future(self._store.prunable(self._retention.kept, BATCH_JOBS))
+            jobs = await asyncio.wrap_future(self._store.prunable(self._retention.kept, BATCH_JOBS, spared))
             if not jobs:
                 break
             await self._remove_files(jobs)
@@ -158,6 +173,12 @@ class Keeper:
             after_seq = named.next_seq
         await asyncio.to_thread(self._uploads.remove_unused, unused - await self._wanted(unused), UPLOAD_LIFE_S)
 
+    async def _others(self) -> frozenset[str]:
+        """The instances that keep their own jobs in bounds."""
+        if self._shared is None:
+            return frozenset()
+        return frozenset(one.name for one in await asyncio.wrap_future(self._shared.listed())) - {self._shared.here}
+
     async def _restore(self) -> None:
         if self._copies is not None:
             await asyncio.to_thread(self._copies.restore)
@@ -176,7 +197,7 @@ class Keeper:
 
     async def _remove_files(self, jobs: Sequence[Job]) -> None:
         """Remove what these jobs left here and no other job names."""
-        jobs = [job for job in jobs if job.origin in (None, self._here)]
+        jobs = [job for job in jobs if is_home(job, None if self._shared is None else self._shared.here)]
         outputs, inputs = self._made_by(jobs), await self._named_by(jobs)
         if not outputs and not inputs:
             return

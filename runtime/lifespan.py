@@ -180,14 +180,13 @@ class Lifespan:
         wanted = min(services.settings.history_restored, history_bound())
         if not wanted:
             return {}
+        here = services.identity.origin_of_new_jobs
         try:
-            finished = await services.awaiter.settled(services.store.finished(wanted))
+            finished = await services.awaiter.settled(services.store.finished(wanted, here))
         except ExpeditorError as error:
             log.warning("ComfyUI's history could not be restored: %s", error, extra={"event": "history.unread"})
             return {}
-        here = services.identity.origin_of_new_jobs
-        shown = [one for one in finished if is_home(one.job, here)]
-        entries = {one.job.id: restored_entry(one.job, one.payload, one.history_json) for one in shown}
+        entries = {one.job.id: restored_entry(one.job, one.payload, one.history_json) for one in finished}
         return {job_id: entry for job_id, entry in entries.items() if entry is not None}
 
     def _offer_metrics(self, app: web.Application) -> None:

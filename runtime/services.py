@@ -37,7 +37,7 @@ from .evidence import Evidence
 from .health import VERSION, Beside, DiskWatch, Health, LoopLag
 from .homeward import HomewardParts
 from .identity import Identity, identity_of
-from .keeper import Keeper
+from .keeper import Keeper, SharedQueue
 from .machine import Machine, MachineParts, build_machine, worker_alive
 from .members import Members
 from .observers import RequestMetrics
@@ -147,7 +147,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         health=_health(parts, board, lag, DiskWatch(data_dir), machine, webhooks, identity.name),
         evidence=evidence,
         leaving=leaving,
-        keeper=_keeper(parts, live, identity.origin_of_new_jobs),
+        keeper=_keeper(parts, live, identity, cluster),
         webhooks=webhooks,
     )
 
@@ -249,7 +249,7 @@ def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
     return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()), flow)
 
 
-def _keeper(parts: IntakeParts, live: LiveQueue, here: str | None) -> Keeper:
+def _keeper(parts: IntakeParts, live: LiveQueue, identity: Identity, cluster: Cluster | None) -> Keeper:
     settings, files = parts.settings, parts.files
     return Keeper(
         store=parts.store,
@@ -259,7 +259,7 @@ def _keeper(parts: IntakeParts, live: LiveQueue, here: str | None) -> Keeper:
         uploads=files.uploads if settings.prune_uploads else None,
         wake=live.wake,
         clock=parts.clock,
-        here=here,
+        shared=None if cluster is None else SharedQueue(identity.name, cluster.registry.instances),
         spared=parts.shelf.service.spared,
     )
 

@@ -342,8 +342,11 @@ class JobStore(BatchStore, EventLog, MovingStore, Protocol):
         """Whether there was a job, or a batch, of this id that was pruned."""
         ...
 
-    def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:
-        """At most ``limit`` ended jobs that are beyond what is kept, oldest first."""
+    def prunable(
+        self, kept: Mapping[JobStatus, KeptFor], limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> Future[tuple[Job, ...]]:
+        """At most ``limit`` ended jobs that are beyond what is kept, oldest first; none that was submitted to one of the instances
+        ``spared``, though it counts among those that are kept."""
         ...
 
     def naming(
@@ -353,8 +356,9 @@ class JobStore(BatchStore, EventLog, MovingStore, Protocol):
         the order of arrival from ``after_seq`` on (0 at first), but not at the jobs ``but``."""
         ...
 
-    def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
-        """The ``limit`` jobs that ended last and whose history was not forgotten, oldest first, for ComfyUI's history."""
+    def finished(self, limit: int, home: str | None = None) -> Future[tuple[Finished, ...]]:
+        """The ``limit`` jobs that ended last and whose history was not forgotten, oldest first, for ComfyUI's history. With ``home``
+        those that belong to this instance (``belonging.is_home``)."""
         ...
 
     def history(self, job_id: str) -> Future[Finished | None]:

@@ -96,11 +96,16 @@ class ReadLedger(KnownRows, Protocol):
         """Who stands before a claimable job; None for any other."""
         ...
 
-    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
-        """At most ``limit`` jobs that ended in ``status`` before ``before_s``, by their end and ``seq``."""
+    def ended_before(
+        self, status: JobStatus, before_s: float, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
+        """At most ``limit`` jobs that ended in ``status`` before ``before_s``, by their end and ``seq``;
+        none whose origin is ``spared``."""
         ...
 
-    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+    def ended_beyond(
+        self, status: JobStatus, count: int, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """The same of those that are not the ``count`` that ended last."""
         ...
 
@@ -127,8 +132,8 @@ class ReadLedger(KnownRows, Protocol):
         """Those of ``outputs`` that jobs of these ``seq`` made and those of ``texts`` that their prompts hold, but for the jobs ``but``."""
         ...
 
-    def finished(self, limit: int) -> list[Finished]:
-        """The ``limit`` jobs that ended last and have a history, by their end and ``seq``."""
+    def finished(self, limit: int, home: str | None = None) -> list[Finished]:
+        """The ``limit`` jobs that ended last and have a history, by their end and ``seq``; with ``home`` those whose home it is."""
         ...
 
     def history(self, job_id: str) -> str | None:

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from itertools import islice
 
 from ..jobs.asset_ids import output_asset_id
+from ..jobs.belonging import is_home
 from ..jobs.leftovers import FileName, texts_of
 from ..jobs.model import Job, JobStatus, NewJob, Payload
 from ..jobs.ordering import sort_key
@@ -123,14 +124,19 @@ class MemoryLedger:
             work_s=sum(job.estimated_s for job in (*before, *working)),
         )
 
-    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+    def ended_before(
+        self, status: JobStatus, before_s: float, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """See ``ReadLedger``."""
-        return [job for job in self._ended_in(status) if _end(job)[0] < before_s][:limit]
+        found = [job for job in self._ended_in(status) if _end(job)[0] < before_s]
+        return [job for job in found if job.origin not in spared][:limit]
 
-    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+    def ended_beyond(
+        self, status: JobStatus, count: int, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """See ``ReadLedger``."""
         ended = self._ended_in(status)
-        return ended[: max(0, len(ended) - count)][:limit]
+        return [job for job in ended[: max(0, len(ended) - count)] if job.origin not in spared][:limit]
 
     def batch(self, batch_id: str) -> Batch | None:
         """See ``ReadLedger``."""
@@ -163,9 +169,10 @@ class MemoryLedger:
         held = frozenset(text for prompt in prompts for text in texts_of(prompt))
         return made & outputs, held & texts
 
-    def finished(self, limit: int) -> list[Finished]:
+    def finished(self, limit: int, home: str | None = None) -> list[Finished]:
         """See ``ReadLedger``."""
-        shown = sorted((job for job_id in self._histories if is_terminal((job := self._jobs[job_id]).status)), key=_end)
+        ended = (job for job_id in self._histories if is_terminal((job := self._jobs[job_id]).status))
+        shown = sorted((job for job in ended if is_home(job, home)), key=_end)
         newest = shown[max(0, len(shown) - limit) :]
         return [Finished(job, self._payloads[job.id], self._histories[job.id]) for job in newest]
 

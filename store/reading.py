@@ -101,15 +101,17 @@ class Reading:
         """See ``JobStore.was_pruned``."""
         return Done(self._ledger.was_pruned(job_id))
 
-    def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Done[tuple[Job, ...]]:
+    def prunable(
+        self, kept: Mapping[JobStatus, KeptFor], limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> Done[tuple[Job, ...]]:
         """See ``JobStore.prunable``."""
-        now_s = self._clock()
+        ledger, now_s = self._ledger, self._clock()
         found: dict[str, Job] = {}
         for status, bound in kept.items():
             if bound.age_s is not None:
-                found |= {job.id: job for job in self._ledger.ended_before(status, now_s - bound.age_s, limit)}
+                found |= {job.id: job for job in ledger.ended_before(status, now_s - bound.age_s, limit, spared)}
             if bound.count is not None:
-                found |= {job.id: job for job in self._ledger.ended_beyond(status, bound.count, limit)}
+                found |= {job.id: job for job in ledger.ended_beyond(status, bound.count, limit, spared)}
         oldest = sorted(found.values(), key=lambda job: (job.finished_at_s or 0.0, job.seq))
         return Done(tuple(oldest[:limit]))
 
@@ -122,9 +124,9 @@ class Reading:
         found_outputs, found_texts = self._ledger.named(outputs, texts, but, after_seq, up_to_seq)
         return Done(Naming(found_outputs, found_texts, up_to_seq if up_to_seq < last_seq else None))
 
-    def finished(self, limit: int) -> Done[tuple[Finished, ...]]:
+    def finished(self, limit: int, home: str | None = None) -> Done[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""
-        return Done(tuple(self._ledger.finished(limit)))
+        return Done(tuple(self._ledger.finished(limit, home)))
 
     def history(self, job_id: str) -> Done[Finished | None]:
         """See ``JobStore.history``."""

@@ -178,9 +178,11 @@ class ThreadedStore(ABC):
         """See ``JobStore.was_pruned``."""
         return self._read(lambda reading: reading.was_pruned(job_id), job_id)
 
-    def prunable(self, kept: Mapping[JobStatus, KeptFor], limit: int) -> Future[tuple[Job, ...]]:
+    def prunable(
+        self, kept: Mapping[JobStatus, KeptFor], limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> Future[tuple[Job, ...]]:
         """See ``JobStore.prunable``."""
-        return self._read(lambda reading: reading.prunable(kept, limit))
+        return self._read(lambda reading: reading.prunable(kept, limit, spared))
 
     def naming(
         self, outputs: AbstractSet[FileName], texts: AbstractSet[str], but: AbstractSet[str], after_seq: int
@@ -188,9 +190,9 @@ class ThreadedStore(ABC):
         """See ``JobStore.naming``."""
         return self._read(lambda reading: reading.naming(outputs, texts, but, after_seq))
 
-    def finished(self, limit: int) -> Future[tuple[Finished, ...]]:
+    def finished(self, limit: int, home: str | None = None) -> Future[tuple[Finished, ...]]:
         """See ``JobStore.finished``."""
-        return self._read(lambda reading: reading.finished(limit))
+        return self._read(lambda reading: reading.finished(limit, home))
 
     def history(self, job_id: str) -> Future[Finished | None]:
         """See ``JobStore.history``."""

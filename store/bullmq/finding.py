@@ -8,13 +8,14 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
 
 import redis
 
+from ...jobs.belonging import is_home
 from ...jobs.events import LoggedEvent
 from ...jobs.leftovers import FileName, texts_of
 from ...jobs.log import LogQuery
@@ -90,18 +91,29 @@ class ReaderRows(BullmqRows):
         """See ``ReadLedger``."""
         return self._line.ahead(job_id)
 
-    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+    def ended_before(
+        self, status: JobStatus, before_s: float, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """See ``ReadLedger``."""
-        stubs = self._client.zrangebyscore(self._keys.ended_in(status), "-inf", f"({before_s!r}", 0, limit)
-        return self._jobs(key_of_stub(stub) for stub in stubs)
+        ended, until = self._keys.ended_in(status), f"({before_s!r}"
 
-    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+        def stubs(at: int, count: int) -> list[bytes]:
+            return self._client.zrangebyscore(ended, "-inf", until, at, count)
+
+        return self._first_but(stubs, limit, spared)
+
+    def ended_beyond(
+        self, status: JobStatus, count: int, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """See ``ReadLedger``."""
-        beyond = self._client.zcard(self._keys.ended_in(status)) - count
-        if beyond <= 0 or limit <= 0:
-            return []
-        stubs = self._client.zrange(self._keys.ended_in(status), 0, min(beyond, limit) - 1)
-        return self._jobs(key_of_stub(stub) for stub in stubs)
+        ended = self._keys.ended_in(status)
+        beyond = self._client.zcard(ended) - count
+
+        def stubs(at: int, count: int) -> list[bytes]:
+            until = min(beyond, at + count)
+            return self._client.zrange(ended, at, until - 1) if at < until else []
+
+        return self._first_but(stubs, limit, spared)
 
     def batch(self, batch_id: str) -> Batch | None:
         """See ``ReadLedger``."""
@@ -136,10 +148,9 @@ class ReaderRows(BullmqRows):
             held = frozenset(text for payload in payloads.values() for text in texts_of(payload.prompt_json)) & texts
         return made & outputs, held
 
-    def finished(self, limit: int) -> list[Finished]:
-        """See ``ReadLedger``."""
-        stubs: list[bytes] = self._client.zrange(self._keys("shown"), -limit, -1) if limit > 0 else []
-        jobs = self._jobs(key_of_stub(stub) for stub in stubs)
+    def finished(self, limit: int, home: str | None = None) -> list[Finished]:
+        """See ``ReadLedger``. With ``home`` it may look at all that have a history: for a start alone."""
+        jobs = self._shown_last(limit, home)
         payloads = self.payloads([job.id for job in jobs])
         histories: dict[str, bytes | None] = {}
         for at in range(0, len(jobs), _CHUNK):
@@ -214,6 +225,29 @@ class ReaderRows(BullmqRows):
             yield from (job for job in self._jobs(key for key, _ in keys) if _wanted(job, query))
             if len(keys) < _CHUNK:
                 return
+
+    def _shown_last(self, limit: int, home: str | None) -> list[Job]:
+        found, at = list[Job](), 0
+        while len(found) < limit:
+            many = limit if home is None else max(limit, _CHUNK)
+            stubs: list[bytes] = self._client.zrevrange(self._keys("shown"), at, at + many - 1)
+            found += [job for job in self._jobs(key_of_stub(stub) for stub in stubs) if is_home(job, home)]
+            at += many
+            if len(stubs) < many:
+                break
+        return found[: max(0, limit)][::-1]
+
+    def _first_but(self, stubs: Callable[[int, int], list[bytes]], limit: int, spared: AbstractSet[str]) -> list[Job]:
+        """The first ``limit`` jobs of an index that is read piece by piece, without those of the origins ``spared``."""
+        found, at = list[Job](), 0
+        while len(found) < limit:
+            many = max(limit, _CHUNK) if spared else limit
+            some = stubs(at, many)
+            found += [job for job in self._jobs(key_of_stub(stub) for stub in some) if job.origin not in spared]
+            at += many
+            if len(some) < many:
+                break
+        return found[: max(0, limit)]
 
     def _jobs(self, keys: Iterable[Any]) -> list[Job]:
         """The jobs of these keys that are there still."""

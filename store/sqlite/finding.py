@@ -88,16 +88,22 @@ class SqliteRows:
         """Whether there is a batch of this id."""
         return self._one("batch", id=batch_id) is not None
 
-    def ended_before(self, status: JobStatus, before_s: float, limit: int) -> list[Job]:
+    def ended_before(
+        self, status: JobStatus, before_s: float, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """See ``ReadLedger``."""
-        return self._jobs(self._rows("ended_before", status=status.value, before_s=before_s, limit=limit))
+        return self._jobs(
+            self._rows("ended_before", status=status.value, before_s=before_s, limit=limit, **_but(spared))
+        )
 
-    def ended_beyond(self, status: JobStatus, count: int, limit: int) -> list[Job]:
+    def ended_beyond(
+        self, status: JobStatus, count: int, limit: int, spared: AbstractSet[str] = frozenset()
+    ) -> list[Job]:
         """See ``ReadLedger``."""
         newest = self._one("newest_beyond", status=status.value, count=count)
-        return (
-            [] if newest is None else self._jobs(self._rows("ended_up_to", status=status.value, limit=limit, **newest))
-        )
+        if newest is None:
+            return []
+        return self._jobs(self._rows("ended_up_to", status=status.value, limit=limit, **newest, **_but(spared)))
 
     def named(
         self,
@@ -122,9 +128,9 @@ class SqliteRows:
         """Those of these jobs that have ended."""
         return self._jobs(self._rows("ended", ids=json.dumps(list(job_ids))))
 
-    def finished(self, limit: int) -> list[Finished]:
+    def finished(self, limit: int, home: str | None = None) -> list[Finished]:
         """See ``ReadLedger``."""
-        walks = [self._rows("ended_last", status=status.value, limit=limit) for status in TERMINAL]
+        walks = [self._rows("ended_last", status=status.value, limit=limit, home=home) for status in TERMINAL]
         newest = heapq.merge(*walks, key=lambda row: (-row["finished_at_s"], -row["seq"]))
         jobs = self._jobs(list(islice(newest, limit)))[::-1]
         kept = {row["job_seq"]: row for row in self._rows("finished", seqs=json.dumps([job.seq for job in jobs]))}
@@ -290,3 +296,7 @@ def _residue(query: JobQuery, labels: Sequence[tuple[str, str]]) -> dict[str, An
 
 def _payload_of(row: sqlite3.Row) -> Payload:
     return Payload(row["prompt_json"], row["extra_json"], row["outputs_json"])
+
+
+def _but(spared: AbstractSet[str]) -> dict[str, str]:
+    return {"spared": json.dumps(sorted(spared))}

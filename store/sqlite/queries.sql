@@ -106,6 +106,7 @@ SELECT status FROM jobs INDEXED BY jobs_by_batch WHERE batch_id = :id
 -- name: ended_before
 SELECT * FROM jobs INDEXED BY jobs_by_end
 WHERE status = :status AND finished_at_s IS NOT NULL AND finished_at_s < :before_s
+  AND (origin IS NULL OR origin NOT IN (SELECT value FROM json_each(:spared)))
 ORDER BY finished_at_s, seq LIMIT :limit
 -- name: newest_beyond
 -- The first that is not among the :count that ended last in this status.
@@ -114,11 +115,13 @@ WHERE status = :status AND finished_at_s IS NOT NULL ORDER BY finished_at_s DESC
 -- name: ended_up_to
 SELECT * FROM jobs INDEXED BY jobs_by_end
 WHERE status = :status AND finished_at_s IS NOT NULL AND (finished_at_s, seq) <= (:finished_at_s, :seq)
+  AND (origin IS NULL OR origin NOT IN (SELECT value FROM json_each(:spared)))
 ORDER BY finished_at_s, seq LIMIT :limit
 -- name: ended_last
 SELECT * FROM jobs INDEXED BY jobs_by_end
 WHERE status = :status AND finished_at_s IS NOT NULL
   AND EXISTS (SELECT 1 FROM histories WHERE job_seq = jobs.seq)
+  AND (:home IS NULL OR origin IS NULL OR origin = :home)
 ORDER BY finished_at_s DESC, seq DESC LIMIT :limit
 -- name: made_files
 SELECT DISTINCT json_extract(made.value, '$.folder'), json_extract(made.value, '$.subfolder'), json_extract(made.value, '$.name')

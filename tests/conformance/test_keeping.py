@@ -13,9 +13,11 @@ from tests.conformance.harness import claim, done, ending, enqueue, new_job
 KEY = RequestKey("k", "digest")
 
 
-def run(store, job_id: str, status: JobStatus = JobStatus.SUCCEEDED, at_s: float = 0.0, **fields):
+def run(
+    store, job_id: str, status: JobStatus = JobStatus.SUCCEEDED, at_s: float = 0.0, origin: str | None = None, **fields
+):
     """A job that came, ran and ended at `at_s`."""
-    enqueue(store, job_id)
+    enqueue(store, job_id, origin=origin)
     return done(store.finish(job_id, claim(store).attempt, ending(status, finished_at_s=at_s, **fields)))
 
 
@@ -151,6 +153,48 @@ def test_what_is_beyond_its_age_or_its_count_can_be_pruned(store, storage):
     assert found(succeeded=KeptFor(count=0), failed=KeptFor(age_s=6.0)) == ["f0", "s0", "s1", "s2", "s3", "s4"]
     assert found(2, succeeded=KeptFor(count=0), failed=KeptFor(count=0)) == ["f0", "s0"]
     assert found(0, succeeded=KeptFor(count=0)) == []
+
+
+def test_jobs_of_instances_that_keep_their_own_are_not_pruned_by_another(store, storage):
+    now_s = storage.clock.now_s
+    for n, origin in enumerate(("a", "b", None, "b", "a", "c")):
+        run(store, f"j{n}", at_s=now_s - 60 + n, origin=origin)
+
+    def found(bound: KeptFor, limit: int = 99, spared: tuple[str, ...] = ()) -> list[str]:
+        return ids(done(store.prunable({JobStatus.SUCCEEDED: bound}, limit, frozenset(spared))))
+
+    for bound in (KeptFor(age_s=1.0), KeptFor(count=0)):
+        assert found(bound) == ["j0", "j1", "j2", "j3", "j4", "j5"]
+        assert found(bound, spared=("a", "x")) == ["j1", "j2", "j3", "j5"]
+        assert found(bound, 2, spared=("a", "b")) == ["j2", "j5"], "what is spared takes no place"
+        assert found(bound, 0, spared=("a",)) == []
+    assert found(KeptFor(count=3), spared=("a",)) == ["j1", "j2"], "it counts among what is kept"
+
+
+def test_a_spared_crowd_hides_nothing(store, storage):
+    for n in range(450):
+        enqueue(store, f"j{n}", origin="a")
+        done(store.cancel(f"j{n}"))
+    enqueue(store, "mine", origin="b")
+    done(store.cancel("mine"))
+    for bound in (KeptFor(age_s=-1.0), KeptFor(count=0)):
+        kept = {JobStatus.CANCELED: bound}
+        assert ids(done(store.prunable(kept, 1, frozenset("a")))) == ["mine"]
+        assert ids(done(store.prunable(kept, 1, frozenset("b")))) == ["j0"]
+    assert ids(each.job for each in done(store.finished(3, "a"))) == ["j447", "j448", "j449"]
+
+
+def test_the_histories_of_one_instance_are_its_own(storage):
+    store = storage.start()
+    for n, origin in enumerate(("a", "b", None, "b", "a", "b")):
+        run(store, f"j{n}", at_s=10.0 + n, history_json=f'{{"n": {n}}}', origin=origin)
+    for _ in range(2):
+        assert ids(each.job for each in done(store.finished(9, "a"))) == ["j0", "j2", "j4"]
+        assert ids(each.job for each in done(store.finished(2, "a"))) == ["j2", "j4"]
+        assert ids(each.job for each in done(store.finished(9, "c"))) == ["j2"]
+        assert len(done(store.finished(9))) == 6
+        assert done(store.finished(0, "a")) == ()
+        store = storage.start()
 
 
 def test_histories_of_what_ended_last_are_listed_oldest_first(storage):

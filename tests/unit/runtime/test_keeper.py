@@ -15,14 +15,18 @@ import pytest
 from expeditor.host.files import Leftovers, TempCopies
 from expeditor.host.uploads import InputUploads
 from expeditor.intake.upload_names import STORED, stored_name
+from expeditor.jobs.errors import StoreUnavailable
+from expeditor.jobs.instances import Instance
 from expeditor.jobs.leftovers import FileName
 from expeditor.jobs.model import JobStatus, Output, Payload, RequestKey
-from expeditor.runtime.keeper import BATCH_JOBS, KEY_LIFE_S, UPLOAD_LIFE_S, Keeper
+from expeditor.runtime.keeper import BATCH_JOBS, KEY_LIFE_S, UPLOAD_LIFE_S, Keeper, SharedQueue
 from expeditor.runtime.retention import Retention, retention
 from expeditor.runtime.settings import Settings
 from expeditor.store.base import KeptFor
+from expeditor.store.instances import FORGOTTEN_AFTER_S
 from expeditor.store.records import JobQuery
 from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job
+from tests.support.fake_cluster import FakeCluster, FakeInstances
 from tests.support.waiting import wait_until_async
 
 ALL_GO = {JobStatus.SUCCEEDED: KeptFor(age_s=10.0)}
@@ -43,7 +47,7 @@ class Made:
         )
         self.woken = 0
 
-    def keeper(self, retention: Retention, store=None, here: str | None = None) -> Keeper:
+    def keeper(self, retention: Retention, store=None, shared: SharedQueue | None = None) -> Keeper:
         return Keeper(
             store=store or self.store,
             retention=retention,
@@ -52,9 +56,15 @@ class Made:
             uploads=self.uploads,
             wake=self.wake,
             clock=self.storage.clock,
-            here=here,
+            shared=shared,
             tick_s=0.001,
         )
+
+    def shared_with(self, *, away: bool = False, **heard_of_s: float) -> SharedQueue:
+        """`b` shares its queue with these, of whom it was heard so long ago."""
+        now_s = self.storage.clock.now_s
+        seen = {name: Instance(name, "", "", "", "", 0.0, now_s - age_s) for name, age_s in heard_of_s.items()}
+        return SharedQueue("b", FakeInstances(FakeCluster(self.storage.clock, away, seen)).instances)
 
     def wake(self) -> None:
         self.woken += 1
@@ -117,10 +127,29 @@ async def test_files_of_jobs_of_another_instance_are_not_those_of_the_same_name_
     made.ran("theirs", output("theirs.png"), image="theirs.png", origin="a")
     made.ran("mine", output("mine.png"), origin="b")
     made.storage.clock.now_s += 20
-    await made.keeper(Retention(ALL_GO, outputs=True, inputs=True), here="b").prune()
+    await made.keeper(Retention(ALL_GO, outputs=True, inputs=True), shared=made.shared_with(b=0.0)).prune()
     assert made.ids() == []
     assert [file.name for file in (made.base / "output").iterdir()] == ["theirs.png"]
     assert [file.name for file in (made.base / "input").iterdir()] == ["theirs.png"]
+
+
+async def test_an_instance_leaves_jobs_of_the_others_to_them_until_they_are_forgotten(made: Made):
+    for origin in ("a", "b", "c", None):
+        made.ran(f"of {origin}", origin=origin)
+    made.storage.clock.now_s += 20
+    await made.keeper(Retention(ALL_GO), shared=made.shared_with(a=1.0, b=0.0, c=FORGOTTEN_AFTER_S - 1)).prune()
+    assert made.ids() == ["of c", "of a"]
+    await made.keeper(Retention(ALL_GO), shared=made.shared_with(a=1.0, b=0.0, c=FORGOTTEN_AFTER_S + 1)).prune()
+    assert made.ids() == ["of a"]
+
+
+async def test_nothing_is_pruned_while_nobody_knows_who_is_there(made: Made):
+    made.ran("mine", origin="b")
+    made.storage.clock.now_s += 20
+    keeper = made.keeper(Retention(ALL_GO), shared=made.shared_with(away=True))
+    with pytest.raises(StoreUnavailable):
+        await keeper.prune()
+    assert made.ids() == ["mine"]
 
 
 async def test_files_stay_unless_they_are_to_go(made: Made):

@@ -12,6 +12,7 @@ from expeditor.store.sqlite.statements import load_statements
 
 PAGE = {"before_seq": 9, "limit": 5, "held": None, "principal": None, "status": "failed", "cause": "POISON"}
 ENDED = {"status": "failed", "limit": 5, "before_s": 1.0, "count": 100, "finished_at_s": 1.0, "seq": 1}
+ENDED |= {"spared": '["gpu1"]', "home": None}
 SOME = PAGE | {
     "batch_id": "b",
     "key": "k",
