@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import aiohttp
 
@@ -40,6 +41,14 @@ class Wanted:
     target: Path
     size_bytes: int | None = None
     digest: str | None = None
+
+
+class Fetches(Protocol):
+    """A way to a file of another instance; ``Fetcher`` fits."""
+
+    async def fetch(self, instances: Sequence[str], wanted: Wanted) -> bool:
+        """See ``Fetcher.fetch``."""
+        ...
 
 
 class Fetcher:

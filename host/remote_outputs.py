@@ -17,7 +17,7 @@ from ..jobs.instances import instance_of
 from ..jobs.leftovers import FileName
 from ..jobs.model import Job, Output
 from ..jobs.parcels import file_fields
-from .fetching import Fetcher, Wanted
+from .fetching import Fetches, Wanted
 from .files import OutputFinder
 from .peers import PeerAway, PeerThread
 
@@ -32,7 +32,7 @@ class RemoteOutputs:
     """Fits ``intake.ports.OutputFiles`` where several instances share a queue."""
 
     def __init__(
-        self, *, name: str, local: OutputFinder, desk: Desk, fetcher: Fetcher, thread: PeerThread, folder: Path
+        self, *, name: str, local: OutputFinder, desk: Desk, fetcher: Fetches, thread: PeerThread, folder: Path
     ) -> None:
         """``name`` is this instance's; ``folder`` the fetcher's."""
         self._name = name

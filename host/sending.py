@@ -57,7 +57,7 @@ class Sender:
         return landing.file
 
     async def _stream(self, origin: str, offer: Offer, path: Path, landing: Landing) -> Landing:
-        await asyncio.to_thread(_same_size, path, offer)
+        await asyncio.to_thread(same_size, path, offer)
         fields = offer_fields(offer) | {"offset": str(landing.have_bytes)}
         try:
             return landing_from(await self._peers.send(origin, "/files", fields, _chunks(path, landing.have_bytes)))
@@ -67,7 +67,8 @@ class Sender:
             raise
 
 
-def _same_size(path: Path, offer: Offer) -> None:
+def same_size(path: Path, offer: Offer) -> None:
+    """Raises ``Changed`` unless the file has the offered size still. Blocks."""
     try:
         size_bytes = path.stat().st_size
     except OSError as fault:

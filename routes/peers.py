@@ -79,6 +79,14 @@ class Arrivals(Protocol):
         ...
 
 
+class Collects(Protocol):
+    """Takes results out of the bucket; ``host.collecting`` fits."""
+
+    async def collect(self, offer: Offer) -> Landing:
+        """Have an uploaded file land: how far it is after a moment."""
+        ...
+
+
 Secret = Callable[[bool], str]
 """What members show; True: as it is now, and not as it was known. Blocks; raises what keeps the shared store from answering."""
 
@@ -86,11 +94,12 @@ Secret = Callable[[bool], str]
 class PeerRoutes:
     """The handlers. Errors are raised and rendered by the boundary."""
 
-    def __init__(self, files: PeerFiles, arrivals: Arrivals, secret: Secret) -> None:
+    def __init__(self, files: PeerFiles, arrivals: Arrivals, secret: Secret, mail: Collects) -> None:
         """See the ports."""
         self._files = files
         self._arrivals = arrivals
         self._secret = secret
+        self._mail = mail
 
     async def offer(self, request: web.Request) -> web.Response:
         """What is here of a file that somebody has to send."""
@@ -110,6 +119,11 @@ class PeerRoutes:
         finally:
             incoming.close()
         return web.json_response(landing_json(landing))
+
+    async def collect(self, request: web.Request) -> web.Response:
+        """A file that its maker has put into the bucket."""
+        offer = offer_from(await read_object(request, max_bytes=BODY_MAX_BYTES))
+        return web.json_response(landing_json(await self._mail.collect(offer)))
 
     async def content(self, request: web.Request) -> web.StreamResponse:
         """The bytes of a file, with Range."""
@@ -176,6 +190,7 @@ def peer_table(routes: PeerRoutes, verdicts: PeerVerdicts | None = None) -> tupl
 _ROWS: tuple[tuple[str, str, str], ...] = (
     ("POST", "/expeditor/peer/offer", "offer"),
     ("PUT", "/expeditor/peer/files", "receive"),
+    ("POST", "/expeditor/peer/collect", "collect"),
     ("GET", "/expeditor/peer/files", "content"),
     ("POST", "/expeditor/peer/inputs", "inputs"),
 )

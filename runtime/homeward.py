@@ -15,13 +15,16 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..host.asking import PeerQuestions
+from ..host.bucket import SCHEME, Bucket, missing_extra
+from ..host.collecting import BucketFetcher, Collector, CollectPort
 from ..host.comfy import folder_of
 from ..host.desk import InputHashes, PeerDesk
 from ..host.fetching import Fetcher
 from ..host.files import Folders, OutputFinder, TempCopies
 from ..host.foreign_inputs import ForeignInputs
-from ..host.handover import Handover
+from ..host.handover import Handover, Way
 from ..host.landing import LandingGround
+from ..host.mailing import Mailer
 from ..host.owed import OwedFiles
 from ..host.peers import Peers, PeerThread
 from ..host.remote_outputs import RemoteOutputs
@@ -31,6 +34,7 @@ from ..routes.peers import PeerRoutes
 from ..store.base import Clock
 from ..store.instances import InstanceRegistry
 from .settings import Settings
+from .settings_source import SettingsError
 
 _T = TypeVar("_T")
 
@@ -98,13 +102,21 @@ class Homeward:
     handover: Handover | None
     landing: LandingGround
     thread: PeerThread
+    bucket: Bucket | None = None
+    collector: Collector | None = None
 
     def start(self) -> None:
         """Send what an earlier life of this instance owes, and remove now and then what others never went on sending. Any thread; waits
         for nothing."""
         if self.handover is not None:
             self.handover.pay()
+        if self.collector is not None:
+            self.thread.run(self.collector.watch())
         self.thread.run(_swept(self.landing))
+
+    def fault(self) -> str | None:
+        """Why results cannot go home now, or None."""
+        return None if self.bucket is None else self.bucket.error
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +134,22 @@ class HomewardParts:
 
 
 def build_homeward(parts: HomewardParts) -> Homeward:
-    """Make and join it."""
+    """Make and join it. ``SettingsError`` when the library for a bucket is not installed."""
     members = Membership(parts.registry, parts.settings.store_deadline_s, time.monotonic)
     thread, peers, hashes = PeerThread(), Peers(members), InputHashes()
     owed, landing = OwedFiles(parts.data_dir / OWED), LandingGround(parts.folders, parts.copies)
+    bucket = _bucket(parts.settings.results)
+    collector = None if bucket is None else Collector(parts.name, bucket, landing)
     desk = PeerDesk(parts.name, parts.folders, owed.find, hashes)
     fetched = parts.data_dir / FETCHED
+    fetcher = Fetcher(peers, fetched, FETCHED_MAX_BYTES)
     return Homeward(
-        routes=PeerRoutes(desk, landing, members.secret_now),
+        routes=PeerRoutes(desk, landing, members.secret_now, CollectPort(collector, thread)),
         outputs=RemoteOutputs(
             name=parts.name,
             local=OutputFinder(parts.folders),
             desk=desk.find,
-            fetcher=Fetcher(peers, fetched, FETCHED_MAX_BYTES),
+            fetcher=fetcher if bucket is None else BucketFetcher(fetcher, bucket, parts.name),
             thread=thread,
             folder=fetched,
         ),
@@ -147,9 +162,11 @@ def build_homeward(parts: HomewardParts) -> Homeward:
             fetcher=lambda folder: Fetcher(peers, folder, INPUTS_MAX_BYTES),
         ),
         questions=PeerQuestions(parts.name, peers, thread, 2 * parts.settings.max_body_bytes),
-        handover=_handover(parts, thread, peers, owed),
+        handover=_handover(parts, thread, Sender(peers) if bucket is None else Mailer(bucket, peers), owed),
         landing=landing,
         thread=thread,
+        bucket=bucket,
+        collector=collector,
     )
 
 
@@ -159,13 +176,22 @@ async def _swept(landing: LandingGround) -> None:
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
-def _handover(parts: HomewardParts, thread: PeerThread, peers: Peers, owed: OwedFiles) -> Handover | None:
-    if parts.settings.results != "origin":
+def _bucket(results: str) -> Bucket | None:
+    if not results.startswith(SCHEME):
+        return None
+    missing = missing_extra()
+    if missing is not None:
+        raise SettingsError(missing)
+    return Bucket(results)
+
+
+def _handover(parts: HomewardParts, thread: PeerThread, way: Way, owed: OwedFiles) -> Handover | None:
+    if parts.settings.results == "shared":
         return None
     return Handover(
         name=parts.name,
         thread=thread,
-        way=Sender(peers),
+        way=way,
         folders=parts.folders,
         owed=owed,
         handover_s=parts.settings.handover_s,

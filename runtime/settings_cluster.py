@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
 from pydantic import Field, field_validator
@@ -13,6 +14,7 @@ from ..store.bullmq.address import AddressError, parse
 
 SHARED_SCHEMES = ("redis://", "rediss://", "redis+sentinel://", "rediss+sentinel://", "unix://")
 """How the address of a shared queue begins."""
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.*'()-]+)*/?")
 
 
 class ClusterSettings(BaseSettings):
@@ -57,8 +59,9 @@ class ClusterSettings(BaseSettings):
     )
     results: str = Field(
         "origin",
-        description="Where results go when a job ran on another instance than it was submitted to: `origin` (sent there) "
-        "or `shared` (all have the same output folder): see [results](cluster.md#results-and-input-files).",
+        description="Where results go when a job ran on another instance than it was submitted to: `origin` (sent there), "
+        "`shared` (all have the same output folder) or `s3://bucket/prefix` (by way of a bucket; needs the extra `s3`): see "
+        "[results](cluster.md#results-and-input-files).",
     )
     handover_s: float = Field(
         60.0,
@@ -102,6 +105,6 @@ class ClusterSettings(BaseSettings):
     @field_validator("results")
     @classmethod
     def _is_a_place(cls, results: str) -> str:
-        if results in ("origin", "shared"):
+        if results in ("origin", "shared") or _BUCKET.fullmatch(results):
             return results
-        raise ValueError("must be origin or shared")
+        raise ValueError("must be origin, shared or s3://bucket/prefix")

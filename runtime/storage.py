@@ -37,6 +37,10 @@ class JobFiles:
     outputs: OutputFiles
     homeward: Homeward | None
 
+    def fault(self) -> str | None:
+        """Why results cannot go where they belong now, or None."""
+        return None if self.homeward is None else self.homeward.fault()
+
 
 def build_files(settings: Settings, data_dir: Path, others: HomewardParts | None) -> JobFiles:
     """Who looks after files in ComfyUI's folders; ``others``: what is known of other instances, if there are any."""

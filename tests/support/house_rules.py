@@ -52,6 +52,7 @@ KEPT_IN: dict[str, tuple[str, ...]] = {
     "pythonjsonlogger": ("telemetry/",),
     "pydantic_settings": ("runtime/",),
     "pynvml": ("host/",),
+    "obstore": ("host/bucket",),
     **dict.fromkeys(("httpx", "httpx_sse", "rich", "tenacity", "typer", "websocket"), ("client/",)),
 }
 

@@ -10,13 +10,17 @@ from typing import Any
 
 from aiohttp import web
 
+from expeditor.host.bucket import Bucket
+from expeditor.host.collecting import Collector, CollectPort
 from expeditor.host.desk import InputHashes, PeerDesk
 from expeditor.host.handover import Handover
 from expeditor.host.landing import LandingGround
+from expeditor.host.mailing import Mailer
 from expeditor.host.owed import OwedFiles
 from expeditor.host.peers import Peers, PeerThread
 from expeditor.host.sending import Sender
 from expeditor.jobs.model import Ending, Job, JobStatus, Output
+from expeditor.jobs.parcels import Landing, Offer
 from expeditor.routes.peers import PeerRoutes, PeerVerdicts, peer_table
 from tests.support.jobs import a_job
 from tests.support.served import Served
@@ -52,16 +56,17 @@ class Side:
         handover_s: float = 5.0,
         ground: Any = None,
         verdicts: Any = None,
+        bucket: str | None = None,
     ) -> None:
         self.name, self.root, self.members, self.handover_s = name, root / name, members, handover_s
         self.folders = {kind: str(self.root / kind) for kind in ("output", "temp", "input")}
         for folder in self.folders.values():
             Path(folder).mkdir(parents=True, exist_ok=True)
         self.ground = ground or LandingGround(self.folders.get)
-        self.secret = SECRET
+        self.secret, self.address = SECRET, bucket
         self.start()
         self.desk = PeerDesk(name, self.folders.get, self._owed, InputHashes())
-        routes = PeerRoutes(self.desk, self.ground, self._secret)
+        routes = PeerRoutes(self.desk, self.ground, self._secret, self)
         self.app = web.Application()
         self.app.add_routes(peer_table(routes, verdicts and PeerVerdicts(verdicts, max_bytes=QUESTION_MAX_BYTES)))
         self.served: Any = None
@@ -70,16 +75,27 @@ class Side:
         """A life of the sending half; what is owed is read from disk."""
         self.thread = PeerThread()
         self.peers = Peers(self.members, connect_s=2, silent_s=5)
+        self.bucket = None if self.address is None else Bucket(self.address)
+        self.collector = None if self.bucket is None else Collector(self.name, self.bucket, self.ground)
+        self.port = CollectPort(self.collector, self.thread)
         self.owed = OwedFiles(self.root / "owed")
         self.handover = Handover(
             name=self.name,
             thread=self.thread,
-            way=Sender(self.peers),
+            way=Sender(self.peers) if self.bucket is None else Mailer(self.bucket, self.peers),
             folders=self.folders.get,
             owed=self.owed,
             handover_s=self.handover_s,
             clock=lambda: 1_700_000_000.0,
         )
+
+    async def collect(self, offer: Offer) -> Landing:
+        """Of the life that it is."""
+        return await self.port.collect(offer)
+
+    def take_waiting(self) -> None:
+        assert self.collector is not None
+        self.thread.run(self.collector.take_waiting()).result(30)
 
     def stop(self) -> None:
         self.thread.run(self.peers.close()).result(10)

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from expeditor.host.bucket import EXTRA as S3
 from expeditor.runtime.cluster import EXTRA, LIBRARIES, missing_extra
 from expeditor.runtime.services import build
 from expeditor.runtime.settings_source import load
@@ -40,7 +41,7 @@ try:
 except SettingsError as error:
     sys.stdout.write(str(error))
 else:
-    sys.stdout.write("built " + " ".join(sorted({"redis", "bullmq", "msgpack"} & set(sys.modules))))
+    sys.stdout.write("built " + " ".join(sorted({"redis", "bullmq", "msgpack", "obstore"} & set(sys.modules))))
 """
 
 
@@ -62,6 +63,13 @@ def test_a_missing_library_is_one_sentence(name: str) -> None:
     assert said == missing_extra([name])
     assert "needs the extra cluster" in said
     assert "pip install 'bullmq==" in said
+
+
+def test_the_library_for_a_bucket_is_needed_for_a_bucket_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "obstore" not in built_without("redis://cache")
+    monkeypatch.setenv("EXPEDITOR_RESULTS", "s3://made-here")
+    said = built_without("redis://cache", "obstore")
+    assert said == f"Setting results: a bucket needs the extra s3, and obstore is not installed: pip install '{S3}'"
 
 
 def test_the_sentence_names_what_the_extra_is() -> None:

@@ -43,6 +43,7 @@ class Made:
         self.alive: bool | None = True
         self.too_full: str | None = None
         self.stuck: str | None = None
+        self.results: str | None = None
         self.assets = self.webhooks = StoreState("sqlite", True, None, 0)
         self.health = Health(
             board=self.board,
@@ -52,7 +53,7 @@ class Made:
             worker_alive=lambda: self.alive,
             too_full=lambda: self.too_full,
             stuck=lambda: self.stuck,
-            beside=Beside(lambda: self.assets, lambda: self.webhooks),
+            beside=Beside(lambda: self.assets, lambda: self.webhooks, lambda: self.results),
             instance="gpu1",
         )
 
@@ -97,6 +98,13 @@ def test_what_stands_beside_the_queue_is_told_and_the_queue_is_ready(made, name,
     facts = made.health.facts()
     assert (facts["status"], facts["fault"]) == ("degraded", f"{name}: locked")
     assert facts[name] == {"open": state.open, "error": state.error, "notice": state.notice}
+    assert made.health.not_ready() is None
+
+
+def test_results_that_cannot_go_home_are_told_and_the_queue_is_ready(made):
+    made.results = "s3://b cannot be written: the server says AccessDenied."
+    facts = made.health.facts()
+    assert (facts["status"], facts["fault"]) == ("degraded", f"results: {made.results}")
     assert made.health.not_ready() is None
 
 

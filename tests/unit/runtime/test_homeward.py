@@ -1,0 +1,71 @@
+"""By which way results go home, as the setting says; a bucket's library is needed for a bucket alone."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from expeditor.host.bucket import EXTRA
+from expeditor.runtime.services import Services, build
+from expeditor.runtime.settings_source import SettingsError, load
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: str) -> Services:
+    monkeypatch.setenv("EXPEDITOR_STORE", "redis://nobody.invalid")
+    monkeypatch.setenv("EXPEDITOR_RESULTS", results)
+    services = build(load(tmp_path), SimpleNamespace(sockets={}), tmp_path)
+    assert services.cluster is not None
+    services.cluster.connections.close()
+    return services
+
+
+@pytest.mark.parametrize(
+    ("results", "sends", "bucket"),
+    [
+        ("origin", True, None),
+        ("shared", False, None),
+        ("s3://made-here/by/us", True, "s3://made-here/by/us"),
+    ],
+)
+def test_the_ways(tmp_path, monkeypatch, results, sends, bucket) -> None:
+    homeward = built(tmp_path, monkeypatch, results).files.homeward
+    assert homeward is not None
+    assert (homeward.handover is not None) is sends
+    assert (homeward.bucket and homeward.bucket.address) == bucket
+    assert (homeward.collector is not None) is (bucket is not None)
+
+
+def test_a_bucket_that_cannot_be_used_is_a_fault_that_leaves_the_queue_ready(tmp_path, monkeypatch) -> None:
+    services = built(tmp_path, monkeypatch, "s3://made-here")
+    homeward = services.files.homeward
+    assert homeward is not None
+    assert homeward.bucket is not None
+    before = services.health.not_ready()
+    homeward.bucket.error = "s3://made-here cannot be written: the server says AccessDenied."
+    assert services.files.fault() == homeward.bucket.error
+    assert services.health.not_ready() == before
+
+
+@pytest.mark.parametrize(
+    "results",
+    ["bucket", "s3://", "s3://A_b", "s3://key:secret@host/b", "s3://bucket//x", "s3://bucket/a?b", "gs://b"],
+)
+def test_a_place_that_is_none_is_refused(tmp_path, monkeypatch, results) -> None:
+    monkeypatch.setenv("EXPEDITOR_RESULTS", results)
+    with pytest.raises(SettingsError, match="must be origin, shared or s3://bucket/prefix"):
+        load(tmp_path)
+
+
+def test_the_sentence_names_what_the_extra_is() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["optional-dependencies"]["s3"] == [EXTRA]
