@@ -104,7 +104,7 @@ class Dispatcher:
     def recover(self, rule: RecoveryRule = RecoveryRule(), here: str | None = None) -> Recovered:  # noqa: B008 - a frozen value
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``. ``here``: this instance's
         name where several share the store: keys of the others' jobs are theirs."""
-        recovered = self._debts.wait(self._store.recover(rule))
+        recovered = self._debts.wait(self._store.recover(replace(rule, here=here)))
         kept: list[Any] = []
         for job, payload in recovered.waiting:
             if job.needs_secret and is_home(job, here):

@@ -150,12 +150,14 @@ class QueueDepth:
             for event in events:
                 self._hear(event.job)
 
-    def restore(self, waiting: Iterable[tuple[Job, Payload]]) -> None:
-        """What waited before this start, with its exact size."""
+    def restore(self, waiting: Iterable[tuple[Job, Payload]], elsewhere: Iterable[Job] = ()) -> None:
+        """What waited before this start, with its exact size; of jobs that were submitted ``elsewhere`` with that of their prompts."""
+        sizes = [(job, payload.size_bytes) for job, payload in waiting]
+        sizes += [(job, job.prompt_length) for job in elsewhere]
         with self._lock:
-            for job, payload in waiting:
+            for job, size_bytes in sizes:
                 self._forget(job.id)
-                load = self._known[job.id] = _Load(_holder(job.principal), payload.size_bytes)
+                load = self._known[job.id] = _Load(_holder(job.principal), size_bytes)
                 self._count(load)
 
     # -- inside, under the lock --------------------------------------------------------------------------------------

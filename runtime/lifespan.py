@@ -147,7 +147,7 @@ class Lifespan:
         services = self._services
         if services.settings.store != "memory":
             await asyncio.to_thread(services.evidence.record)
-        services.depth.restore(recovered.waiting)
+        services.depth.restore(recovered.waiting, recovered.elsewhere)
         services.flow.restore((await services.summary()).paused)
         queue = our_queue(services.server)
         if queue is None:

@@ -77,10 +77,12 @@ class RecoveryMode(str, Enum):
 
 @dataclass(frozen=True, slots=True)
 class RecoveryRule:
-    """How ``recover`` goes about it. ``seen``: what dead runs left behind, by job id and attempt."""
+    """How ``recover`` goes about it. ``seen``: what dead runs left behind, by job id and attempt. ``here``: the
+    instance whose jobs are listed with their payloads, where several share the store."""
 
     mode: RecoveryMode = RecoveryMode.RESUME
     seen: Mapping[tuple[str, int], LastSeen] = field(default_factory=lambda: {})
+    here: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,14 @@ class KeyedJob:
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What ``recover`` found: every job that waits now (in claim order, with its payload), and how many came back from a dead run."""
+    """What ``recover`` found: every job that waits now (in claim order, with its payload), and how many came back from a dead run.
+
+    ``elsewhere``: those that were submitted to other instances, which list them; without their payloads."""
 
     waiting: tuple[tuple[Job, Payload], ...]
     requeued: int
     failed: int
+    elsewhere: tuple[Job, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -248,6 +248,9 @@ class HeldLedger:
         """See ``Ledger``."""
         return self.line.queued()
 
+    def payloads_come(self, jobs: Sequence[Job]) -> None:
+        """See ``Ledger``."""
+
     def on_machine(self) -> list[Job]:
         """See ``Ledger``."""
         return self.line.on_machine()

@@ -217,6 +217,10 @@ class Ledger(KnownRows, Protocol):
         """Every queued job, held and delayed ones too, by ``ordering.sort_key``."""
         ...
 
+    def payloads_come(self, jobs: Sequence[Job]) -> None:
+        """The payloads of these jobs will be asked for next, in this order."""
+        ...
+
     def on_machine(self) -> list[Job]:
         """Every job that neither waits in the queue nor has ended, by ``seq``."""
         ...

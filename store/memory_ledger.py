@@ -265,6 +265,9 @@ class MemoryLedger:
         """See ``Ledger``."""
         return sorted((job for job in self._unfinished.values() if job.status is JobStatus.QUEUED), key=_key)
 
+    def payloads_come(self, jobs: Sequence[Job]) -> None:
+        """See ``Ledger``."""
+
     def on_machine(self) -> list[Job]:
         """See ``Ledger``."""
         begun = (job for job in self._unfinished.values() if job.status is not JobStatus.QUEUED)

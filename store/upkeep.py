@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..jobs import transitions
+from ..jobs.belonging import is_home
 from ..jobs.events import JobEvent
 from ..jobs.instances import instance_of
 from ..jobs.model import Job, JobStatus
@@ -77,8 +78,12 @@ class Upkeep:
             self.pause(True)
         left = [job for job in self._ledger.on_machine() if self._is_left_over(job)]
         ends, events = self._settle_left_over(left, now_s, rule)
+        queued = self._ledger.queued()
+        ours = [job for job in queued if is_home(job, rule.here)]
+        self._ledger.payloads_come(ours)
         recovered = Recovered(
-            waiting=tuple((job, payload) for job in self._ledger.queued() if (payload := self._ledger.payload(job.id))),
+            waiting=tuple((job, payload) for job in ours if (payload := self._ledger.payload(job.id))),
+            elsewhere=tuple(job for job in queued if not is_home(job, rule.here)),
             requeued=ends.count(JobStatus.QUEUED),
             failed=ends.count(JobStatus.FAILED),
         )

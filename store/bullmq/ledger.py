@@ -130,11 +130,9 @@ class BullmqLedger(HeldLedger):
             self._note(kept_job.id)
         super().forget_history(job_ids)
 
-    def queued(self) -> list[Job]:
-        """See ``Ledger``."""
-        jobs = super().queued()
+    def payloads_come(self, jobs: Sequence[Job]) -> None:
+        """See ``Ledger``. They are read many at once."""
         self._begun.payloads_come([job.id for job in jobs if job.id not in self._changes.payloads])
-        return jobs
 
     def payload(self, job_id: str) -> Payload | None:
         """See ``KnownRows``."""

@@ -6,7 +6,7 @@ import pytest
 
 from expeditor.jobs.errors import Conflict
 from expeditor.jobs.model import Cause, JobStatus
-from expeditor.store.base import MAX_DEATHS, Recovered
+from expeditor.store.base import MAX_DEATHS, Recovered, RecoveryRule
 from tests.conformance.harness import claim, claim_all, done, ending, enqueue, new_job
 
 
@@ -96,3 +96,15 @@ def test_tags_virtual_time_and_estimates_are_kept(storage):
 def test_seq_goes_on(storage):
     enqueue(storage.start(), "a")
     assert enqueue(storage.start(), "b").seq == 2
+
+
+def test_jobs_of_other_instances_are_listed_without_what_they_run(storage):
+    store = storage.start()
+    for job_id, origin in (("mine", "here"), ("nobodys", None), ("theirs", "there")):
+        enqueue(store, job_id, origin=origin)
+    found = done(storage.start().recover(RecoveryRule(here="here")))
+    assert [(job.id, payload == new_job(job.id).payload) for job, payload in found.waiting] == [
+        ("mine", True),
+        ("nobodys", True),
+    ]
+    assert [job.id for job in found.elsewhere] == ["theirs"]
