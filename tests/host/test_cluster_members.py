@@ -103,7 +103,7 @@ def test_batches_and_the_contract_take_it_too(cluster):
     sweep = {"prompt": ONLY_B, "sweep": {"product": {"1.salt": [100, 101, 102]}}}
     batch = cluster.a.post("/expeditor/batches", json=sweep)
     assert batch.status_code == 201, batch.text
-    made = cluster.a.post("/api/v2/jobs", json={"workflow": ONLY_B, "labels": {"expeditor.pool": "gpu"}})
+    made = cluster.a.post("/api/v2/jobs", json={"workflow": ONLY_B, "metadata": {"expeditor.pool": "gpu"}})
     assert made.status_code in (200, 201, 202), made.text
     assert runners(cluster.a, [*batch.json()["job_ids"], made.json()["id"]]) == {"gpu2"}
 

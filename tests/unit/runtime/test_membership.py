@@ -264,3 +264,18 @@ class TestPicture:
         assert a.members.missing(frozenset({"A"}), frozenset({"x.ckpt", "nobody's.ckpt"})) == {"x.ckpt"}
         assert a.members.missing(frozenset({"A", "C"}), frozenset()) == {"C"}
         assert b.members.missing(*needs) == frozenset()
+        assert [each.name for each in a.members.able_elsewhere(*needs)] == ["b"]
+        assert b.members.able_elsewhere(*needs) == ()
+
+    async def test_what_each_lacks_and_who_had_it(self, make):
+        a = make("a")
+        b = make("b", pools=("gpu",))
+        b.can = Capabilities(frozenset({"A", "B"}), frozenset())
+        await self.joined(a, b)
+        assert a.members.lacks(frozenset({"A", "B", "C"})) == {"a": {"B", "C"}, "b": {"C"}}
+        assert a.members.had("B") == ()
+        b.membership.leave()
+        await a.membership.look_around()
+        assert a.members.lacks(frozenset({"B"})) == {"a": {"B"}}
+        assert [each.name for each in a.members.had("B")] == ["b"]
+        assert a.members.had("C") == ()
