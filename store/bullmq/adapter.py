@@ -30,6 +30,7 @@ from ..reading import Reading
 from ..threaded import ThreadedStore
 from ..verbs import NO_AFFINITY, Verbs
 from ..worker import AskedKey, BatchWorker, Call, Outcome, outcome_of
+from .commits import EVENTS_KEPT
 from .connections import Connections
 from .finding import ReaderRows
 from .keys import Keys
@@ -64,7 +65,7 @@ class BullmqStore(ThreadedStore):
 
     ``connections`` are opened with the store and closed by who made them. ``boot_id`` names this member's life. ``lease_s``: a job
     whose member was not heard of for so long goes to another. ``pools``: those whose jobs this member claims; None: all. ``room`` says
-    whether more jobs may wait in the queue that all share; None: always.
+    whether more jobs may wait in the queue that all share; None: always. ``events_kept``: the most, or a little more, in the log.
     """
 
     def __init__(  # noqa: PLR0913 - all by name
@@ -82,6 +83,7 @@ class BullmqStore(ThreadedStore):
         lease_s: float = 30.0,
         pools: Collection[str] | None = None,
         room: Room | None = None,
+        events_kept: int = EVENTS_KEPT,
     ) -> None:
         """Closed at first; nothing is connected yet."""
         self._connections = connections
@@ -96,6 +98,7 @@ class BullmqStore(ThreadedStore):
         self._lease_s = lease_s
         self._pools = pools
         self._room = room
+        self._events_kept = events_kept
         self._notice: str | None = None
         self._name = secrets.token_hex(4)
         self._listener: Listener | None = None
@@ -179,6 +182,7 @@ class BullmqStore(ThreadedStore):
                 self._connections,
                 self._name,
                 lambda: self._listener is not None and self._listener.there,
+                self._events_kept,
             ),
         )
 

@@ -33,8 +33,16 @@ LABEL_MAX_BYTES = 256
 class Commands:
     """Commands for one batch. ``before``: the jobs that it changed as they are stored, with what is kept of their events."""
 
-    def __init__(self, keys: Keys, changes: Changes, before: Mapping[str, Kept], virtual_time: float) -> None:
+    def __init__(
+        self,
+        keys: Keys,
+        changes: Changes,
+        before: Mapping[str, Kept],
+        virtual_time: float,
+        events_kept: int = EVENTS_KEPT,
+    ) -> None:
         """Touch nothing."""
+        self._events_kept = events_kept
         self._keys = keys
         self._changes = changes
         self._before = before
@@ -62,7 +70,7 @@ class Commands:
             found += self._of_events()
             last = max(event.position for events in changes.events.values() for event in events)
             if last // TRIM_EVERY > (last - _told(changes)) // TRIM_EVERY:
-                found.append(["TRIM", self._keys("meta"), self._keys("events"), EVENTS_KEPT])
+                found.append(["TRIM", self._keys("meta"), self._keys("events"), self._events_kept])
         return found + self._of_forgetting()
 
     def kept(self, job: Job) -> Kept:

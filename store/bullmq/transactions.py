@@ -23,7 +23,7 @@ from ...jobs.transitions import is_terminal
 from ..base import Clock, StoreObserver
 from ..done import Done
 from ..worker import Call, Outcome, tell, unexpected
-from .commits import Command, Commands, request_field
+from .commits import EVENTS_KEPT, Command, Commands, request_field
 from .connections import Connections
 from .keys import Keys, key_of_id, mark_of
 from .ledger import BullmqLedger, View
@@ -87,6 +87,7 @@ class Transactions:
         connections: Connections,
         name: str,
         listens: Callable[[], bool],
+        events_kept: int = EVENTS_KEPT,
     ) -> None:
         """``name`` tells this life's commits from others'. ``listens``: whether this member hears of commits itself."""
         self._scripts = scripts
@@ -107,6 +108,7 @@ class Transactions:
         self._full = False
         self._name = name
         self._listens = listens
+        self._events_kept = events_kept
         self._number = 0
         self._verbs = 0
         self.error: str | None = None
@@ -164,7 +166,7 @@ class Transactions:
     def _commit(self, *, polite: bool) -> str:
         began_s = time.perf_counter()
         ledger, changes = self._ledger, self._ledger.changes
-        commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time())
+        commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time(), self._events_kept)
         listed = commands.all()
         epoch, moves = self._moves()
         wrote, full_too = bool(listed or moves), self._goes_on_when_full()

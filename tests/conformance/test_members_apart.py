@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from expeditor.jobs.errors import Conflict
+from expeditor.jobs.log import LogQuery
 from expeditor.jobs.model import JobStatus
 from expeditor.store.bullmq.keys import Keys
 from tests.conformance.harness import claim, done, ending, enqueue, new_job
@@ -127,3 +128,17 @@ def deafen(one: Member) -> None:
     """As behind a cut wire: it hears no word any more."""
     store: Any = one.store
     store._listener.stop()
+
+
+def test_the_log_is_cut_off_when_it_is_too_long_and_says_so(member: Members) -> None:
+    a, b = member("a", events_kept=100), member("b", events_kept=100)
+    for at in range(10):
+        done((a, b)[at % 2].store.enqueue_all(None, [new_job(f"{at}-{number}") for number in range(60)]))
+    page = done(b.store.events(LogQuery(limit=1000)))
+    assert 100 <= len(page.events) <= 300
+    assert page.forgotten == page.events[0].position - 1
+    assert page.events[-1].position == 600
+    # Its own events are numbered on, whatever was cut off.
+    again = member("a", "2", events_kept=100)
+    enqueue(again.store, "next")
+    assert again.ears.events[-1].position == 601
