@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -18,12 +17,12 @@ import pytest
 from tests.host.jobs_client import occupy, quick, submit, until_ended, until_status
 from tests.host.socket_reader import SocketReader
 from tests.host.stock_walk import TEST_NODES, gate_prompt, image_prompt, open_gate
+from tests.host.stream_reader import Reader
 from tests.support.comfy_server import RealComfyUI
-from tests.support.examples import EXAMPLES, example_module
+from tests.support.examples import EXAMPLES
 from tests.support.waiting import wait_until
 
 ORIGIN = "http://elsewhere.example"
-frames = example_module("follow_job").frames
 
 
 @pytest.fixture(scope="module")
@@ -31,40 +30,6 @@ def server() -> Iterator[RealComfyUI]:
     env = {"EXPEDITOR_STREAM_HEARTBEAT_S": "0.5"}
     with RealComfyUI(packs=[TEST_NODES], env=env, args=["--enable-cors-header", ORIGIN]) as running:
         yield running
-
-
-class Reader(threading.Thread):
-    """Reads a stream in the background until it ends, is lost, or `last` was told."""
-
-    def __init__(self, server: RealComfyUI, path: str, last: str | None = None, after: str | None = None) -> None:
-        super().__init__(daemon=True)
-        headers = {} if after is None else {"Last-Event-ID": after}
-        self._answer = urllib.request.urlopen(urllib.request.Request(server.url + path, headers=headers), timeout=60)
-        self._last = last
-        self.headers = self._answer.headers
-        self.told: list[dict[str, Any]] = []
-        self.cursor = after
-        self.start()
-
-    def run(self) -> None:
-        try:
-            for fields in frames(self._answer):
-                self.cursor = fields.get("id", self.cursor)
-                if "data" in fields:
-                    self.told.append(json.loads(fields["data"]))
-                    if self._last == fields["event"]:
-                        break
-        except OSError:
-            pass  # the server died, as the test wants
-        self._answer.close()
-
-    def types(self) -> list[str]:
-        return [event["type"] for event in self.told]
-
-    def all(self, deadline_s: float = 60.0) -> list[dict[str, Any]]:
-        self.join(deadline_s)
-        assert not self.is_alive(), f"the stream did not end; it told {self.types()}"
-        return self.told
 
 
 def kept(told: list[dict[str, Any]]) -> list[dict[str, Any]]:

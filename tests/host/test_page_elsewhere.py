@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.host.socket_reader import Frame, SocketReader
+from tests.host.stream_reader import Reader
 from tests.support.cluster import TEST_NODES, cluster_of_module
 from tests.support.comfy_server import RealComfyUI
 from tests.support.waiting import wait_until
@@ -44,6 +45,10 @@ def picture(value: int) -> dict[str, Any]:
         "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": value}},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "cats/x"}},
     }
+
+
+def fails_with(error: str) -> dict[str, Any]:
+    return {"1": {"class_type": "ExpeditorTestRaises", "inputs": {"error": error, "text": "no"}}}
 
 
 def submit(server: RealComfyUI, prompt: dict[str, Any], client_id: str) -> str:
@@ -99,8 +104,7 @@ def test_previews_and_an_error_and_a_cached_run(cluster, alone):
     assert "binary 4" in kinds(frames)
     _, frames = told(cluster.a, sleepy(3, seconds=1.0, steps=4, preview=True))
     assert "binary 1" in kinds(frames)
-    fails = {"1": {"class_type": "ExpeditorTestRaises", "inputs": {"error": "ValueError", "text": "no"}}}
-    for prompt in (fails, sleepy(1)):
+    for prompt in (fails_with("ValueError"), sleepy(1)):
         _, here = told(alone, prompt)
         _, away = told(cluster.a, prompt)
         assert kinds(away) == kinds(here)
@@ -151,3 +155,67 @@ def test_each_lists_its_own_and_what_it_runs(cluster):
     assert json.dumps(history(cluster.a, first)["status"]["completed"]) == "true"
     assert cluster.a.get(f"/history/{second}").json() == {}
     assert job(cluster.b, second)["status"] == "canceled"
+
+
+def test_a_node_that_waits_at_b_is_listed_and_answered_at_a(cluster):
+    prompt = {
+        "7": {
+            "class_type": "WaitForMessage",
+            "inputs": {"label": "Which?", "timeout_s": 90, "default_message": "nobody", "on_timeout": "fail"},
+        },
+        "8": {"class_type": "PreviewAny", "inputs": {"source": ["7", 0]}},
+    }
+    prompt_id = submit(cluster.a, prompt, "ada")
+    pending = wait_until(lambda: cluster.a.get("/expeditor/messages/pending").json()["pending"], what="the question")
+    assert [(wait["prompt_id"], wait["node_id"], wait["label"]) for wait in pending] == [(prompt_id, "7", "Which?")]
+    assert cluster.b.get("/expeditor/messages/pending").json()["pending"] == pending
+    answer = {"message": "heron é", "node_id": "7", "prompt_id": prompt_id}
+    assert cluster.a.post("/expeditor/messages", data=answer).status_code == 200
+    assert history(cluster.a, prompt_id)["outputs"]["8"]["text"] == ["heron é"]
+    assert cluster.a.post("/expeditor/messages", data=answer).status_code == 410
+    assert cluster.a.get("/expeditor/messages/pending").json()["pending"] == []
+
+
+def test_a_stream_at_a_tells_the_progress_of_a_run_at_b(cluster):
+    prompt_id = submit(cluster.a, sleepy(21, seconds=4.0, steps=40, preview=True), "ada")
+    streams = [Reader(server, f"/expeditor/jobs/{prompt_id}/events") for server in (cluster.a, cluster.b)]
+    for told in (stream.all() for stream in streams):
+        values = [event["progress"]["value"] for event in told if event["type"] == "job.progress"]
+        assert values == sorted(values)
+        assert len(values) >= 2
+        assert any(event["type"] == "job.preview" for event in told)
+        kept = [event["type"] for event in told if "number" in event]
+        assert kept == ["job.queued", "job.started", "job.succeeded"]
+
+
+def test_the_comfy_api_v2_answers_alike_at_both(cluster):
+    done_id, failed_id = submit(cluster.a, picture(31), "ada"), submit(cluster.a, fails_with("TypeError"), "ada")
+    for prompt_id in (done_id, failed_id):
+        history(cluster.a, prompt_id)
+        mine, theirs = (server.get(f"/api/v2/jobs/{prompt_id}").json() for server in (cluster.a, cluster.b))
+        assert json.dumps(mine).replace(cluster.a.url, "") == json.dumps(theirs).replace(cluster.b.url, "")
+    assert cluster.a.get(f"/api/v2/jobs/{failed_id}").json()["status"] == "failed"
+    (output,) = cluster.a.get(f"/api/v2/jobs/{done_id}").json()["outputs"]
+    mine, theirs = (server.get(f"/api/v2/assets/{output['id']}/content") for server in (cluster.a, cluster.b))
+    assert mine.content == theirs.content
+    assert mine.content.startswith(b"\x89PNG")
+
+
+def test_a_starts_again_while_b_runs_its_job(cluster):
+    gate = {"1": {"class_type": "ExpeditorTestGate", "inputs": {"name": f"again-{os.getpid()}"}}}
+    running, waiting = submit(cluster.a, gate, "ada"), submit(cluster.a, sleepy(41), "ada")
+    wait_until(lambda: cluster.a.get("/queue").json()["queue_running"], what="the run at b")
+    before = set(cluster.a.get("/history").json())
+    assert before
+
+    cluster.a.restart()
+
+    listed = wait_until(lambda: (found := cluster.a.get("/queue").json())["queue_running"] and found, what="the list")
+    assert [[item[1] for item in listed[name]] for name in ("queue_running", "queue_pending")] == [[running], [waiting]]
+    assert set(cluster.a.get("/history").json()) == before
+    (cluster.b.base / "input" / f"again-{os.getpid()}").touch()
+    for prompt_id in (running, waiting):
+        assert history(cluster.a, prompt_id)["status"]["status_str"] == "success"
+        assert job(cluster.a, prompt_id)["attempt"] == 1
+    assert cluster.a.get("/queue").json() == {"queue_running": [], "queue_pending": []}
+    assert cluster.b.get("/history").json() == {}
