@@ -131,10 +131,13 @@ class Mailbox:
             wait = self._open.pop(token, None)
             if wait is None:
                 return
-            self._over[token] = wait.pending
-            while len(self._over) > REMEMBERED_WAITS:
-                self._over.popitem(last=False)
+            self._keep_over(wait.pending)
         self._changed()
+
+    def remember_over(self, wait: PendingWait) -> None:
+        """A wait of another instance is over: later answers to it get ``Gone`` here too."""
+        with self._lock:
+            self._keep_over(wait)
 
     def deliver(self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None) -> Delivered:
         """Answer the one wait that fits everything given; the first answer wins.
@@ -154,6 +157,11 @@ class Mailbox:
         """The waits that can still be answered, oldest first."""
         with self._lock:
             return tuple(wait.pending for wait in self._open.values() if _is_live(wait))
+
+    def _keep_over(self, wait: PendingWait) -> None:
+        self._over[wait.token] = wait
+        while len(self._over) > REMEMBERED_WAITS:
+            self._over.popitem(last=False)
 
     def _one_live(self, node_id: str, token: str | None, prompt_id: str | None) -> Wait:
         fitting = [wait for wait in self._open.values() if _fits(wait.pending, node_id, token, prompt_id)]

@@ -133,6 +133,7 @@ class PostOffice:
         known, now = {wait.token for wait in before}, {wait.token for wait in waits}
         for wait in before:
             if wait.token not in now:
+                self._mailbox.remember_over(wait)
                 self._notify({"type": CLOSED, **wait.describe()})
         for wait in waits:
             if wait.token not in known:

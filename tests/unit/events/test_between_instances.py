@@ -52,6 +52,8 @@ async def test_a_message_reaches_the_node_on_the_other_instance_and_pages_here_s
     assert offices.east.pending() == ()
     offices.boxes["west"].close(wait.token)
     assert offices.shown == [("message.waiting", wait.token), ("message.closed", wait.token)]
+    with pytest.raises(Gone):
+        await offices.east.deliver("late", "5", prompt_id="a")
 
 
 async def test_what_nobody_waits_for_and_what_several_wait_for_is_refused_here(offices):
