@@ -79,9 +79,12 @@ class Handover:
         handover_s: float,
         clock: Callable[[], float],
         arrived: Callable[[], None] = lambda: None,
+        kinds: frozenset[str] = SENT_FOLDERS,
     ) -> None:
-        """``name`` is this instance's; ``clock`` the queue's. ``arrived``: see ``dispatch.ports.Homeward``."""
+        """``name`` is this instance's; ``clock`` the queue's. ``arrived``: see ``dispatch.ports.Homeward``.
+        ``kinds``: of the folders whose files are sent; the others are the same everywhere."""
         self._name = name
+        self._kinds = kinds
         self._thread = thread
         self._way = way
         self._folders = folders
@@ -104,7 +107,7 @@ class Handover:
         are right. Takes no longer than a handover may. Any thread; the future never fails."""
         with self._lock:
             run = self._runs.get(job_id)
-        files = files_in(node_outputs)
+        files = self._sent_of(files_in(node_outputs))
         if run is None or not files:
             return None
         return self._thread.run(self._delivered(job_id, run, node_outputs, files))
@@ -119,7 +122,7 @@ class Handover:
         to send. Never raises, and the future never fails."""
         with self._lock:
             run = self._runs.pop(job.id, None)
-        files = _files_of(ending)
+        files = self._sent_of(_files_of(ending))
         if run is None or not files:
             return None
         return self._thread.run(self._brought(job.id, run, files, ending))
@@ -193,9 +196,12 @@ class Handover:
     def _offer(self, job_id: str, file: FileName, path: Path, *, apart: bool) -> Offer:
         return Offer(self._name, job_id, file, path.stat().st_size, digest_of(path), self._clock(), apart)
 
+    def _sent_of(self, files: tuple[FileName, ...]) -> tuple[FileName, ...]:
+        return tuple(file for file in files if file.folder in self._kinds)
+
     def _apart(self, job_id: str) -> Callable[[FileName], FileName]:
         def place(file: FileName) -> FileName:
-            if located(self._folders, file) is None:
+            if file.folder not in self._kinds or located(self._folders, file) is None:
                 return file
             return file._replace(subfolder=job_subfolder(self._name, job_id, file.subfolder))
 

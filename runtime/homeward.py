@@ -29,6 +29,7 @@ from ..host.owed import OwedFiles
 from ..host.peers import Peers, PeerThread
 from ..host.remote_outputs import RemoteOutputs
 from ..host.sending import Sender
+from ..jobs.homing import SENT_FOLDERS
 from ..jobs.instances import Instance, InstanceState
 from ..routes.peers import PeerRoutes
 from ..store.base import Clock
@@ -93,13 +94,13 @@ class Membership:
 
 @dataclass(frozen=True, slots=True)
 class Homeward:
-    """What travels between instances. ``handover`` is None where results stay where they are made (a shared folder)."""
+    """What travels between instances."""
 
     routes: PeerRoutes
     outputs: RemoteOutputs
     inputs: ForeignInputs
     questions: PeerQuestions
-    handover: Handover | None
+    handover: Handover
     landing: LandingGround
     thread: PeerThread
     bucket: Bucket | None = None
@@ -108,8 +109,7 @@ class Homeward:
     def start(self) -> None:
         """Send what an earlier life of this instance owes, and remove now and then what others never went on sending. Any thread; waits
         for nothing."""
-        if self.handover is not None:
-            self.handover.pay()
+        self.handover.pay()
         if self.collector is not None:
             self.thread.run(self.collector.watch())
         self.thread.run(_swept(self.landing))
@@ -185,9 +185,7 @@ def _bucket(results: str) -> Bucket | None:
     return Bucket(results)
 
 
-def _handover(parts: HomewardParts, thread: PeerThread, way: Way, owed: OwedFiles) -> Handover | None:
-    if parts.settings.results == "shared":
-        return None
+def _handover(parts: HomewardParts, thread: PeerThread, way: Way, owed: OwedFiles) -> Handover:
     return Handover(
         name=parts.name,
         thread=thread,
@@ -197,4 +195,5 @@ def _handover(parts: HomewardParts, thread: PeerThread, way: Way, owed: OwedFile
         handover_s=parts.settings.handover_s,
         clock=parts.clock,
         arrived=parts.arrived,
+        kinds=SENT_FOLDERS - {"output"} if parts.settings.results == "shared" else SENT_FOLDERS,
     )

@@ -124,7 +124,7 @@ def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
         resident=parts.residents,
         abilities=parts.roster if parts.identity.shared else None,
     )
-    if parts.files.homeward is not None and parts.files.homeward.handover is not None:
+    if parts.files.homeward is not None:
         dispatcher.join(parts.files.homeward.handover)
     return dispatcher
 

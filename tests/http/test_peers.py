@@ -53,6 +53,22 @@ def test_results_are_at_home_when_the_job_ends(sides) -> None:
     assert remains(origin) == []
 
 
+@pytest.mark.parametrize("away", [False, True])
+def test_only_previews_are_sent_where_the_output_folder_is_one_and_the_same(tmp_path, away) -> None:
+    members = FakeMembers()
+    origin, maker = Side("a", tmp_path, members).open(), Side("b", tmp_path, members, kinds=frozenset({"temp"}))
+    if away:
+        origin.close()
+    ending = maker.hand_over("a", maker.make("output", "", "x.png", b"x"), maker.make("temp", "", "t.png", b"t"))
+    assert [output.subfolder for output in ending.outputs] == ["", f"b/{JOB}" if away else "b"]
+    assert not origin.path("output", "b").exists()
+    assert origin.path("temp", "b", "t.png").exists() is not away
+    assert len(maker.owed.all()) == away
+    for side in (maker, origin):
+        side.stop()
+        side.close()
+
+
 def test_an_empty_file_and_one_in_a_deep_folder(sides) -> None:
     origin, maker = sides
     maker.hand_over("a", maker.make("output", "a/b/c", "empty.txt", b""))

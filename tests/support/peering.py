@@ -19,6 +19,7 @@ from expeditor.host.mailing import Mailer
 from expeditor.host.owed import OwedFiles
 from expeditor.host.peers import Peers, PeerThread
 from expeditor.host.sending import Sender
+from expeditor.jobs.homing import SENT_FOLDERS
 from expeditor.jobs.model import Ending, Job, JobStatus, Output
 from expeditor.jobs.parcels import Landing, Offer
 from expeditor.routes.peers import PeerRoutes, PeerVerdicts, peer_table
@@ -57,6 +58,7 @@ class Side:
         ground: Any = None,
         verdicts: Any = None,
         bucket: str | None = None,
+        kinds: frozenset[str] = SENT_FOLDERS,
     ) -> None:
         self.name, self.root, self.members, self.handover_s = name, root / name, members, handover_s
         self.folders = {kind: str(self.root / kind) for kind in ("output", "temp", "input")}
@@ -64,6 +66,7 @@ class Side:
             Path(folder).mkdir(parents=True, exist_ok=True)
         self.ground = ground or LandingGround(self.folders.get)
         self.secret, self.address = SECRET, bucket
+        self.kinds = kinds
         self.start()
         self.desk = PeerDesk(name, self.folders.get, self._owed, InputHashes())
         routes = PeerRoutes(self.desk, self.ground, self._secret, self)
@@ -87,6 +90,7 @@ class Side:
             owed=self.owed,
             handover_s=self.handover_s,
             clock=lambda: 1_700_000_000.0,
+            kinds=self.kinds,
         )
 
     async def collect(self, offer: Offer) -> Landing:

@@ -30,17 +30,11 @@ def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: str) -> Serv
 
 
 @pytest.mark.parametrize(
-    ("results", "sends", "bucket"),
-    [
-        ("origin", True, None),
-        ("shared", False, None),
-        ("s3://made-here/by/us", True, "s3://made-here/by/us"),
-    ],
+    ("results", "bucket"), [("origin", None), ("shared", None), ("s3://made-here/by/us", "s3://made-here/by/us")]
 )
-def test_the_ways(tmp_path, monkeypatch, results, sends, bucket) -> None:
+def test_the_ways(tmp_path, monkeypatch, results, bucket) -> None:
     homeward = built(tmp_path, monkeypatch, results).files.homeward
     assert homeward is not None
-    assert (homeward.handover is not None) is sends
     assert (homeward.bucket and homeward.bucket.address) == bucket
     assert (homeward.collector is not None) is (bucket is not None)
 
