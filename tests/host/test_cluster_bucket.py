@@ -58,15 +58,12 @@ def test_an_origin_that_comes_back_finds_what_a_dead_maker_left(by_bucket: RealC
     assert by_bucket.a.post("/expeditor/queue/pause").status_code == 200
     job_id = submit(by_bucket.a, saved_and_shown("late"))["id"]
     by_bucket.a.kill()
-    try:
-        assert by_bucket.b.post("/expeditor/queue/resume").status_code == 200
-        assert until_ended(by_bucket.b, job_id, WAIT_S)["status"] == "succeeded"
-        wait_until(lambda: sum("/letters/gpu1/" in key for key in server.objects()) == 2, WAIT_S, what="two letters")
-        by_bucket.b.kill()
-        by_bucket.a.start()
-        wait_until(lambda: server.objects() == [], WAIT_S, what="an empty bucket")
-        for image in images(by_bucket.a, job_id).values():
-            assert image["subfolder"] == f"gpu2/{job_id}"
-            assert by_bucket.a.get("/view", params=image).status_code == 200
-    finally:
-        by_bucket.b.start()
+    assert by_bucket.b.post("/expeditor/queue/resume").status_code == 200
+    assert until_ended(by_bucket.b, job_id, WAIT_S)["status"] == "succeeded"
+    wait_until(lambda: sum("/letters/gpu1/" in key for key in server.objects()) == 2, WAIT_S, what="two letters")
+    by_bucket.b.kill()
+    by_bucket.a.start()
+    wait_until(lambda: server.objects() == [], WAIT_S, what="an empty bucket")
+    for image in images(by_bucket.a, job_id).values():
+        assert image["subfolder"] == f"gpu2/{job_id}"
+        assert by_bucket.a.get("/view", params=image).status_code == 200
