@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +54,25 @@ def test_models_and_custom_nodes_are_shared_and_a_person_s_own_are_kept(tmp_path
     assert not (second.base / "output").is_symlink()
 
 
+def first_of(count: int) -> int:
+    """The first of so many free ports in a row, below those that systems give to outgoing connections."""
+    for first in range(random.randrange(12_000, 28_000), 30_000, count):
+        with ExitStack() as tried:
+            try:
+                for port in range(first, first + count):
+                    tried.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise AssertionError("no ports are free")
+
+
 @pytest.mark.parametrize("taken", [0, 2, 3])
 def test_a_taken_port_of_any_of_them_is_said(taken: int) -> None:
     with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
+        port = first_of(4)
+        held.bind(("127.0.0.1", port + taken))
         held.listen()
-        port = held.getsockname()[1] - taken
         places = several.places_of(options(port=port), Path())
         with pytest.raises(SetupError, match=rf"port {port + taken} of 127\.0\.0\.1 cannot be used"):
             several.check_ports(options(port=port), places, port + 3)
