@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
+from urllib.parse import urlsplit
 
 from .peers import PeerAway
 
@@ -137,4 +138,6 @@ def _said(fault: Exception) -> str:
         return f"the server says {code[1]}"
     if status is not None:
         return f"the server answers {status[1]}"
-    return f"no answer from {_endpoint() or 'AWS'} ({type(fault).__name__}); are endpoint and credentials right?"
+    # Without a name and password that the address may have.
+    server = urlsplit(_endpoint()).netloc.rpartition("@")[2] or "AWS"
+    return f"no answer from {server} ({type(fault).__name__}); are endpoint and credentials right?"

@@ -176,7 +176,9 @@ def test_a_server_that_is_away_and_comes_back(tmp_path, monkeypatch) -> None:
         maker.hand_over("a", maker.make("output", "", "x.png", b"x"))
         assert len(maker.owed.all()) == 1
         maker.pay()
-        assert (maker.bucket.error or "").startswith(f"{ADDRESS} cannot be written: no answer from {other.url}")
+        assert (maker.bucket.error or "").startswith(
+            f"{ADDRESS} cannot be written: no answer from 127.0.0.1:{other.port} "
+        )
         other.start(bucket=False)
         maker.pay()
         assert maker.bucket.error == f"{ADDRESS} cannot be written: the server says NoSuchBucket."

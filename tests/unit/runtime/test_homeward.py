@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from expeditor.host.bucket import EXTRA
+from expeditor.host.bucket import EXTRA, Bucket, BucketAway
 from expeditor.runtime.services import Services, build
 from expeditor.runtime.settings_source import SettingsError, load
 
@@ -63,3 +63,13 @@ def test_a_place_that_is_none_is_refused(tmp_path, monkeypatch, results) -> None
 def test_the_sentence_names_what_the_extra_is() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["optional-dependencies"]["s3"] == [EXTRA]
+
+
+async def test_a_password_in_the_address_of_the_server_is_not_told(monkeypatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://me:hidden@127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "an-id-of-tests")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-of-tests")
+    with pytest.raises(BucketAway) as told:
+        await Bucket("s3://made-here").remove("x")
+    assert str(told.value).startswith("s3://made-here cannot be changed: no answer from 127.0.0.1:9 (")
+    assert told.value.__cause__ is None
