@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from tests.browser.editor import Editor
+from tests.support.cluster import RealCluster
 from tests.support.comfy_server import ROOT, RealComfyUI
 from tests.support.waiting import wait_until
 
@@ -70,6 +71,13 @@ def editor_with_test_nodes(chromium: BrowserContext) -> Iterator[Editor]:
 def editor_of_its_own(chromium: BrowserContext) -> Iterator[Editor]:
     """An editor whose server the test may kill and restart."""
     with RealComfyUI() as server, _open_editor(chromium, server) as made:
+        yield made
+
+
+@pytest.fixture
+def editor_whose_jobs_run_elsewhere(chromium: BrowserContext) -> Iterator[Editor]:
+    """An editor on an instance that runs nothing; another instance, with the test nodes, runs what is submitted here."""
+    with RealCluster(roles=(["api"], ["worker"])) as cluster, _open_editor(chromium, cluster.a) as made:
         yield made
 
 

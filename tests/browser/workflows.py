@@ -84,3 +84,15 @@ def failing_workflow(error: str, times: int, key: str) -> dict[str, Any]:
 def gate_workflow(name: str) -> dict[str, Any]:
     """A test node that runs until the file `name` is in ComfyUI's input folder."""
     return workflow([node(1, "ExpeditorTestGate", [name])], [])
+
+
+def slow_picture_workflow(seconds: float, color: int) -> dict[str, Any]:
+    """Node 2 sleeps in a hundred steps with a preview each, and node 3 saves a picture of one colour."""
+    return workflow(
+        [
+            node(1, "EmptyImage", [256, 256, 1, color], outputs=["IMAGE"]),
+            node(2, "ExpeditorTestSleepy", [seconds, 100, color, True], outputs=["FLOAT"]),
+            node(3, "SaveImage", ["elsewhere"], [("images", "IMAGE", 1)]),
+        ],
+        [(1, 1, 0, 3, 0, "IMAGE")],
+    )
