@@ -39,6 +39,7 @@ from .ledger import BullmqLedger
 from .listening import Listener
 from .news import News, Quiet
 from .outage import unavailable
+from .own import OwnRuns
 from .scripts import Scripts
 from .start import WriterRows
 from .transactions import Anew, Look, Transactions
@@ -94,6 +95,7 @@ class BullmqStore(ThreadedStore):
         self._publisher = publisher
         self._observer = observer
         self._news = News(neighbours or Quiet(), boot_id)
+        self._own = OwnRuns(boot_id)
         self._affinity = affinity
         self._lease_s = lease_s
         self._pools = pools
@@ -180,6 +182,7 @@ class BullmqStore(ThreadedStore):
                 self._clock,
                 self._lease_s,
                 self._connections,
+                self._own,
                 self._name,
                 lambda: self._listener is not None and self._listener.there,
                 self._events_kept,
@@ -201,7 +204,7 @@ class BullmqStore(ThreadedStore):
         """The jobs whose attempts are this member's."""
         session = self._session
         jobs = () if session is None else session.ledger.line.unfinished()
-        return [job for job in jobs if job.attempts and _runs(job) and job.attempts[-1].boot_id == self._boot_id]
+        return [job for job in jobs if self._own.knows(job)]
 
     def _gone(self) -> None:
         """A lease is gone: the run has just ended here, or somebody took the job back, which is heard by looking."""
@@ -225,7 +228,8 @@ class BullmqStore(ThreadedStore):
 
     def _abandoned_among(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of these jobs whose lease is gone for good."""
-        others = [job for job in jobs if job.attempts[-1].boot_id != self._boot_id]
+        begun = self._now_open().ledger.changes.jobs  # in this very batch: there is no lease yet
+        others = [job for job in jobs if not self._own.knows(job) and job.id not in begun]
         if not others or self.leases is None or not self.leases.calm():
             return []
         lost = self._rows.unlocked(others)
@@ -298,10 +302,6 @@ class BullmqStore(ThreadedStore):
     def _now_open(self) -> _Session:
         assert self._session is not None, "the threads run only while the store is open"
         return self._session
-
-
-def _runs(job: Job) -> bool:
-    return job.attempts[-1].outcome is None
 
 
 def _done(do: Callable[[], None]) -> Done[None]:

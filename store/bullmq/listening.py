@@ -15,6 +15,8 @@ import redis
 AGAIN_S = 0.5
 """How long after a fault the connection is made again."""
 
+_DIGITS_MAX = 18
+
 _log = logging.getLogger("expeditor.store")
 
 
@@ -66,5 +68,10 @@ class Listener:
                 self.there, self._away = True, False
                 self._heard(None)
             elif word is not None and word["type"] == "message":
-                author, _, version = word["data"].decode("ascii").partition(" ")
-                self._heard((author, int(version)))
+                self._heard(_read(word["data"]))
+
+
+def _read(word: bytes) -> tuple[str, int] | None:
+    """A commit's author and version; None for what is no word of ours, whoever said it: then there may be something to look at."""
+    author, _, version = word.decode("ascii", "replace").partition(" ")
+    return (author, int(version)) if version.isascii() and version.isdigit() and len(version) <= _DIGITS_MAX else None

@@ -163,7 +163,10 @@ class BullmqRelay:
             self._listening.set()
         if message["type"] != "message":
             return
-        sender, kind, body = _parts(message["data"])
+        parts = _parts(message["data"])
+        if parts is None:
+            return  # said by somebody who is no member
+        sender, kind, body = parts
         if sender == self._name and message["channel"].endswith(b"relay:all"):
             return
         for heard in self._heard.get(kind, ()):
@@ -184,6 +187,9 @@ def _word(sender: str, kind: str, body: bytes) -> bytes:
     return b"\n".join((sender.encode(), kind.encode(), body))
 
 
-def _parts(word: bytes) -> tuple[str, str, bytes]:
-    sender, kind, body = word.split(b"\n", 2)
-    return sender.decode(), kind.decode(), body
+def _parts(word: bytes) -> tuple[str, str, bytes] | None:
+    try:
+        sender, kind, body = word.split(b"\n", 2)
+        return sender.decode(), kind.decode(), body
+    except ValueError:
+        return None

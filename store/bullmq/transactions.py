@@ -30,6 +30,7 @@ from .ledger import BullmqLedger, View
 from .moves import Move, Mover, lease_of
 from .news import News
 from .outage import is_full, reason, unavailable
+from .own import OwnRuns
 from .packing import packed
 from .scripts import AnswerLate, AnswerLost, Scripts
 from .ticks import epoch_for, fits
@@ -85,6 +86,7 @@ class Transactions:
         clock: Clock,
         lease_s: float,
         connections: Connections,
+        own: OwnRuns,
         name: str,
         listens: Callable[[], bool],
         events_kept: int = EVENTS_KEPT,
@@ -106,6 +108,7 @@ class Transactions:
         self._hung_until_s = self._until_s = 0.0
         self.stirred = threading.Event()
         self._full = False
+        self._own = own
         self._name = name
         self._listens = listens
         self._events_kept = events_kept
@@ -189,6 +192,7 @@ class Transactions:
         if wrote:
             kept = [commands.kept(job) for job in changes.jobs.values()]
             ledger.pools.update(job.pool for job in changes.jobs.values())
+            self._own.committed(ledger.before, changes.jobs.values())
             ledger.committed(kept, changes, epoch)
             self._observer.committed(time.perf_counter() - began_s, self._verbs)
         else:
@@ -314,6 +318,7 @@ class Transactions:
         lost = self._news.taken_in(view, self._ledger.line.get)
         woken = self._ledger.catch_up(view)
         for job_id, attempt in lost:
+            self._own.lost(job_id)
             self._news.lost(job_id, attempt)
         self._news.tell(view, told, woken=woken)
 

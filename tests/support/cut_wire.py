@@ -24,6 +24,7 @@ class CutWire:
         self._whole = threading.Event()
         self._whole.set()
         self._deaf = threading.Event()
+        self._deafening: bytes | None = None
         self._closing = threading.Event()
         self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
@@ -48,6 +49,10 @@ class CutWire:
     def cut_answers(self) -> None:
         """What clients say arrives, and nothing comes back."""
         self._deaf.set()
+
+    def cut_answers_to(self, words: bytes) -> None:
+        """As ``cut_answers``, from the next time on that a client says these words."""
+        self._deafening = words
 
     def mend(self) -> None:
         """Everything passes again."""
@@ -84,4 +89,7 @@ class CutWire:
                     break  # cut while it was waited for
                 if not (data := one.recv(_BYTES)):
                     return
+                if one is client and self._deafening is not None and self._deafening in data:
+                    self._deafening = None
+                    self._deaf.set()
                 (server if one is client else client).sendall(data)

@@ -107,6 +107,15 @@ def test_a_listener_that_fails_makes_nobody_deaf(member: Any, caplog: pytest.Log
     wait_until(lambda: sum("could not be taken" in line.getMessage() for line in caplog.records) == 2)
 
 
+@pytest.mark.parametrize("word", [b"", b"b\nx", b"\xff\nx\n", b"a\n\xff\n"])
+def test_a_word_that_is_none_makes_nobody_deaf(server: RedisServer, member: Any, word: bytes) -> None:
+    here, there = member("a"), member("b")
+    client: Any = server.client()
+    assert client.publish(f"{{{NAMESPACE}}}:0:relay:to:b", word) == 1
+    here.relay.send("b", "x", b"1")
+    wait_until(lambda: there.heard == [b"1"])
+
+
 def test_two_databases_of_one_redis_do_not_hear_each_other(member: Any) -> None:
     here, there, elsewhere = member("a"), member("b"), member("b", database=1)
     here.relay.send(None, "x", b"1")
