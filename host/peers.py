@@ -177,9 +177,10 @@ async def _raise_for(instance: str, answer: aiohttp.ClientResponse) -> None:
         return
     code = answer.headers.get("X-Expeditor-Code", "")
     message = f"Instance {instance} answered {answer.status} {code or answer.reason or ''}".rstrip()
-    stranger = answer.status in (404, 405) and (answer.method != "GET" or not code)
+    stranger = (not code and answer.status != 416) or (answer.status in (404, 405) and answer.method != "GET")
     if answer.status >= 500 or answer.status in (401, 408, 429) or stranger:
-        # 401: its secret and ours differ for a moment, after the shared store was emptied. A stranger: another version, or just starting.
+        # 401: its secret and ours differ for a moment, after the shared store was emptied. A stranger: another version, one that is just
+        # starting, or something in between (a proxy that asks for a password): what it says is not the instance's word.
         raise PeerAway(f"{message}: {await _told(answer)}")
     raise PeerRefused(f"{message}: {await _told(answer)}", answer.status, code)
 
@@ -190,12 +191,15 @@ async def _told(answer: aiohttp.ClientResponse) -> str:
 
 
 async def _object(instance: str, answer: aiohttp.ClientResponse, most_bytes: int = ANSWER_MAX_BYTES) -> dict[str, Any]:
-    if (answer.content_length or 0) > most_bytes:
-        raise PeerRefused(f"Instance {instance} answered with too much.", answer.status)
+    read = bytearray()
+    async for piece in answer.content.iter_any():
+        read += piece
+        if len(read) > most_bytes:
+            raise PeerAway(f"Instance {instance} answered with too much.")
     try:
-        found: Any = await answer.json(content_type=None)
-    except ValueError:
+        found: Any = json.loads(read)
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise PeerRefused(f"Instance {instance} answered with no JSON object.", answer.status)
+        raise PeerAway(f"Instance {instance} answered with no JSON object: something else answers in its place.")
     return cast("dict[str, Any]", found)

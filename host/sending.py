@@ -51,7 +51,7 @@ class Sender:
             if not landing.done:
                 landing = await self._stream(origin, offer, path, landing)
         except InputInvalid as fault:
-            raise PeerRefused(f"Instance {origin} answered what cannot be read: {fault}", 200) from fault
+            raise PeerAway(f"Instance {origin} answered what cannot be read: {fault}") from fault
         if not landing.done:
             raise PeerAway(f"Instance {origin} has {landing.have_bytes} of {offer.size_bytes} bytes.")
         return landing.file

@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -29,6 +29,7 @@ from ..host.owed import OwedFiles
 from ..host.peers import Peers, PeerThread
 from ..host.remote_outputs import RemoteOutputs
 from ..host.sending import Sender
+from ..jobs.errors import StoreUnavailable
 from ..jobs.homing import SENT_FOLDERS
 from ..jobs.instances import Instance, InstanceState
 from ..routes.peers import PeerRoutes
@@ -89,7 +90,9 @@ class Membership:
         return known[1]
 
     def _wait(self, future: Future[_T]) -> _T:
-        return future.result(self._deadline_s)
+        if not wait([future], self._deadline_s).done:
+            raise StoreUnavailable("The shared store did not answer in time.")
+        return future.result()
 
 
 @dataclass(frozen=True, slots=True)
