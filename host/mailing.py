@@ -20,11 +20,14 @@ from ..jobs.leftovers import FileName
 from ..jobs.letters import bytes_key, letter_key, own_place, written
 from ..jobs.parcels import Offer, landing_from, offer_fields
 from .bucket import Bucket, BucketAway, NotThere
-from .peers import PeerAway, PeerRefused, Peers
+from .peers import PeerAway, PeerGone, PeerRefused, Peers
 from .sending import FIRST_WAIT_S, LONGEST_WAIT_S, Changed, same_size
 
 log = logging.getLogger("expeditor.host")
 _T = TypeVar("_T")
+
+TOLD_FOR_S = 3.0
+"""How long an origin that does not answer is told again before a letter is left for it."""
 
 
 class Mailer:
@@ -67,9 +70,17 @@ class Mailer:
         return own_place(apart)
 
     async def _taken(self, origin: str, offer: Offer) -> FileName:
+        until_s = asyncio.get_running_loop().time() + TOLD_FOR_S
         while True:
             try:
                 landing = landing_from(await self._peers.ask(origin, "/collect", offer_fields(offer)))
+            except PeerGone:
+                raise
+            except PeerAway:
+                if asyncio.get_running_loop().time() > until_s:
+                    raise
+                await asyncio.sleep(FIRST_WAIT_S)
+                continue
             except InputInvalid as fault:
                 raise PeerRefused(f"Instance {origin} answered what cannot be read: {fault}", 200) from fault
             if landing.done:

@@ -89,6 +89,19 @@ def test_an_origin_that_is_away_takes_its_results_when_it_is_back_though_their_m
     assert mine(server, address) == []
 
 
+def test_an_origin_that_did_not_answer_once_is_told_again(sides, server, address) -> None:
+    origin, maker = sides
+    proxy = CuttingProxy(origin.served.port, after_bytes=0)
+    maker.members.urls["a"], proxy.cuts = proxy.url, 1
+    try:
+        ending = maker.hand_over("a", maker.make("output", "", "x.png", b"x"))
+    finally:
+        proxy.close()
+    assert proxy.cuts == 0
+    assert ending.outputs[0].subfolder == "b"
+    assert mine(server, address) == []
+
+
 def test_what_waits_is_taken_by_itself(sides, server, address) -> None:
     origin, maker = sides
     origin.close()
