@@ -72,9 +72,12 @@ class JobViews:
         basis = await self._wait(basis_asked)
         place = None if ahead is None else Place(sum(ahead.waiting.values()) + 1, ahead.work_s)
         standing = self._standing(job, place)
-        nobody = self._roster.why_nobody(job.pool, await self._needs(job)) if self._roster.shared else None
+        nobody = await self._nobody(job) if self._roster.shared else None
         standing = replace(standing, ahead=ahead, basis=basis, nobody=nobody, eta_s=None if nobody else standing.eta_s)
         return JobView(job, standing.position, standing.eta_s, waiting=explain(job, standing))
+
+    async def _nobody(self, job: Job) -> str | None:
+        return self._roster.why_nobody(job.pool, await self._needs(job), _only(job))
 
     async def _needs(self, job: Job) -> tuple[frozenset[str], frozenset[str]] | None:
         payload = await self._wait(self._store.payload(job.id))
@@ -105,7 +108,7 @@ class JobViews:
     def _standing(self, job: Job, place: Place | None) -> Standing:
         draining = self._flow.draining and not self._roster.shared  # others go on
         stopped = self._flow.paused or draining
-        eta_s, nobody = None, self._roster.why_nobody(job.pool)
+        eta_s, nobody = None, self._roster.why_nobody(job.pool, only=_only(job))
         if place is not None and not stopped and nobody is None:
             eta_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0) + job.estimated_s
         return Standing(
@@ -119,3 +122,8 @@ class JobViews:
 
     def _aside(self, job: Job) -> bool:
         return job.held or delayed(job, self._clock())
+
+
+def _only(job: Job) -> str | None:
+    """The one instance that may run the job: a partner key is in the memory of the one to which it was sent."""
+    return job.origin if job.needs_secret else None

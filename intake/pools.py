@@ -50,7 +50,12 @@ class AlonePools:
         """No."""
         return False
 
-    def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:  # noqa: ARG002
+    def why_nobody(
+        self,
+        pool: str,  # noqa: ARG002
+        needs: tuple[frozenset[str], frozenset[str]] | None = None,  # noqa: ARG002
+        only: str | None = None,  # noqa: ARG002
+    ) -> str | None:
         """This one runs them all."""
         return None
 

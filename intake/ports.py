@@ -75,8 +75,12 @@ class Roster(Protocol):
         """Whether several instances share the queue."""
         ...
 
-    def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:
-        """Why no instance starts a job of this pool now, in one sentence; None when one may. ``needs``: node classes and models."""
+    def why_nobody(
+        self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None, only: str | None = None
+    ) -> str | None:
+        """Why no instance starts a job of this pool now, in one sentence; None when one may.
+
+        ``needs``: node classes and models; ``only``: the one instance that may run it, as it has the job's partner key."""
         ...
 
 

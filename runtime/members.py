@@ -99,13 +99,21 @@ class Members:
         found = [each for each in gone if each.name in known and node_class in known[each.name].node_classes]
         return tuple(sorted(found, key=lambda each: -each.seen_at_s))
 
-    def why_nobody(self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None) -> str | None:
-        """Why no instance starts a job of this pool now, in one sentence; None when one may. ``needs``: node classes and models."""
+    def why_nobody(
+        self, pool: str, needs: tuple[frozenset[str], frozenset[str]] | None = None, only: str | None = None
+    ) -> str | None:
+        """Why no instance starts a job of this pool now, in one sentence; None when one may.
+
+        ``needs``: node classes and models; ``only``: the one instance that may run it, as it has the job's partner key."""
         workers = self._workers(pool)
         if not self.shared or not self._picture.instances:
             return None
         if not workers:
             return f"No living instance serves the pool {pool}."
+        if only is not None:
+            workers = tuple(each for each in workers if each.name == only)
+        if not workers:
+            return f"Only {only} can run it, which has its partner key, and {only} is away or does not serve the pool {pool}."
         known = self._known()
         able = workers
         if needs is not None and all(each.name in known for each in workers):

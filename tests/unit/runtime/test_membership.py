@@ -245,9 +245,12 @@ class TestPicture:
             == "No living instance can run it: a lacks B."
         )
         assert why("gpu", (frozenset({"A", "B"}), frozenset({"x.ckpt", "nobody's.ckpt"}))) is None
+        assert (why("default", only="a"), why("gpu", only="b")) == (None, None)
+        assert "Only b can run it, which has its partner key" in (why("default", only="b") or "")
         await a.all.wish("b", DRAINING)
         await b.membership.beat()
         await a.membership.beat()
+        assert why("gpu", only="b") == "Nobody starts it now: b is draining."
         assert why("gpu") == "Nobody starts it now: b is draining."
         b.membership.leave()
         await a.membership.beat()
