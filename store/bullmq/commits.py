@@ -81,7 +81,7 @@ class Commands:
         number = told[-1].number if told else (0 if before is None else before.number)
         payload = self._changes.payloads.get(job.id)
         size_bytes = payload.size_bytes if payload is not None else (0 if before is None else before.size_bytes)
-        return Kept(job, positions[-EVENTS_PER_JOB:], number, size_bytes)
+        return Kept(job, positions[-EVENTS_PER_JOB:], number, size_bytes, () if before is None else before.later)
 
     def _state(self) -> Iterator[Command]:
         changes, meta = self._changes, self._keys("meta")

@@ -73,8 +73,8 @@ class BullmqLedger(HeldLedger):
     ) -> None:
         """Take over what ``rows`` has read. ``here``: this member's name. ``room`` says whether more may wait; None: always."""
         self._begun = rows
-        self._told: dict[str, tuple[tuple[int, ...], int, int]] = {
-            kept.job.id: (kept.positions, kept.number, kept.size_bytes) for kept in rows.live
+        self._told: dict[str, tuple[tuple[int, ...], int, int, tuple[Any, ...]]] = {
+            kept.job.id: kept[1:] for kept in rows.live
         }
         self._room = room
         self.state = rows.begun
@@ -110,7 +110,7 @@ class BullmqLedger(HeldLedger):
 
     def add(self, job: Job, payload: Payload) -> None:
         """See ``Ledger``."""
-        self._told[job.id] = ((), 0, payload.size_bytes)
+        self._told[job.id] = ((), 0, payload.size_bytes, ())
         self._undo.append(partial(self._told.pop, job.id, None))
         super().add(job, payload)
 
@@ -147,7 +147,7 @@ class BullmqLedger(HeldLedger):
 
     def number_of(self, job: Job) -> Kept:
         """An unfinished job with what is known of its events."""
-        return Kept(job, *self._told.get(job.id, ((), 0, 0)))
+        return Kept(job, *self._told.get(job.id, ((), 0, 0, ())))
 
     def committed(self, changed: Iterable[Kept], changes: Changes, epoch: float | None) -> None:
         """The batch is in Redis for good; ``epoch``: that of the ranks, if it moved."""
@@ -155,7 +155,7 @@ class BullmqLedger(HeldLedger):
             if is_terminal(kept.job.status):
                 self._told.pop(kept.job.id, None)
             else:
-                self._told[kept.job.id] = (kept.positions, kept.number, kept.size_bytes)
+                self._told[kept.job.id] = kept[1:]
         for job_id in changes.pruned:
             self._told.pop(job_id, None)
         self.state = self.state._replace(
@@ -177,7 +177,7 @@ class BullmqLedger(HeldLedger):
             if kept is None or is_terminal(kept.job.status):
                 self._drop(job_id)
             else:
-                self._told[job_id] = (kept.positions, kept.number, kept.size_bytes)
+                self._told[job_id] = kept[1:]
                 self._logbook.heard(kept.job.seq, kept.number)
                 self.line.put(kept.job)
                 woken = woken or kept.job.status is JobStatus.QUEUED

@@ -1,6 +1,7 @@
 """How jobs, payloads and events are written in Redis: compact JSON, compressed with a dictionary of what always comes again.
 
-Owns the formats alone; the first byte names the format, so that a later one can be told apart.
+Owns the formats alone; the first byte names the format, so that a later one can be told apart. What a version adds to a record goes to its
+end: one that does not know it passes it on.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
 
+from ...jobs.errors import StoreUnavailable
 from ...jobs.events import JobEvent, LoggedEvent
 from ...jobs.model import (
     Attempt,
@@ -38,6 +40,7 @@ _PLAIN = b"0"
 _PLAIN_MAX_BYTES = 600  # less is hardly worth the work
 _LEVEL = 2  # a tenth larger than at the usual level, in less than half the time
 _LENGTHS = struct.Struct(">II")
+_OF_OUTPUT, _OF_ERROR = len(fields(Output)), len(fields(JobError))
 _FACTS = ("status", "priority", "attempt", "cause", "held")
 # Never change it: what is stored can be read only with it.
 _DICTIONARY = (
@@ -50,12 +53,13 @@ _DICTIONARY = (
 
 class Kept(NamedTuple):
     """A job as it is stored: with the positions of its events that are kept, oldest first, the number of the last one, and the bytes
-    of its payload as the queue's limits count them."""
+    of its payload as the queue's limits count them. ``later``: what members of a later version add, kept as it is."""
 
     job: Job
     positions: tuple[int, ...] = ()
     number: int = 0
     size_bytes: int = 0
+    later: tuple[Any, ...] = ()
 
 
 def pack_job(kept: Kept) -> bytes:
@@ -98,6 +102,7 @@ def pack_job(kept: Kept) -> bytes:
         kept.positions,
         kept.number,
         kept.size_bytes,
+        *kept.later,
     )
     return _squeezed(_JSON(plain).encode("ascii"))
 
@@ -108,6 +113,7 @@ def unpack_job(job_id: str, packed: bytes) -> Kept:
         seq, name, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score, estimated_s, signature,
         client_id, metadata, node_count, prompt_length, flags, started_at_s, finished_at_s, attempts, outputs, cause, error,
         not_before_s, expires_at_s, max_attempts, models, forgiven, slot, webhook, pool, origin, positions, told, size_bytes,
+        *later,
     ) = json.loads(_unsqueezed(packed))  # fmt: skip
     job = Job(
         id=job_id,
@@ -133,9 +139,9 @@ def unpack_job(job_id: str, packed: bytes) -> Kept:
         started_at_s=started_at_s,
         finished_at_s=finished_at_s,
         attempts=tuple(_attempt_of(values) for values in attempts),
-        outputs=tuple(Output(*values) for values in outputs),
+        outputs=tuple(Output(*values[:_OF_OUTPUT]) for values in outputs),
         cause=_cause(cause),
-        error=None if error is None else JobError(*error),
+        error=None if error is None else JobError(*error[:_OF_ERROR]),
         not_before_s=not_before_s,
         expires_at_s=expires_at_s,
         max_attempts=max_attempts,
@@ -146,7 +152,7 @@ def unpack_job(job_id: str, packed: bytes) -> Kept:
         pool=pool,
         origin=origin,
     )
-    return Kept(job, tuple(positions), told, size_bytes)
+    return Kept(job, tuple(positions), told, size_bytes, tuple(later))
 
 
 def pack_payload(payload: Payload) -> bytes:
@@ -215,6 +221,10 @@ def _squeezed(plain: bytes) -> bytes:
 
 
 def _unsqueezed(packed: bytes) -> bytes:
+    if not packed.startswith(_FORMAT):
+        raise StoreUnavailable(
+            "A record of the shared queue has the form of a later version: this instance must be brought up to it."
+        )
     return zlib.decompressobj(-15, _DICTIONARY).decompress(packed[1:])
 
 
@@ -223,7 +233,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _attempt_of(values: list[Any]) -> Attempt:
-    number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message = values
+    number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message = values[:8]
     outcome = None if outcome is None else JobStatus(outcome)
     return Attempt(number, started_at_s, boot_id, finished_at_s, outcome, _cause(cause), last_node_id, message)
 

@@ -9,6 +9,7 @@ import pytest
 
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import JobStatus
+from expeditor.store.bullmq.records import pack_job, unpack_job
 from tests.conformance.harness import claim, done, ending, enqueue
 from tests.conformance.members import Members
 from tests.support.cut_wire import CutWire
@@ -97,5 +98,37 @@ def test_a_word_that_nobody_understands_makes_no_member_deaf(server: RedisServer
         wait_until(lambda: client.publish(f"{{{members.namespace}}}:word", word) == 2)
         enqueue(other.store, "a")
         wait_until(lambda: one.neighbours.told)
+    finally:
+        members.close()
+
+
+def test_what_a_later_version_adds_to_a_record_is_read_and_passed_on(server: RedisServer) -> None:
+    members = Members(server.url)
+    try:
+        one = members("gpu1")
+        job = enqueue(one.store, "a")
+        client: Any = server.client()
+        live = f"{{{members.namespace}}}:live"
+        (key,) = client.hkeys(live)
+        kept = unpack_job("a", client.hget(live, key))
+        assert kept.later == ()
+        client.hset(live, key, pack_job(kept._replace(later=({"new": 1}, "x"))))
+        other = members("gpu2")
+        assert done(other.store.get("a")) == job
+        done(other.store.hold("a", True))
+        assert unpack_job("a", client.hget(live, key)).later == ({"new": 1}, "x")
+    finally:
+        members.close()
+
+
+def test_a_record_of_a_form_that_is_not_known_is_said_so(server: RedisServer) -> None:
+    members = Members(server.url)
+    try:
+        enqueue(members("gpu1").store, "a")
+        client: Any = server.client()
+        live = f"{{{members.namespace}}}:live"
+        client.hset(live, client.hkeys(live)[0], b"2 of a later version")
+        with pytest.raises(StoreUnavailable, match="later version"):
+            members("gpu2")
     finally:
         members.close()
