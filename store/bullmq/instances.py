@@ -7,6 +7,7 @@ and leave out the rest.
 from __future__ import annotations
 
 import json
+import logging
 import secrets
 import zlib
 from collections.abc import Callable
@@ -23,6 +24,8 @@ from .connections import Connections
 from .outage import translated
 
 T = TypeVar("T")
+
+_log = logging.getLogger("expeditor.store")
 
 _SECRET_BYTES = 32
 
@@ -102,7 +105,8 @@ class BullmqInstances:
 
     def _instances(self) -> tuple[Instance, ...]:
         now_s, *found = self._run("list")
-        return tuple(sorted((_instance(one, float(now_s)) for one in found), key=lambda one: one.name))
+        read = (_readable(one, float(now_s)) for one in found)
+        return tuple(sorted((one for one in read if one is not None), key=lambda one: one.name))
 
     def _capabilities_of(self, name: str) -> Capabilities | None:
         mark = self._client.hget(self._prefix + name, "mark")
@@ -121,6 +125,15 @@ class BullmqInstances:
     def _secret_text(self) -> str:
         self._client.set(self._secret, secrets.token_urlsafe(_SECRET_BYTES), nx=True)
         return self._client.get(self._secret).decode()
+
+
+def _readable(kept: Any, now_s: float) -> Instance | None:
+    """As ``_instance``; None for one that this version cannot read, so that it does not hide the others."""
+    try:
+        return _instance(kept, now_s)
+    except (ValueError, TypeError, KeyError, AttributeError) as fault:
+        _log.debug("An instance of the queue cannot be read: %s", fault, extra={"event": "instance.unreadable"})
+        return None
 
 
 def _instance(kept: Any, now_s: float) -> Instance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -114,6 +115,16 @@ def test_a_word_that_is_none_makes_nobody_deaf(server: RedisServer, member: Any,
     assert client.publish(f"{{{NAMESPACE}}}:0:relay:to:b", word) == 1
     here.relay.send("b", "x", b"1")
     wait_until(lambda: there.heard == [b"1"])
+
+
+@pytest.mark.parametrize("facts", [b"no json", b"3", b"{}", b'{"name": "x", "devices": [{}]}', b"\xff"])
+def test_one_whom_nobody_can_read_hides_no_other(server: RedisServer, member: Any, facts: bytes) -> None:
+    one = member("gpu1")
+    for name in ("gpu1", "gpu2"):
+        one.registry.announce(replace(GPU1, name=name, boot_id=f"{name}/a"), CAPABILITIES).result(10)
+    client: Any = server.client()
+    client.hset(f"{{{NAMESPACE}}}:instance:gpu2", "facts", facts)
+    assert [each.name for each in one.registry.instances().result(10)] == ["gpu1"]
 
 
 def test_two_databases_of_one_redis_do_not_hear_each_other(member: Any) -> None:
