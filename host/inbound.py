@@ -1,7 +1,7 @@
 """What runs of our jobs on other instances say, told to our sockets as if they ran here.
 
 Owns which words are taken (of the instance that runs the job now, and of no other), that they come in their order, and which results of
-nodes were told already. What comes before this instance has heard that the job runs there is kept for a moment. Does not own the end:
+nodes were told already. What comes before this instance has heard that the job runs there is kept for a moment (``early``). Does not own the end:
 it is told when it is committed, after the run's last words or a moment later (``elsewhere``). Any thread; never raises.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 from ..jobs.belonging import runner_of
 from ..jobs.model import Job
 from ..jobs.relayed import Message, Preview, binary_of, read_message, read_preview
+from .early import EarlyWords
 from .native import client_of
 from .pictures import WITH_METADATA, ready
 from .sanitise import fields_of
@@ -25,8 +25,6 @@ log = logging.getLogger("expeditor.host")
 
 LAST_WORDS_S = 1.0
 """How long the end of a job waits for the last words of its run."""
-EARLY_JOBS = 64
-EARLY_WORDS = 500
 _BARE = 2
 
 Later = Callable[[float, Callable[[], None]], None]
@@ -54,7 +52,7 @@ class Inbound:
         self._later = later
         self._lock = threading.RLock()
         self._runs: dict[str, _Run] = {}
-        self._early: OrderedDict[tuple[str, str], list[Message | Preview]] = OrderedDict()
+        self._early = EarlyWords()
 
     def begin(self, job: Job) -> None:
         """A job of ours runs on another instance from now on, or goes on there with its next attempt."""
@@ -64,7 +62,7 @@ class Inbound:
             if run is None or run.runner != runner:
                 run = self._runs[job.id] = _Run(runner, job.client_id)
             run.over = False
-            for word in self._early.pop((runner or "", job.id), ()):
+            for word in self._early.taken(runner or "", job.id):
                 self._tell(run, word)
 
     def put_back(self, job_id: str) -> None:
@@ -88,13 +86,13 @@ class Inbound:
         """A word of the relay."""
         message = read_message(body)
         if message is not None:
-            self._hear(sender, message)
+            self._hear(sender, message, len(body))
 
     def heard_picture(self, sender: str, _kind: str, body: bytes) -> None:
         """A word of the relay."""
         preview = read_preview(body)
         if preview is not None:
-            self._hear(sender, preview)
+            self._hear(sender, preview, len(body))
 
     def greet(self, client_id: object) -> None:
         """A client has connected: which node is being executed for it, as ComfyUI tells one that comes back while its job runs."""
@@ -107,22 +105,15 @@ class Inbound:
         for job_id, node in nodes:
             self._send("executing", {"node": node, "prompt_id": job_id}, client_id)
 
-    def _hear(self, sender: str, word: Message | Preview) -> None:
+    def _hear(self, sender: str, word: Message | Preview, size_bytes: int) -> None:
         with self._lock:
             run = self._runs.get(word.job_id)
             if run is None:
-                self._keep(sender, word)
+                self._early.keep(sender, word, size_bytes)
             elif run.runner == sender:
                 self._tell(run, word)
         if run is not None and run.over:
             self._finish(word.job_id, run)
-
-    def _keep(self, sender: str, word: Message | Preview) -> None:
-        early = self._early.setdefault((sender, word.job_id), [])
-        if len(early) < EARLY_WORDS:
-            early.append(word)
-        while len(self._early) > EARLY_JOBS:
-            self._early.popitem(last=False)
 
     def _finish(self, job_id: str, run: _Run) -> None:
         with self._lock:
@@ -134,8 +125,7 @@ class Inbound:
         with self._lock:
             if self._runs.get(job_id) is run:
                 self._runs.pop(job_id, None)
-            for key in [key for key in self._early if key[1] == job_id]:
-                del self._early[key]
+            self._early.forget(job_id)
             executed = frozenset(run.executed) if run is not None else frozenset[str]()
         then(executed)
 

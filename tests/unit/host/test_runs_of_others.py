@@ -9,12 +9,13 @@ from concurrent.futures import Future
 import pytest
 from PIL import Image
 
-from expeditor.host.inbound import EARLY_WORDS, Inbound
+from expeditor.host.early import EARLY_MAX_BYTES, EARLY_WORDS, EarlyWords
+from expeditor.host.inbound import Inbound
 from expeditor.host.native import GUEST_PREFIX, SYNTHETIC_PREFIX
 from expeditor.host.outbound import PICTURES_APART_S, Outbound
 from expeditor.host.pictures import is_ready
 from expeditor.jobs.model import Attempt, JobStatus
-from expeditor.jobs.relayed import MESSAGE, PICTURE, Message, message_body
+from expeditor.jobs.relayed import MESSAGE, PICTURE, Message, Preview, message_body, preview_body
 from tests.support.clocks import HandMonotonic
 from tests.support.fake_cluster import FakeCluster
 from tests.support.jobs import a_job
@@ -163,6 +164,32 @@ def test_what_comes_too_early_is_told_once_its_start_is_known_up_to_a_bound():
     assert two.told == []
     two.inbound.begin(job())
     assert [data["value"] for _, data, _ in two.east.sent] == list(range(EARLY_WORDS))
+
+
+def test_of_early_pictures_the_last_alone_is_told():
+    two = Two()
+    for n in range(3):
+        picture = Preview("a", "PNG", b"picture %d" % n)
+        two.relays.relay("west").send("east", PICTURE, preview_body(picture))
+    two.outbound.say("progress", {"value": 1}, GUEST)
+    two.inbound.begin(job())
+    assert two.told == [(2, "ada"), ("progress", "ada")]
+
+
+def test_what_comes_too_early_is_bounded_in_bytes_and_the_longest_silent_gives_way():
+    early, quarter_bytes = EarlyWords(), EARLY_MAX_BYTES // 4
+    words = [Message(name, "progress", n) for n, name in enumerate("abca")]
+    for word in words:
+        early.keep("west", word, quarter_bytes)
+    early.keep("west", Message("d", "progress"), quarter_bytes)
+    assert early.size_bytes == EARLY_MAX_BYTES
+    assert early.taken("west", "b") == []
+    assert early.taken("west", "a") == [words[0], words[3]]
+    early.keep("west", Message("e", "progress"), EARLY_MAX_BYTES + 1)
+    assert early.taken("west", "e") == []
+    assert early.taken("west", "c") == [words[2]]
+    early.forget("d")
+    assert early.size_bytes == 0
 
 
 def test_the_end_waits_for_the_run_s_last_words_or_a_moment(two):
