@@ -1,8 +1,8 @@
 """What runs of our jobs on other instances say, told to our sockets as if they ran here.
 
 Owns which words are taken (of the instance that runs the job now, and of no other), that they come in their order, and which results of
-nodes were told already. What comes before this instance has heard that the job runs there is kept for a moment (``early``). Does not own the end:
-it is told when it is committed, after the run's last words or a moment later (``elsewhere``). Any thread; never raises.
+nodes were told already. What comes before this instance has heard that the job runs there is kept for a moment (``early``). Does not own
+the end: it is told when it is committed, after the run's last words or a moment later (``elsewhere``). Any thread; never raises.
 """
 
 from __future__ import annotations
