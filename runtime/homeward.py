@@ -48,6 +48,8 @@ INPUTS_MAX_BYTES = 16 * 1024**3
 """Input files of jobs of others."""
 KNOWN_FOR_S = 2.0
 SECRET_EVERY_S = 5.0
+SECRET_FAULT_S = 3.0
+"""A registry that did not tell the secret is not asked for it again before: heartbeats wait in the same line."""
 SWEEP_EVERY_S = 3600.0
 
 
@@ -62,6 +64,8 @@ class Membership:
         self._lock = threading.Lock()
         self._instances: tuple[float, dict[str, Instance]] | None = None
         self._secret: tuple[float, str] | None = None
+        self._asked: Future[str] | None = None
+        self._fault: tuple[float, str] | None = None
 
     def url_of(self, instance: str) -> str | None:
         """See ``Members``."""
@@ -80,14 +84,26 @@ class Membership:
         return self.secret_now(False)
 
     def secret_now(self, fresh: bool) -> str:
-        """The secret; ``fresh``: as it is in the store now, looked at every few seconds at most."""
+        """The secret; ``fresh``: as it is in the store now, looked at every few seconds at most, also when that fails."""
         with self._lock:
-            known = self._secret
-        if known is None or (fresh and known[0] + SECRET_EVERY_S < self._monotonic()):
-            known = (self._monotonic(), self._wait(self._registry.secret()))
+            known, fault = self._secret, self._fault
+            if known is not None and not (fresh and known[0] + SECRET_EVERY_S < self._monotonic()):
+                return known[1]
+            if fault is not None and fault[0] + SECRET_FAULT_S > self._monotonic():
+                raise StoreUnavailable(fault[1])
+            # Whoever asks meanwhile waits for the same answer.
+            if self._asked is None or self._asked.done():
+                self._asked = self._registry.secret()
+            asked = self._asked
+        try:
+            found = self._wait(asked)
+        except StoreUnavailable as raised:
             with self._lock:
-                self._secret = known
-        return known[1]
+                self._fault = (self._monotonic(), raised.message)
+            raise
+        with self._lock:
+            self._secret, self._fault = (self._monotonic(), found), None
+        return found
 
     def _wait(self, future: Future[_T]) -> _T:
         if not wait([future], self._deadline_s).done:

@@ -1,16 +1,21 @@
-"""By which way results go home, as the setting says; a bucket's library is needed for a bucket alone."""
+"""By which way results go home, as the setting says; a bucket's library is needed for a bucket alone; how often the secret is asked for."""
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from expeditor.host.bucket import EXTRA, Bucket, BucketAway
+from expeditor.jobs.errors import StoreUnavailable
+from expeditor.runtime.homeward import SECRET_EVERY_S, SECRET_FAULT_S, Membership
 from expeditor.runtime.services import Services, build
 from expeditor.runtime.settings_source import SettingsError, load
+from tests.support.clocks import HandMonotonic
+from tests.support.fake_cluster import FakeCluster
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,3 +78,47 @@ async def test_a_password_in_the_address_of_the_server_is_not_told(monkeypatch) 
         await Bucket("s3://made-here").remove("x")
     assert str(told.value).startswith("s3://made-here cannot be changed: no answer from 127.0.0.1:9 (")
     assert told.value.__cause__ is None
+
+
+class FakeSlowRegistry:
+    """Counts who asks for the secret; answers when the test does."""
+
+    def __init__(self) -> None:
+        self.asked: list[Future[str]] = []
+
+    def secret(self) -> Future[str]:
+        self.asked.append(Future())
+        return self.asked[-1]
+
+
+def test_a_registry_that_is_silent_is_unavailable_and_not_asked_with_every_guess() -> None:
+    registry, clock = FakeSlowRegistry(), HandMonotonic()
+    members = Membership(registry, 0.01, clock)
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="did not answer in time"):
+            members.secret_now(True)
+    clock.now_s += SECRET_FAULT_S
+    with pytest.raises(StoreUnavailable, match="did not answer in time"):
+        members.secret_now(True)
+    assert len(registry.asked) == 1  # the second look waits for the first one's answer
+    registry.asked[0].set_result("told too late, and maybe another by now")
+    clock.now_s += SECRET_FAULT_S
+    with pytest.raises(StoreUnavailable):
+        members.secret_now(True)
+    assert len(registry.asked) == 2
+
+
+def test_a_registry_that_is_away_is_not_asked_with_every_guess() -> None:
+    cluster, clock = FakeCluster(lambda: 0.0), HandMonotonic()
+    members = Membership(cluster.registry(), 1.0, clock)
+    known = members.secret()
+    cluster.away = True
+    clock.now_s += SECRET_EVERY_S + 1
+    with pytest.raises(StoreUnavailable):
+        members.secret_now(True)
+    cluster.away = False
+    with pytest.raises(StoreUnavailable):
+        members.secret_now(True)
+    assert members.secret() == known
+    clock.now_s += SECRET_FAULT_S
+    assert members.secret_now(True) == known
