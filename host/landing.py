@@ -33,7 +33,12 @@ _STEP_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _NAME_MAX_BYTES = 255
-_NO_SIGNS = '/\\:*?"<>|' if os.name == "nt" else "/\\"
+_WINDOWS = os.name == "nt"
+_NO_SIGNS, _NO_SIGNS_WINDOWS = "/\\", '/\\:*?"<>|'
+_DEVICE = re.compile(
+    r"(CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(COM|LPT)[0-9\u00b9\u00b2\u00b3]) *(\..*)?", re.IGNORECASE | re.DOTALL
+)
+"""What Windows takes for a device in any folder, with any ending."""
 
 
 class LandingGround:
@@ -229,19 +234,20 @@ def _check(offer: Offer) -> None:
         "type": file.folder not in SENT_FOLDERS,
         "size_bytes": offer.size_bytes < 0,
         "digest": _DIGEST.fullmatch(offer.digest) is None,
-        "filename": not _is_plain(file.name),
-        "subfolder": not all(_is_plain(part) for part in file.subfolder.replace("\\", "/").split("/") if part),
+        "filename": not is_plain(file.name),
+        "subfolder": not all(is_plain(part) for part in file.subfolder.replace("\\", "/").split("/") if part),
     }
     for field, wrong in faults.items():
         if wrong:
             raise InputInvalid(f"The offered file has no sound {field}.", details={"field": field})
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str, *, windows: bool = _WINDOWS) -> bool:
     """Whether it is one part of a path on this system, and leads nowhere else."""
-    if name in ("", ".", "..") or any(sign in _NO_SIGNS or sign < " " for sign in name):
+    signs = _NO_SIGNS_WINDOWS if windows else _NO_SIGNS
+    if name in ("", ".", "..") or any(sign in signs or sign < " " for sign in name):
         return False
-    if os.name == "nt" and name != name.rstrip(" ."):
+    if windows and (name != name.rstrip(" .") or _DEVICE.fullmatch(name)):
         return False
     try:
         return len(name.encode("utf-8")) <= _NAME_MAX_BYTES
