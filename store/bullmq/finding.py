@@ -140,7 +140,10 @@ class ReaderRows(BullmqRows):
         """See ``ReadLedger``."""
         keys = self._client.zrangebyscore(self._keys("ended:all"), after_seq + 1, up_to_seq)
         live = [job for job in self._line.unfinished() if after_seq < job.seq <= up_to_seq]
-        jobs = [job for job in (*live, *self._jobs(keys)) if job.id not in but]
+        # One that cannot be read may name a file that is about to go: then nothing is said.
+        chunks = (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
+        ended = [kept.job for some in chunks for kept in self.kept([id_of_key(key) for key in some]).values()]
+        jobs = [job for job in (*live, *ended) if job.id not in but]
         made = frozenset(FileName(one.folder, one.subfolder, one.name) for job in jobs for one in job.outputs)
         held: frozenset[str] = frozenset()
         if texts:

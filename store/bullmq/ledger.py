@@ -20,7 +20,7 @@ from ..held import HeldLedger
 from .crowd import CountedLine
 from .keys import id_of_key
 from .pools import PooledLine
-from .records import Kept, event_of, unpack_job
+from .records import Kept, event_of, readable
 from .rows import State
 from .start import WriterRows
 
@@ -40,11 +40,8 @@ class View(NamedTuple):
         """From the answer of ``view.lua``."""
         head, entries, keys, packed, logged, whole = answer
         fields = [dict(zip(entry[1][::2], entry[1][1::2], strict=True)) for entry in entries]
-        jobs = [
-            (job_id, None if one is None else unpack_job(job_id, one))
-            for key, one in zip(keys, packed, strict=True)
-            for job_id in (id_of_key(key),)
-        ]
+        ids = [id_of_key(key) for key in keys]
+        jobs = tuple(zip(ids, readable(zip(ids, packed, strict=True)), strict=True))
         events: list[LoggedEvent] = []
         for position, entry in logged:
             told = dict(zip(entry[::2], entry[1::2], strict=True))
@@ -53,7 +50,7 @@ class View(NamedTuple):
             State.of(head),
             tuple(one[b"w"].decode("ascii") for one in fields),
             tuple(json.loads(one[b"x"]) for one in fields),
-            tuple(jobs),
+            jobs,
             tuple(events),
             bool(whole),
         )

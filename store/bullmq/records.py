@@ -7,9 +7,10 @@ end: one that does not know it passes it on.
 from __future__ import annotations
 
 import json
+import logging
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -40,6 +41,7 @@ _PLAIN = b"0"
 _PLAIN_MAX_BYTES = 600  # less is hardly worth the work
 _LEVEL = 2  # a tenth larger than at the usual level, in less than half the time
 _LENGTHS = struct.Struct(">II")
+_OUTPUT_FIELDS = frozenset(field.name for field in fields(Output))
 _OF_OUTPUT, _OF_ERROR = len(fields(Output)), len(fields(JobError))
 _FACTS = ("status", "priority", "attempt", "cause", "held")
 # Never change it: what is stored can be read only with it.
@@ -49,6 +51,10 @@ _DICTIONARY = (
     b'"succeeded",null,null,null,null,null,[[1,17000,"queued",17000,0.0,30.0,{},0,0,0,null,null,[],[],null,null,null,null,null,[],0,'
     b'null,null,"default",null,[1],1,false,3,"submit","queued",17,0.0,0.0,-300.0,30.0,""'
 )
+
+_LATER = "A record of the shared queue has the form of a later version: this instance must be brought up to it."
+
+_log = logging.getLogger("expeditor.store")
 
 
 class Kept(NamedTuple):
@@ -108,7 +114,30 @@ def pack_job(kept: Kept) -> bytes:
 
 
 def unpack_job(job_id: str, packed: bytes) -> Kept:
-    """The job again."""
+    """The job again. ``StoreUnavailable`` when this version cannot read it."""
+    try:
+        return _unpacked_job(job_id, packed)
+    except (ValueError, TypeError, LookupError, zlib.error) as fault:
+        raise StoreUnavailable(_LATER) from fault
+
+
+def readable(found: Iterable[tuple[str, bytes | None]]) -> list[Kept | None]:
+    """The jobs of a list again; None also for those that this version cannot read, so that they do not hide the others."""
+    jobs: list[Kept | None] = []
+    left_out: list[str] = []
+    for job_id, packed in found:
+        try:
+            jobs.append(None if packed is None else unpack_job(job_id, packed))
+        except StoreUnavailable:
+            jobs.append(None)
+            left_out.append(job_id)
+    if left_out:
+        extra = {"event": "record.unreadable", "job_id": left_out[0]}
+        _log.warning("%s Left out are %d jobs, the first is %s", _LATER, len(left_out), left_out[0], extra=extra)
+    return jobs
+
+
+def _unpacked_job(job_id: str, packed: bytes) -> Kept:
     (
         seq, name, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score, estimated_s, signature,
         client_id, metadata, node_count, prompt_length, flags, started_at_s, finished_at_s, attempts, outputs, cause, error,
@@ -203,15 +232,21 @@ def event_of(position: int, job_id: str, fields: Mapping[bytes, bytes]) -> Logge
 
 
 def live_event(logged: LoggedEvent, job: Job) -> JobEvent:
-    """An event of the log as it is told, with the job as it stands now."""
+    """An event of the log as it is told, with the job as it stands now; without a cause that only a later version knows."""
     cause, output = logged.facts.get("cause"), logged.facts.get("output")
     produced = None
     if output is not None:
         plain: dict[str, Any] = dict(output)
         kind = plain.pop("type")
-        produced = Output(**plain, kind=kind)
+        produced = Output(**{name: value for name, value in plain.items() if name in _OUTPUT_FIELDS}, kind=kind)
     return JobEvent(
-        logged.type, job, logged.at_s, Cause(cause) if cause else None, produced, logged.position, logged.number
+        logged.type,
+        job,
+        logged.at_s,
+        Cause(cause) if cause in set(Cause) else None,
+        produced,
+        logged.position,
+        logged.number,
     )
 
 
@@ -222,9 +257,7 @@ def _squeezed(plain: bytes) -> bytes:
 
 def _unsqueezed(packed: bytes) -> bytes:
     if not packed.startswith(_FORMAT):
-        raise StoreUnavailable(
-            "A record of the shared queue has the form of a later version: this instance must be brought up to it."
-        )
+        raise StoreUnavailable(_LATER)
     return zlib.decompressobj(-15, _DICTIONARY).decompress(packed[1:])
 
 

@@ -15,7 +15,7 @@ from ...jobs.model import Job, Payload
 from ..ledger import StoredKey
 from .commits import request_field
 from .keys import Keys, id_of_key, key_of_id, mark_of
-from .records import Kept, unpack_job, unpack_payload
+from .records import Kept, readable, unpack_job, unpack_payload
 
 
 class State(NamedTuple):
@@ -68,12 +68,15 @@ class BullmqRows:
         return self.state() or State("", 0, 0, 0, 0, 0.0, False, None)
 
     def kept(self, job_ids: Sequence[str]) -> dict[str, Kept]:
-        """Those of these jobs that there are."""
-        keys = [key_of_id(job_id) for job_id in job_ids]
-        return {kept.job.id: kept for kept in self.kept_at(keys) if kept is not None}
+        """Those of these jobs that there are. ``StoreUnavailable`` when this version cannot read one of them."""
+        found = self._packed_at([key_of_id(job_id) for job_id in job_ids])
+        return {job_id: unpack_job(job_id, packed) for job_id, packed in found if packed is not None}
 
     def kept_at(self, keys: Sequence[bytes]) -> list[Kept | None]:
-        """The jobs of these keys, in their order."""
+        """The jobs of these keys, in their order; None also for those that this version cannot read."""
+        return readable(self._packed_at(keys))
+
+    def _packed_at(self, keys: Sequence[bytes]) -> list[tuple[str, bytes | None]]:
         if not keys:
             return []
         pipe = self._client.pipeline(transaction=False)
@@ -82,10 +85,7 @@ class BullmqRows:
         pipe.hmget(self._keys("live"), keys)  # a job that was put back between the first two looks
         first, second, third = pipe.execute()
         found = (one or two or three for one, two, three in zip(first, second, third, strict=True))
-        return [
-            None if packed is None else unpack_job(id_of_key(key), packed)
-            for key, packed in zip(keys, found, strict=True)
-        ]
+        return [(id_of_key(key), packed) for key, packed in zip(keys, found, strict=True)]
 
     def job(self, job_id: str) -> Job | None:
         """See ``KnownRows``."""
@@ -151,7 +151,8 @@ class BullmqRows:
         """See ``HeldRows``."""
         keys = [key_of_id(job_id) for job_id in job_ids]
         packed: list[bytes | None] = self._client.hmget(self._keys("ended"), keys) if keys else []
-        return [unpack_job(id_of_key(key), one).job for key, one in zip(keys, packed, strict=True) if one is not None]
+        read = readable((id_of_key(key), one) for key, one in zip(keys, packed, strict=True))
+        return [kept.job for kept in read if kept is not None]
 
     def mean_run_s(self, signature: str) -> float | None:
         """See ``Means``."""

@@ -13,7 +13,7 @@ import redis
 
 from ...jobs.model import Job, Payload
 from .keys import Keys, id_of_key
-from .records import Kept, unpack_job
+from .records import Kept, readable
 from .rows import STATE_FIELDS, BullmqRows, State
 
 _PAYLOADS_AT_ONCE = 200
@@ -36,7 +36,9 @@ class WriterRows(BullmqRows):
         state = State.of(head)
         assert state is not None, "it was made"
         self.begun = state
-        self.live = [unpack_job(id_of_key(key), packed) for key, packed in live.items()]
+        # What this version cannot read is for others to run: it takes part without it.
+        read = readable((id_of_key(key), packed) for key, packed in live.items())
+        self.live = [kept for kept in read if kept is not None]
         self.pools = {pool.decode("utf-8") for pool in pools}
 
     def unfinished(self) -> list[Job]:

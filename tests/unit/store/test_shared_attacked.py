@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from expeditor.jobs.errors import StoreUnavailable
-from expeditor.jobs.model import JobStatus
+from expeditor.jobs.model import Cause, JobStatus
+from expeditor.store.bullmq import records
+from expeditor.store.bullmq.keys import key_of_id
 from expeditor.store.bullmq.records import pack_job, unpack_job
+from expeditor.store.records import JobQuery
 from tests.conformance.harness import claim, done, ending, enqueue
 from tests.conformance.members import Members
 from tests.support.cut_wire import CutWire
@@ -121,14 +126,37 @@ def test_what_a_later_version_adds_to_a_record_is_read_and_passed_on(server: Red
         members.close()
 
 
-def test_a_record_of_a_form_that_is_not_known_is_said_so(server: RedisServer) -> None:
+def of_later_words(packed: bytes, *words: str) -> bytes:
+    """The record of a job with these words in place of what this version knows."""
+    plain = zlib.decompressobj(-15, records._DICTIONARY).decompress(packed[1:])
+    for word in words:
+        assert word.encode() in plain
+        plain = plain.replace(word.encode(), b'"of a later version"')
+    return records._squeezed(plain)
+
+
+@pytest.mark.parametrize("words", [(), ('"queued"',), ('"submit"',), ('"NODE_ERROR"',)])
+def test_a_record_of_a_form_that_is_not_known_is_said_so_and_hides_no_other(
+    server: RedisServer, words: tuple[str, ...], caplog: pytest.LogCaptureFixture
+) -> None:
     members = Members(server.url)
     try:
-        enqueue(members("gpu1").store, "a")
+        one = members("gpu1")
+        job, _ = enqueue(one.store, "a"), enqueue(one.store, "b")
         client: Any = server.client()
         live = f"{{{members.namespace}}}:live"
-        client.hset(live, client.hkeys(live)[0], b"2 of a later version")
+        kept = unpack_job("a", client.hget(live, key_of_id("a")))._replace(job=replace(job, cause=Cause.NODE_ERROR))
+        later = of_later_words(pack_job(kept), *words) if words else b"2 of a later version"
+        client.hset(live, key_of_id("a"), later)
+        other = members("gpu2")
+        assert [line.message.count("1 jobs, the first is a") for line in caplog.records] == [1]
         with pytest.raises(StoreUnavailable, match="later version"):
-            members("gpu2")
+            done(other.store.get("a"))
+        with pytest.raises(StoreUnavailable, match="later version"):
+            done(other.store.hold("a", True))
+        assert [job.id for job in done(other.store.page(JobQuery())).jobs] == ["b"]
+        assert claim(other.store).job.id == "b"
+        assert done(other.store.finish("b", 1, ending())).status is JobStatus.SUCCEEDED
+        assert client.hget(live, key_of_id("a")) == later
     finally:
         members.close()

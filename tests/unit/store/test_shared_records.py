@@ -7,7 +7,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from expeditor.jobs.events import JobEvent
+from expeditor.jobs.events import JobEvent, LoggedEvent
 from expeditor.jobs.model import Attempt, BatchSlot, Cause, JobError, JobStatus, Output, Payload, WebhookTarget
 from expeditor.store.bullmq import ticks
 from expeditor.store.bullmq.keys import id_of_key, key_of_id, key_of_stub, stub_of
@@ -15,6 +15,7 @@ from expeditor.store.bullmq.records import (
     Kept,
     event_fields,
     event_of,
+    live_event,
     pack_job,
     pack_payload,
     unpack_job,
@@ -86,3 +87,19 @@ def test_an_event_is_read_again() -> None:
     words = event_fields(event, key_of_id(job.id))
     raw = [word if isinstance(word, bytes) else word.encode() for word in words]
     assert event_of(7, job.id, dict(zip(raw[::2], raw[1::2], strict=True))) == event.logged()
+
+
+def test_an_event_is_told_without_what_only_a_later_version_knows() -> None:
+    job = a_job()
+    output = {
+        "node_id": "9",
+        "name": "a.png",
+        "subfolder": "",
+        "folder": "output",
+        "type": "image",
+        "content_type": "image/png",
+    }
+    facts = {"cause": "OF_LATER", "output": output | {"new": 1}}
+    told = live_event(LoggedEvent(7, 2, "job.output", 5.5, job.id, "ada", None, facts), job)
+    assert (told.cause, told.position) == (None, 7)
+    assert told.produced == Output("9", "a.png", "", "output", "image", "image/png")
