@@ -12,6 +12,8 @@ import os
 import shutil
 import threading
 import uuid
+from collections import Counter
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,8 @@ from ..jobs.leftovers import FileName
 from ..jobs.parcels import Offer, offer_fields, offer_from
 
 log = logging.getLogger("expeditor.host")
+FORGOTTEN_FOR_S = 7 * 86_400.0
+"""What is owed to an instance that the registry has not listed for so long is let go."""
 _BYTES, _ABOUT = ".bytes", ".json"
 
 
@@ -44,6 +48,7 @@ class OwedFiles:
         self._folder = folder
         self._lock = threading.Lock()
         self._files: dict[str, OwedFile] | None = None
+        self._missed: frozenset[str] = frozenset()
 
     def add(self, origin: str, offer: Offer, home: FileName, path: Path) -> OwedFile:
         """Owe it: on disk when this returns. Raises ``OSError``; then nothing is on the list."""
@@ -79,6 +84,24 @@ class OwedFiles:
         files = self._known()
         with self._lock:
             return tuple(files.values())
+
+    def let_go(self, listed: AbstractSet[str], now_s: float) -> None:
+        """Told now and then, by one thread, which instances the registry lists; ``now_s`` as files have it. Lets go of what is owed to one
+        that was listed neither for ``FORGOTTEN_FOR_S`` nor at the last call: after a long rest of all of them none is there at once."""
+        gone: Counter[str] = Counter()
+        files = self.all()
+        for owed in files:
+            about = self._folder / (owed.key + _ABOUT)
+            with suppress(OSError):
+                if owed.origin in listed:
+                    os.utime(about, (now_s, now_s))
+                elif owed.origin in self._missed and now_s - about.stat().st_mtime > FORGOTTEN_FOR_S:
+                    self.paid(owed)
+                    gone[owed.origin] += 1
+        self._missed = frozenset(owed.origin for owed in files) - listed
+        for origin, count in gone.items():
+            text = "%d results are not sent any more: there has been no instance %s for a week"
+            log.warning(text, count, origin, extra={"event": "owed.let_go"})
 
     def find(self, job_id: str, home: FileName) -> Path | None:
         """The bytes of a file of this name at home, if it is owed."""

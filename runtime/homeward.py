@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -79,6 +80,10 @@ class Membership:
         found = known[1].get(instance)
         return None if found is None or found.state is InstanceState.GONE else found.url
 
+    def names(self) -> frozenset[str]:
+        """The instances that the registry lists now, also those that are gone."""
+        return frozenset(one.name for one in self._wait(self._registry.instances()))
+
     def secret(self) -> str:
         """See ``Members``."""
         return self.secret_now(False)
@@ -120,18 +125,18 @@ class Homeward:
     inputs: ForeignInputs
     questions: PeerQuestions
     handover: Handover
-    landing: LandingGround
+    tidy: Callable[[], None]
     thread: PeerThread
     bucket: Bucket | None = None
     collector: Collector | None = None
 
     def start(self) -> None:
-        """Send what an earlier life of this instance owes, and remove now and then what others never went on sending. Any thread; waits
+        """Send what an earlier life of this instance owes, and remove now and then what nobody goes on sending. Any thread; waits
         for nothing."""
         self.handover.pay()
         if self.collector is not None:
             self.thread.run(self.collector.watch())
-        self.thread.run(_swept(self.landing))
+        self.thread.run(_tidied(self.tidy))
 
     def fault(self) -> str | None:
         """Why results cannot go home now, or None."""
@@ -182,16 +187,24 @@ def build_homeward(parts: HomewardParts) -> Homeward:
         ),
         questions=PeerQuestions(parts.name, peers, thread, 2 * parts.settings.max_body_bytes),
         handover=_handover(parts, thread, Sender(peers) if bucket is None else Mailer(bucket, peers), owed),
-        landing=landing,
+        tidy=lambda: _tidy(parts.name, landing, owed, members),
         thread=thread,
         bucket=bucket,
         collector=collector,
     )
 
 
-async def _swept(landing: LandingGround) -> None:
+def _tidy(name: str, landing: LandingGround, owed: OwedFiles, members: Membership) -> None:
+    landing.sweep()
+    with suppress(StoreUnavailable):
+        listed = members.names()
+        if name in listed:  # else the registry was emptied, and nobody has announced himself again
+            owed.let_go(listed, time.time())
+
+
+async def _tidied(tidy: Callable[[], None]) -> None:
     while True:
-        await asyncio.to_thread(landing.sweep)
+        await asyncio.to_thread(tidy)
         await asyncio.sleep(SWEEP_EVERY_S)
 
 
