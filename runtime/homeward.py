@@ -6,6 +6,7 @@ A store that is this process's own has none of it. Which instances there are is 
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -40,6 +41,8 @@ from .settings import Settings
 from .settings_source import SettingsError
 
 _T = TypeVar("_T")
+
+log = logging.getLogger("expeditor.runtime")
 
 OWED = "owed_results"
 FETCHED = "fetched_results"
@@ -204,7 +207,10 @@ def _tidy(name: str, landing: LandingGround, owed: OwedFiles, members: Membershi
 
 async def _tidied(tidy: Callable[[], None]) -> None:
     while True:
-        await asyncio.to_thread(tidy)
+        try:
+            await asyncio.to_thread(tidy)
+        except Exception:  # noqa: BLE001 - the disk must be tidied also after a fault of ours
+            log.exception("What nobody sends any more could not be removed", extra={"event": "tidy.failed"})
         await asyncio.sleep(SWEEP_EVERY_S)
 
 

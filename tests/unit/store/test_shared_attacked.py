@@ -160,3 +160,20 @@ def test_a_record_of_a_form_that_is_not_known_is_said_so_and_hides_no_other(
         assert client.hget(live, key_of_id("a")) == later
     finally:
         members.close()
+
+
+def test_no_file_is_free_to_go_while_a_record_that_may_name_it_cannot_be_read(server: RedisServer) -> None:
+    members = Members(server.url)
+    try:
+        one = members("gpu1")
+        for name in ("a", "b"):
+            enqueue(one.store, name)
+            claim(one.store)
+            done(one.store.finish(name, 1, ending()))
+        client: Any = server.client()
+        client.hset(f"{{{members.namespace}}}:ended", key_of_id("a"), b"2 of a later version")
+        assert [job.id for job in done(one.store.page(JobQuery())).jobs] == ["b"]
+        with pytest.raises(StoreUnavailable, match="later version"):
+            done(one.store.naming(frozenset(), frozenset(), frozenset(), 0))
+    finally:
+        members.close()
