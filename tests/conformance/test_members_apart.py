@@ -50,10 +50,11 @@ def test_who_lost_a_lease_is_told_once_and_its_result_is_refused(member: Members
     # As the process comes to itself: it renews before it has heard of anything.
     leases._running = lambda: [held]  # noqa: SLF001 - what it believed when it stood still
     leases.renew()
+    wait_until(lambda: a.neighbours.lost, what="the word that the lease is lost")  # another thread tells
     leases.renew()
-    assert a.neighbours.lost == [("one", 1)]
     with pytest.raises(Conflict):
         done(a.store.finish("one", claimed.attempt, ending()))
+    assert a.neighbours.lost == [("one", 1)]
     assert not b.neighbours.lost
 
 
