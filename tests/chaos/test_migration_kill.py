@@ -79,9 +79,12 @@ def test_killed_while_it_migrates_again_and_again(tmp_path: Path):
     assert reached[-1] > 10 * KILLS
 
     path, died_at = filled(tmp_path / "killed"), [1]
-    for _ in range(KILLS):
-        left = reached[-1] - reached[died_at[-1] - 1]
-        killed = migrating(path, rng.randint(1, left * 9 // 10))
+    for kill in range(KILLS):
+        # Every step has its share of the kills, however short it is; the tick is counted from where this start begins.
+        begun = reached[died_at[-1] - 1]
+        step = max(died_at[-1], 1 + kill * (SCHEMA_VERSION - 1) // KILLS)
+        span = reached[step] - reached[step - 1]
+        killed = migrating(path, reached[step - 1] - begun + rng.randint(1, max(1, span * 9 // 10)))
         assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
         died_at.append(version(path))
         assert died_at[-2] <= died_at[-1] < SCHEMA_VERSION
