@@ -18,6 +18,7 @@ from ..jobs.events import JobEvent
 from ..jobs.model import JobStatus, JsonObject, Progress
 from .hub import Hub
 from .ports import Progressing, Relayed
+from .words import object_of
 
 LOOK, PROGRESS, PREVIEW = "look", "look.progress", "look.preview"
 APART_S = 0.5
@@ -155,7 +156,7 @@ class Onlookers:
             self._relay.send(away.runner, LOOK, job_id.encode())
 
     def _hear_progress(self, sender: str, _kind: str, body: bytes) -> None:
-        said = _object(body)
+        said = object_of(body)
         away = self._away.get(str(said.get("job_id")))
         progress = _progress_of(said.get("progress"))
         if away is not None and away.runner == sender and progress is not None:
@@ -163,7 +164,7 @@ class Onlookers:
             self._went_on(str(said["job_id"]))
 
     def _hear_preview(self, sender: str, _kind: str, body: bytes) -> None:
-        said = _object(body)
+        said = object_of(body)
         away, facts = self._away.get(str(said.get("job_id"))), said.get("facts")
         if away is not None and away.runner == sender and isinstance(facts, dict):
             self._shown(str(said["job_id"]), lambda: cast("JsonObject", facts))
@@ -171,14 +172,6 @@ class Onlookers:
 
 def _nobody(_job_id: str, _facts: Facts) -> None:
     return
-
-
-def _object(body: bytes) -> JsonObject:
-    try:
-        found: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return cast("JsonObject", found) if isinstance(found, dict) else {}
 
 
 def _progress_of(value: Any) -> Progress | None:

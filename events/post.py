@@ -19,6 +19,7 @@ from ..jobs.errors import Conflict, ExpeditorError, Gone, LimitExceeded, NotFoun
 from ..jobs.model import JsonObject
 from .mailbox import Delivered, Mailbox, PendingWait
 from .ports import Relayed
+from .words import object_of
 
 WAITS, ASK, ANSWER = "post.waits", "post.ask", "post.answer"
 ANSWER_S = 2.0
@@ -140,7 +141,7 @@ class PostOffice:
                 self._notify({"type": WAITING, **wait.describe()})
 
     def _hear_question(self, sender: str, _kind: str, body: bytes) -> None:
-        question = _object(body)
+        question = object_of(body)
         try:
             delivered = self._mailbox.deliver(
                 str(question.get("message")), str(question.get("node_id")), str(question.get("token"))
@@ -152,7 +153,7 @@ class PostOffice:
             self._relay.send(sender, ANSWER, _json({**answer, "question": question.get("question")}))
 
     def _hear_answer(self, _sender: str, _kind: str, body: bytes) -> None:
-        answer = _object(body)
+        answer = object_of(body)
         with self._lock:
             asked = self._asked.pop(str(answer.get("question")), None)
         if asked is not None:
@@ -171,14 +172,6 @@ def _list(body: bytes) -> list[Any]:
     except (ValueError, RecursionError):
         return []
     return cast("list[Any]", found) if isinstance(found, list) else []
-
-
-def _object(body: bytes) -> JsonObject:
-    try:
-        found: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return cast("JsonObject", found) if isinstance(found, dict) else {}
 
 
 def _wait_of(value: Any) -> PendingWait | None:

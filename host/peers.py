@@ -154,7 +154,8 @@ class Peers:
                 await _raise_for(instance, answer)
                 yield answer
         except (aiohttp.ClientError, asyncio.TimeoutError, OSError) as fault:
-            raise PeerAway(f"Instance {instance} cannot be reached ({type(fault).__name__}).") from fault
+            why = fault.strerror if isinstance(fault, OSError) and fault.strerror else type(fault).__name__
+            raise PeerAway(f"Instance {instance} cannot be reached at {url} ({why}).") from fault
 
     async def _url(self, instance: str) -> str:
         try:
