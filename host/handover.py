@@ -62,6 +62,8 @@ class _Run:
 
     origin: str
     sent: dict[tuple[FileName, int, int], FileName] = field(default_factory=lambda: {})
+    turns: dict[FileName, asyncio.Lock] = field(default_factory=dict[FileName, asyncio.Lock])
+    """A node's files go early and again at the end: who comes second waits, and finds them sent."""
     sending: asyncio.Lock | None = None
 
 
@@ -185,10 +187,11 @@ class Handover:
         try:
             facts = await asyncio.to_thread(path.stat)
             known = (file, facts.st_size, facts.st_mtime_ns)
-            if known not in run.sent:
-                offer = await asyncio.to_thread(self._offer, job_id, file, path, apart=False)
-                run.sent[known] = await self._way.send(run.origin, offer, path)
-            return run.sent[known]
+            async with run.turns.setdefault(file, asyncio.Lock()):
+                if known not in run.sent:
+                    offer = await asyncio.to_thread(self._offer, job_id, file, path, apart=False)
+                    run.sent[known] = await self._way.send(run.origin, offer, path)
+                return run.sent[known]
         except (PeerGone, PeerRefused, Changed, OSError) as fault:
             log.warning("A result was not sent yet: %s", fault, extra={"event": "handover.refused", "job_id": job_id})
             return None
