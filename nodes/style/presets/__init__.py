@@ -1,6 +1,7 @@
 """The styles by name. A preset turns one sRGB picture into another at full strength.
 
-Adding a style: write its module here and add its row to `PRESETS`. Owns no node, no blending.
+Adding a style: write its module here and add its row to `PRESETS` (needs nothing but the picture) or
+`REFERENCE_PRESETS`. Owns no node, no blending.
 """
 
 from __future__ import annotations
@@ -9,13 +10,16 @@ from . import sketch, vangogh
 from .base import Preset, Render
 
 PRESETS: tuple[Preset, ...] = (vangogh.PRESET, sketch.PRESET)
+# Styles that are made of a reference picture and nothing else.
+REFERENCE_PRESETS: tuple[Preset, ...] = ()
 
-__all__ = ["PRESETS", "Preset", "Render", "find_preset"]
+__all__ = ["PRESETS", "REFERENCE_PRESETS", "Preset", "Render", "find_preset"]
 
 
 def find_preset(name: str) -> Preset:
     """The preset of that name; ValueError lists the names that exist."""
-    for preset in PRESETS:
+    known = PRESETS + REFERENCE_PRESETS
+    for preset in known:
         if preset.name == name:
             return preset
-    raise ValueError(f"unknown style {name!r}; known styles: {', '.join(p.name for p in PRESETS)}")
+    raise ValueError(f"unknown style {name!r}; known styles: {', '.join(p.name for p in known)}")
