@@ -64,7 +64,6 @@ class _Run:
     sent: dict[tuple[FileName, int, int], FileName] = field(default_factory=lambda: {})
     turns: dict[FileName, asyncio.Lock] = field(default_factory=dict[FileName, asyncio.Lock])
     """A node's files go early and again at the end: who comes second waits, and finds them sent."""
-    sending: asyncio.Lock | None = None
 
 
 class Handover:
