@@ -1,7 +1,8 @@
 """The way from a client to a node that waits: open waits, their one answer, and the memory of those that are over.
 
 Owns which waits are open, who answers first and what a late or ambiguous answer is told. Does not own how long a node
-looks (``nodes.wait_for_message``), nor any wire format but the one JSON form of a wait that route and socket event share.
+looks (``nodes.waiting``), what an answer may say (``jobs.waits``), nor any wire format but the one JSON form of a wait that
+route and socket event share.
 """
 
 from __future__ import annotations
@@ -12,32 +13,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound
+from ..jobs.model import JsonObject
 from ..jobs.times import rfc3339
+from ..jobs.waits import Ask, AskKind, read_answer
 
 MAX_MESSAGE_BYTES = 64 * 1024
+ROUTE = "/expeditor/messages"
 REMEMBERED_WAITS = 1024
 """How many waits that are over are told apart from those that never were."""
 
 
 @dataclass(frozen=True, slots=True)
 class PendingWait:
-    """One open wait. ``label`` is the author's question to the person; times are seconds since the epoch."""
+    """One open wait and its question; times are seconds since the epoch."""
 
     token: str
     prompt_id: str
     node_id: str
-    label: str
+    ask: Ask
     opened_at_s: float
     deadline_at_s: float
     max_bytes: int
 
-    def describe(self) -> dict[str, str | int]:
-        """The wait as JSON: ``token node_id prompt_id label opened_at deadline_at max_bytes``, times in RFC 3339 with Z."""
+    def describe(self) -> JsonObject:
+        """The wait as JSON: ``token node_id prompt_id kind label text images least most opened_at deadline_at max_bytes``, times in
+        RFC 3339 with Z; ``least`` and ``most`` are None where nothing is chosen."""
+        picks = self.ask.kind is AskKind.PICK
         return {
             "token": self.token,
             "node_id": self.node_id,
             "prompt_id": self.prompt_id,
-            "label": self.label,
+            "kind": self.ask.kind.value,
+            "label": self.ask.label,
+            "text": self.ask.text,
+            "images": [{"url": f"{ROUTE}/{self.token}/images/{number}"} for number in range(self.ask.pictures)],
+            "least": self.ask.least if picks else None,
+            "most": self.ask.most if picks else None,
             "opened_at": rfc3339(self.opened_at_s),
             "deadline_at": rfc3339(self.deadline_at_s),
             "max_bytes": self.max_bytes,
@@ -106,7 +117,7 @@ class Mailbox:
         self._changed = changed
 
     def open(
-        self, prompt_id: str, node_id: str, *, label: str, deadline_s: float, max_bytes: int = MAX_MESSAGE_BYTES
+        self, prompt_id: str, node_id: str, *, ask: Ask, deadline_s: float, max_bytes: int = MAX_MESSAGE_BYTES
     ) -> Wait:
         """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done."""
         now_s = self._clock()
@@ -114,11 +125,15 @@ class Mailbox:
             token=self._new_id(),
             prompt_id=prompt_id,
             node_id=node_id,
-            label=label,
+            ask=ask,
             opened_at_s=now_s,
             deadline_at_s=now_s + deadline_s,
             max_bytes=max_bytes,
         )
+        return self.reopen(pending)
+
+    def reopen(self, pending: PendingWait) -> Wait:
+        """Go on with a wait that was begun before, in an earlier process for example, under its token and until its deadline."""
         wait = Wait(pending, self._clock)
         with self._lock:
             self._open[wait.token] = wait
@@ -143,12 +158,14 @@ class Mailbox:
         """Answer the one wait that fits everything given; the first answer wins.
 
         ``NotFound``: no such wait. ``Gone``: it is over (answered, timed out or cancelled). ``Conflict`` with
-        ``details["tokens"]``: several fit. ``LimitExceeded``: more than that wait takes. A refused message changes nothing.
+        ``details["tokens"]``: several fit. ``LimitExceeded``: more than that wait takes. ``InputInvalid``: no answer to what is asked
+        (``jobs.waits.read_answer``). A refused message changes nothing.
         """
         size_bytes = len(message.encode("utf-8", "surrogatepass"))
         with self._lock:
             wait = self._one_live(node_id, token, prompt_id)
             _refuse_excess(wait.pending, size_bytes)
+            read_answer(wait.pending.ask, message)
             wait.answer(message)
         self._changed()
         return Delivered(token=wait.token, node_id=wait.pending.node_id, prompt_id=wait.pending.prompt_id)

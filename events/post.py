@@ -12,11 +12,12 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from typing import Any, cast
 
-from ..jobs.errors import Conflict, ExpeditorError, Gone, LimitExceeded, NotFound, StoreUnavailable
+from ..jobs.errors import Conflict, ExpeditorError, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from ..jobs.model import JsonObject
+from ..jobs.waits import Ask, ask_from, ask_json, read_answer
 from .mailbox import Delivered, Mailbox, PendingWait
 from .ports import Relayed
 from .words import object_of
@@ -27,8 +28,10 @@ ANSWER_S = 2.0
 BELIEVED_S = 15.0
 """How long the waits of an instance are believed that says no more; it says so every few seconds."""
 WAITING, CLOSED = "message.waiting", "message.closed"
-_FIELDS = tuple(field.name for field in fields(PendingWait))
-_REFUSALS: dict[str, type[ExpeditorError]] = {each.code: each for each in (Conflict, Gone, LimitExceeded, NotFound)}
+_FIELDS = ("token", "prompt_id", "node_id", "opened_at_s", "deadline_at_s", "max_bytes")
+_REFUSALS: dict[str, type[ExpeditorError]] = {
+    each.code: each for each in (Conflict, Gone, InputInvalid, LimitExceeded, NotFound)
+}
 
 Notify = Callable[[JsonObject], None]
 """Tells all pages of this instance."""
@@ -60,7 +63,7 @@ class PostOffice:
     def announce(self) -> None:
         """Tell the others what waits here."""
         if self._relay is not None:
-            self._relay.send(None, WAITS, _json([asdict(wait) for wait in self._mailbox.pending()]))
+            self._relay.send(None, WAITS, _json([_wait_json(wait) for wait in self._mailbox.pending()]))
 
     def refresh(self) -> None:
         """Every few seconds: the others go on believing that something waits here."""
@@ -94,6 +97,7 @@ class PostOffice:
             text = f"{len(tokens)} waits fit node {node_id}; send the token of one of them."
             raise Conflict(text, details={"tokens": tokens})
         instance, wait = away[0]
+        read_answer(wait.ask, message)  # judged there too; here the refusal comes with its pointer and hint
         return await self._ask(instance, {"message": message, "node_id": node_id, "token": wait.token})
 
     async def _ask(self, instance: str, question: JsonObject) -> Delivered:
@@ -174,8 +178,14 @@ def _list(body: bytes) -> list[Any]:
     return cast("list[Any]", found) if isinstance(found, list) else []
 
 
+def _wait_json(wait: PendingWait) -> JsonObject:
+    # The label also as instances of earlier versions look for it.
+    return {**{name: getattr(wait, name) for name in _FIELDS}, "label": wait.ask.label, "ask": ask_json(wait.ask)}
+
+
 def _wait_of(value: Any) -> PendingWait | None:
     try:
-        return PendingWait(**{name: value[name] for name in _FIELDS})
-    except (KeyError, TypeError):
+        ask = ask_from(value["ask"]) if "ask" in value else Ask(label=str(value["label"]))
+        return PendingWait(**{name: value[name] for name in _FIELDS}, ask=ask)
+    except (KeyError, TypeError, ValueError):
         return None

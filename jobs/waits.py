@@ -1,12 +1,22 @@
-"""Questions that a node asks a person and waits to have answered: what is asked, and what of it a stored job keeps.
+"""Questions that a node asks a person and waits to have answered: what is asked, what of it a stored job keeps, and how an answer is read.
 
-Pure records. Owns neither who answers first (``events.mailbox``) nor when a waiting prompt is parked (``host``) or stored.
+Pure. Owns neither who answers first (``events.mailbox``) nor when a waiting prompt is parked (``host``) or stored.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any, NoReturn, cast
+
+from .errors import Fault, InputInvalid
+from .model import JsonObject
+
+APPROVE, REJECT = "approve", "reject"
+_PICKS = re.compile(r"[0-9]{1,9}(?:\s*,\s*[0-9]{1,9})*", re.ASCII)
 
 
 class AskKind(str, Enum):
@@ -44,3 +54,120 @@ class JobWait:
     deadline_at_s: float
     max_bytes: int
     answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a person said. ``text``: the message, or the text as edited; ``approved``: False only where it was rejected; ``picks``: the
+    pictures chosen, numbered from 0, in the order in which they were chosen."""
+
+    text: str = ""
+    approved: bool = True
+    picks: tuple[int, ...] = ()
+
+
+def read_answer(ask: Ask, message: str) -> Answer:
+    """What ``message`` says to ``ask``. The same message always reads the same; nothing is kept.
+
+    ``TEXT``: any text. ``APPROVE``: ``approve`` or ``reject`` (in any case), or ``{"approved": true, "text": "as edited"}``; without
+    ``text`` it stays the question's. ``PICK``: ``0,2`` or ``{"picks": [0, 2]}``, the empty text for none. ``InputInvalid`` with pointer
+    ``/message`` for what is none of these, or chooses too few, too many, one twice, or one that there is not.
+    """
+    if ask.kind is AskKind.APPROVE:
+        return _approval(ask, message.strip())
+    if ask.kind is AskKind.PICK:
+        return Answer(picks=_fitting(ask, _picks(message.strip())))
+    return Answer(text=message)
+
+
+def ask_json(ask: Ask) -> JsonObject:
+    """``ask`` for a wire or a store; ``ask_from`` reads it."""
+    return {
+        "kind": ask.kind.value,
+        "label": ask.label,
+        "text": ask.text,
+        "pictures": ask.pictures,
+        "least": ask.least,
+        "most": ask.most,
+    }
+
+
+def ask_from(value: Mapping[str, Any]) -> Ask:
+    """What ``ask_json`` wrote. Raises ``KeyError``, ``TypeError`` or ``ValueError`` for anything else, as of a later version."""
+    return Ask(
+        kind=AskKind(value["kind"]),
+        label=str(value["label"]),
+        text=str(value["text"]),
+        pictures=int(value["pictures"]),
+        least=int(value["least"]),
+        most=int(value["most"]),
+    )
+
+
+def _approval(ask: Ask, message: str) -> Answer:
+    word = message.lower()
+    if word in (APPROVE, REJECT):
+        return Answer(text=ask.text, approved=word == APPROVE)
+    said = _object(message)
+    if said is None:
+        _refuse("This wait takes approve or reject.", _APPROVE_HINT)
+    approved, text = said.get("approved"), said.get("text", ask.text)
+    if not isinstance(approved, bool):
+        _refuse("approved must be true or false.", _APPROVE_HINT)
+    if not isinstance(text, str):
+        _refuse("text must be text.", _APPROVE_HINT)
+    _refuse_others(said, ("approved", "text"), _APPROVE_HINT)
+    return Answer(text=text, approved=approved)
+
+
+_APPROVE_HINT = 'Send approve, reject, or JSON: {"approved": true, "text": "as edited"}.'
+_PICK_HINT = 'Send the numbers of the pictures, from 0: 0,2 or JSON: {"picks": [0, 2]}.'
+
+
+def _picks(message: str) -> tuple[int, ...]:
+    if not message:
+        return ()
+    if _PICKS.fullmatch(message):
+        return tuple(int(digits) for digits in message.split(","))
+    said = _object(message)
+    if said is None:
+        _refuse("This wait takes the numbers of pictures.", _PICK_HINT)
+    picks: Any = said.get("picks")
+    if not isinstance(picks, list):
+        _refuse("picks must be a list of numbers.", _PICK_HINT)
+    numbers = cast("list[Any]", picks)
+    if not all(isinstance(each, int) and not isinstance(each, bool) for each in numbers):
+        _refuse("picks must be a list of whole numbers.", _PICK_HINT)
+    _refuse_others(said, ("picks",), _PICK_HINT)
+    return tuple(numbers)
+
+
+def _fitting(ask: Ask, picks: tuple[int, ...]) -> tuple[int, ...]:
+    for pick in picks:
+        if not 0 <= pick < ask.pictures:
+            _refuse(f"There is no picture {pick}: they are numbered from 0 to {ask.pictures - 1}.", _PICK_HINT)
+    if len(set(picks)) < len(picks):
+        _refuse("A picture is chosen twice.", _PICK_HINT)
+    if not ask.least <= len(picks) <= ask.most:
+        wanted = str(ask.least) if ask.least == ask.most else f"{ask.least} to {ask.most}"
+        _refuse(f"{len(picks)} pictures are chosen; this wait takes {wanted}.", _PICK_HINT)
+    return picks
+
+
+def _object(message: str) -> dict[str, Any] | None:
+    try:
+        found: Any = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    return cast("dict[str, Any]", found) if isinstance(found, dict) else None
+
+
+def _refuse_others(said: Mapping[str, Any], known: tuple[str, ...], hint: str) -> None:
+    others = sorted(set(said) - set(known))
+    if others:
+        _refuse(f"{', '.join(others)[:200]} is not known here.", hint)
+
+
+def _refuse(message: str, hint: str) -> NoReturn:
+    fault = Fault("/message", InputInvalid.code, message, hint=hint, input_name="message")
+    raise InputInvalid(message, faults=(fault,))

@@ -11,10 +11,12 @@ from typing import Any
 
 def node_classes() -> list[type[Any]]:
     """Every node of the pack, in the order of the documentation. Needs ComfyUI."""
+    from .approve_image import ApproveImage
+    from .pick_images import PickImages
     from .style_transfer import StyleTransferNode
     from .wait_for_message import WaitForMessage
 
-    return [StyleTransferNode, WaitForMessage]
+    return [StyleTransferNode, WaitForMessage, ApproveImage, PickImages]
 
 
 def extension() -> Any:

@@ -57,7 +57,14 @@ SCHEMAS: dict[str, Schema] = {
             "token": told(TEXT, "Names this wait."),
             "node_id": TEXT,
             "prompt_id": nullable(TEXT),
-            "label": TEXT,
+            "kind": told(words(["text", "approve", "pick"]), "What sort of answer it takes."),
+            "label": told(TEXT, "What the person is asked."),
+            "text": told(TEXT, "`approve`: a text that can be edited."),
+            "images": told(
+                listed(whole({"url": TEXT})), "What is shown; `pick`: what is to be chosen of, numbered from 0."
+            ),
+            "least": told(nullable(COUNT), "`pick`: how many must be chosen."),
+            "most": told(nullable(COUNT), "`pick`: how many may be chosen."),
             "opened_at": TIME,
             "deadline_at": TIME,
             "max_bytes": COUNT,
@@ -141,7 +148,7 @@ OPERATIONS = (
         "/expeditor/messages",
         "sendMessage",
         MESSAGES,
-        "Send a text to a node that waits.",
+        "Answer a node that waits.",
         {200: json_answer(ref("Delivered"), "The node has it.")},
         codes=(*READ_FAULTS, "LIMIT_EXCEEDED", "NOT_FOUND", "CONFLICT", "GONE"),
         also=TOO_LARGE,
@@ -151,7 +158,7 @@ OPERATIONS = (
                     "type": "object",
                     "required": ["message", "node_id"],
                     "properties": {
-                        "message": {"anyOf": [TEXT, WHOLE]},
+                        "message": told({"anyOf": [TEXT, WHOLE]}, "The text; or as the wait's `kind` takes it."),
                         "node_id": told(NODE_ID, "The node's id in the prompt."),
                         "token": told(nullable(TEXT), "Only needed when several waits fit."),
                         "prompt_id": nullable(TEXT),

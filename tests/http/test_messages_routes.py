@@ -11,6 +11,7 @@ from aiohttp import web
 
 from expeditor.events.mailbox import MAX_MESSAGE_BYTES, Mailbox
 from expeditor.events.post import PostOffice
+from expeditor.jobs.waits import Ask
 from expeditor.routes.errors import boundary
 from expeditor.routes.messages import MessageRoutes
 
@@ -36,7 +37,7 @@ async def client(mailbox, aiohttp_client):
 
 
 def open_wait(mailbox, node_id="7", prompt_id="job-1"):
-    return mailbox.open(prompt_id, node_id, label="Which?", deadline_s=60)
+    return mailbox.open(prompt_id, node_id, ask=Ask(label="Which?"), deadline_s=60)
 
 
 def multipart(**fields):
@@ -181,7 +182,7 @@ async def test_too_much_is_413_also_when_the_length_is_not_declared(client, kind
 
 @pytest.mark.parametrize("max_bytes", [MAX_MESSAGE_BYTES, 2 * MAX_MESSAGE_BYTES])
 async def test_the_largest_message_fits_however_json_escapes_it(client, mailbox, max_bytes):
-    wait = mailbox.open("job-1", "7", label="Which?", deadline_s=60, max_bytes=max_bytes)
+    wait = mailbox.open("job-1", "7", ask=Ask(label="Which?"), deadline_s=60, max_bytes=max_bytes)
     text = "\x01" * max_bytes
     body = json.dumps({"message": text, "node_id": "7"})
     assert len(body) > 5 * max_bytes
@@ -199,7 +200,12 @@ async def test_pending_lists_what_can_be_answered(client, mailbox):
                 "token": "token-1",
                 "node_id": "7",
                 "prompt_id": "job-1",
+                "kind": "text",
                 "label": "Which?",
+                "text": "",
+                "images": [],
+                "least": None,
+                "most": None,
                 "opened_at": "2023-11-14T22:13:20.000Z",
                 "deadline_at": "2023-11-14T22:14:20.000Z",
                 "max_bytes": MAX_MESSAGE_BYTES,

@@ -13,6 +13,7 @@ from expeditor.events.post import ASK, BELIEVED_S, WAITS, PostOffice
 from expeditor.jobs.errors import Conflict, Gone, LimitExceeded, NotFound, StoreUnavailable
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Attempt, JobStatus, Progress
+from expeditor.jobs.waits import Ask
 from tests.support.clocks import HandMonotonic
 from tests.support.fake_cluster import FakeCluster
 from tests.support.jobs import a_job
@@ -36,7 +37,7 @@ class Offices:
         return self.offices["east"]
 
     def wait(self, where="west", node="5", **how):
-        return self.boxes[where].open("a", node, label="Well?", deadline_s=60.0, **how)
+        return self.boxes[where].open("a", node, ask=Ask(label="Well?"), deadline_s=60.0, **how)
 
 
 @pytest.fixture

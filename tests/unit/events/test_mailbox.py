@@ -10,6 +10,7 @@ import pytest
 
 from expeditor.events.mailbox import MAX_MESSAGE_BYTES, REMEMBERED_WAITS, Delivered, Mailbox
 from expeditor.jobs.errors import Conflict, Gone, LimitExceeded, NotFound
+from expeditor.jobs.waits import Ask
 
 START_S = 1_700_000_000.0
 
@@ -36,7 +37,7 @@ def mailbox(clock):
 
 
 def open_wait(mailbox, node_id="7", prompt_id="job-1", deadline_s=60.0, **more):
-    return mailbox.open(prompt_id, node_id, label="Which style?", deadline_s=deadline_s, **more)
+    return mailbox.open(prompt_id, node_id, ask=Ask(label="Which style?"), deadline_s=deadline_s, **more)
 
 
 def test_the_node_id_alone_reaches_the_only_wait(mailbox):
@@ -205,7 +206,12 @@ def test_pending_lists_open_waits_oldest_first_with_their_facts(mailbox, clock):
         "token": "token-2",
         "node_id": "1:8",
         "prompt_id": "job-2",
+        "kind": "text",
         "label": "Which style?",
+        "text": "",
+        "images": [],
+        "least": None,
+        "most": None,
         "opened_at": "2023-11-14T22:13:21.500Z",
         "deadline_at": "2023-11-14T22:13:21.750Z",
         "max_bytes": MAX_MESSAGE_BYTES,

@@ -1,0 +1,94 @@
+"""A node that shows pictures to a person, who lets them pass or not, and may edit a text on the way.
+
+Owns its schema and what follows from the answer. The waiting is ``waiting``'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import io
+from comfy_execution.graph_utils import ExecutionBlocker
+
+from ..jobs.waits import Answer, Ask, AskKind
+from .schema import schema
+from .waiting import FAIL, no_answer, shown_of, timeout_input, wait_for_answer
+
+APPROVE, REJECT, BLOCK = "approve", "reject", "block"
+ON_TIMEOUT = (APPROVE, REJECT, FAIL)
+ON_REJECT = (BLOCK, FAIL)
+
+
+class Rejected(ValueError):
+    """A person said no, and the author chose to fail then. A ValueError, so that it is not retried."""
+
+
+class ApproveImage(io.ComfyNode):
+    """Waits in a coroutine, so that other branches of the workflow go on meanwhile."""
+
+    @classmethod
+    def define_schema(cls) -> Any:
+        """The pictures and the text pass; on no, what hangs on them does not run, and ``approved`` is False."""
+        return schema(
+            node_id="ApproveImage",
+            display_name="Approve image",
+            category="Expeditor/Flow",
+            description="Shows pictures and waits until somebody approves or rejects them; a text can be edited on the way.",
+            inputs=_inputs(),
+            outputs=[
+                io.Image.Output("image", display_name="image", tooltip="The same pictures; blocked when rejected."),
+                io.String.Output("text", display_name="text", tooltip="The text as edited; blocked when rejected."),
+                io.Boolean.Output("approved", display_name="approved", tooltip="Whether they were approved."),
+            ],
+            hidden=[io.Hidden.unique_id],
+            not_idempotent=True,
+            search_aliases=["review", "preview and continue", "human in the loop"],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_inputs: Any) -> float:
+        """Never cached: each run asks anew (NaN differs from itself)."""
+        return float("nan")
+
+    @classmethod
+    async def execute(
+        cls, image: Any, label: str, timeout_s: float, on_timeout: str, on_reject: str, text: str = ""
+    ) -> Any:
+        """Show, wait, and pass on or block."""
+        ask = Ask(AskKind.APPROVE, label, text, pictures=shown_of(image))
+        answer = await wait_for_answer(cls, ask, timeout_s, image)
+        if answer is None and on_timeout == FAIL:
+            raise no_answer(ask, timeout_s)
+        answer = answer or Answer(text=text, approved=on_timeout == APPROVE)
+        if answer.approved:
+            return io.NodeOutput(image, answer.text, True)
+        if on_reject == FAIL:
+            raise Rejected(f"'{label}' was rejected.")
+        return io.NodeOutput(ExecutionBlocker(None), ExecutionBlocker(None), False)
+
+
+def _inputs() -> list[Any]:
+    return [
+        io.Image.Input("image", tooltip="What is shown: a picture or a batch, approved or rejected as a whole."),
+        io.String.Input("label", default="Approve?", tooltip="What the person is asked."),
+        timeout_input(),
+        io.Combo.Input(
+            "on_timeout",
+            options=list(ON_TIMEOUT),
+            default=REJECT,
+            tooltip="At the deadline: approve, reject, or fail the job.",
+        ),
+        io.Combo.Input(
+            "on_reject",
+            options=list(ON_REJECT),
+            default=BLOCK,
+            tooltip="When rejected: block what hangs on image and text while the rest of the job goes on, or fail the job.",
+        ),
+        io.String.Input(
+            "text",
+            default="",
+            multiline=True,
+            optional=True,
+            tooltip="A text to show, a prompt perhaps, that can be edited.",
+        ),
+    ]

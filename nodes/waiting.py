@@ -1,0 +1,97 @@
+"""What all nodes that wait for a person share: one open question, told to every page, until its answer, its deadline or an interruption.
+
+Owns the order of these steps and the look for an interruption. Does not own delivery (``events.mailbox``), what an answer may say
+(``jobs.waits``), nor what a node makes of one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import comfy.model_management
+from comfy_api.latest import io
+from comfy_execution.utils import get_executing_context
+from server import PromptServer
+
+from ..events.mailbox import Wait
+from ..jobs.waits import Answer, Ask, read_answer
+from ..runtime.services import current
+
+LOOK_INTERVAL_S = 0.1
+MAX_TIMEOUT_S = 86400.0
+MAX_PICTURES = 256
+SHOWN_TO_APPROVE = 64
+FAIL = "fail"
+
+
+class NoAnswer(ValueError):
+    """Nobody answered in time, and the author chose to fail. A ValueError, so that it is not retried."""
+
+
+def shown_of(images: Any) -> int:
+    """How many of a batch are shown to be approved as a whole."""
+    return min(int(images.shape[0]), SHOWN_TO_APPROVE)
+
+
+async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: Any = None) -> Answer | None:  # noqa: ARG001
+    """The answer to ``ask``, already judged; None if none has come ``timeout_s`` after the question was first asked.
+
+    ``node`` is the class as ``execute`` has it, which knows its id; of ``images``, a batch, the first ``ask.pictures`` are shown.
+    Raises core's interruption, and ``ValueError`` for what cannot be asked.
+    """
+    services = current()
+    _check(ask, timeout_s, services.settings.max_message_bytes)
+    prompt_id, node_id = _where_we_run(node.hidden.unique_id)
+    wait = services.mailbox.open(
+        prompt_id, node_id, ask=ask, deadline_s=timeout_s, max_bytes=services.settings.max_message_bytes
+    )
+    facts = wait.pending.describe()
+    try:
+        # To every page, not only the submitter's: whoever watches may answer, also for a job that came over HTTP.
+        services.audience.notifier.send({"type": "message.waiting", **facts}, None)
+        await _until_over(wait)
+    finally:
+        services.mailbox.close(wait.token)
+        services.audience.notifier.send({"type": "message.closed", **facts}, None)
+    message = wait.poll(0)  # after the close: an answer accepted in the last instant counts
+    return None if message is None else read_answer(ask, message)
+
+
+def no_answer(ask: Ask, timeout_s: float) -> NoAnswer:
+    """What a node raises whose author chose to fail at the deadline."""
+    return NoAnswer(f"Nobody answered '{ask.label}' within {timeout_s:g} s.")
+
+
+def timeout_input() -> Any:
+    """The input ``timeout_s``, as all of these nodes have it."""
+    return io.Float.Input(
+        "timeout_s", default=300.0, min=0.1, max=MAX_TIMEOUT_S, step=0.1, tooltip="How long to wait, in seconds."
+    )
+
+
+def _check(ask: Ask, timeout_s: float, max_bytes: int) -> None:
+    if not 0 < timeout_s <= MAX_TIMEOUT_S:
+        raise ValueError(f"timeout_s must be above 0 and at most {MAX_TIMEOUT_S:.0f} seconds, not {timeout_s}.")
+    size_bytes = len(ask.text.encode("utf-8", "surrogatepass"))
+    if size_bytes > max_bytes:
+        raise ValueError(f"The text to edit has {size_bytes} bytes of UTF-8; at most {max_bytes} can be sent back.")
+
+
+def _where_we_run(unique_id: Any) -> tuple[str, str]:
+    """Prompt id and node id; the context is core's own word, the server's last prompt id the older way."""
+    context = get_executing_context()
+    if context is not None:
+        return context.prompt_id, context.node_id
+    return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id)
+
+
+async def _until_over(wait: Wait) -> None:
+    """Until the answer or the deadline; raises core's interruption.
+
+    Core's own check clears the flag as it raises, and then a sister wait of the same node would not see it: so only read it.
+    """
+    while not wait.answered and not wait.expired:
+        if comfy.model_management.processing_interrupted():
+            raise comfy.model_management.InterruptProcessingException
+        await asyncio.sleep(LOOK_INTERVAL_S)
