@@ -39,15 +39,24 @@ def normalized(double_angle: Tensor) -> Tensor:
     )
 
 
-def structure_flow(rgb: Tensor, sigma: float) -> Flow:
+def structure_flow(rgb: Tensor, sigma: float, watch: Watch | None = None) -> Flow:
     """Direction along edges of `rgb` `[C, H, W]`, smoothed by `sigma` pixels.
 
     Confidence is anisotropy times how strong the edges are here against the picture's mean.
     """
-    gx, gy = gradients(rgb)
-    tensor = torch.stack(((gx * gx).sum(0), (gy * gy).sum(0), (gx * gy).sum(0)))
-    near = blur(tensor, sigma)
-    e, g, f = (near + 0.15 * blur(near, 4 * sigma)).unbind(0)
+    check = (watch or Watch()).check
+    tensor = torch.zeros((3, *rgb.shape[-2:]), dtype=rgb.dtype, device=rgb.device)
+    for plane in rgb.split(1):
+        check()
+        gx, gy = gradients(plane)
+        for part, product in zip(tensor.split(1), (gx * gx, gy * gy, gx * gy), strict=True):
+            part.add_(product)
+    for plane in tensor.split(1):
+        check()
+        near = blur(plane, sigma)
+        torch.add(near, blur(near, 4 * sigma), alpha=0.15, out=plane)
+    check()
+    e, g, f = tensor.unbind(0)
     length = torch.hypot(e - g, 2 * f)
     direction = normalized(torch.stack((-(e - g), -2 * f)) / (length.mean() + _TINY))
     energy = e + g

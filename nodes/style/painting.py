@@ -67,8 +67,8 @@ def _place(shape: Tensor, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _inside(u: Tensor, v: Tensor, layer: PlannedLayer) -> Tensor:
-    """Where a stroke may leave paint: its outline is `|u|**2.5 + |v|**2.5 = 1`, plus the soft edge."""
-    return torch.maximum(u.abs(), v.abs()) < (1 + layer.edge) ** 0.4
+    """Where a stroke may leave paint: its outline is `|u|**n + |v|**n = 1` plus the soft edge, n 2.5 or, of dots, 2."""
+    return torch.maximum(u.abs(), v.abs()) < (1 + layer.edge) ** (0.5 if layer.dot else 0.4)
 
 
 def _lay_spots(wet: Wet, layer: PlannedLayer, place: Tensor, spots: Tensor, stroke: Tensor) -> None:

@@ -17,11 +17,28 @@ from .noise import generator
 _THUMBNAIL = 256
 _QUANTILES = 1024
 _CLOUD_SIZE = 8192
+_ROUNDS = 16
 _MOST_SAMPLES = 16_384
+# Side to which a reference picture is reduced, and what its colours are boiled down to.
+_REFERENCE_SIDE = 192
+_MAIN_COLORS = 16
+_CLUSTER_ROUNDS = 8
 # Deviation of colours among neighbours: below the first an area is flat, above the second it is not.
 _FLAT, _TEXTURED = 0.0005, 0.004
 # How near a palette colour must be, in OKLab, to count as the near one.
 _NEAR = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Colors:
+    """What colours are moved to, in OKLab.
+
+    `cloud` `[3, n]` has them as common as they are wanted to be; `main` `[3, m]` are the few that stand
+    for all: a flat area takes the nearest of these.
+    """
+
+    cloud: Tensor
+    main: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +51,38 @@ class Palette:
 
     def cloud(self, count: int, rng: torch.Generator) -> Tensor:
         """`[3, count]` OKLab points around the colours, as common as their weights say."""
-        lab = rgb_to_oklab(hex_to_rgb(self.colors).T.contiguous())
         picks = torch.multinomial(torch.tensor(self.weights), count, replacement=True, generator=rng)
-        return lab[:, picks] + self.spread * torch.randn((3, count), generator=rng)
+        return self._lab()[:, picks] + self.spread * torch.randn((3, count), generator=rng)
+
+    def _lab(self) -> Tensor:
+        return rgb_to_oklab(hex_to_rgb(self.colors).T.contiguous())
+
+    def colors_on(self, device: torch.device) -> Colors:
+        """This palette as something to move colours to; always the same cloud."""
+        return Colors(self.cloud(_CLOUD_SIZE, generator(0, 100)).to(device), self._lab().to(device))
+
+
+def reference_colors(rgb: Tensor) -> Colors:
+    """The colours of a picture, sRGB `[3, h, w]` of any size."""
+    height, width = rgb.shape[-2:]
+    # Area means of a larger picture; a smaller one is as it is.
+    small = resize(rgb, min(height, _REFERENCE_SIDE), min(width, _REFERENCE_SIDE))
+    cloud = rgb_to_oklab(small).reshape(3, -1)
+    return Colors(cloud, _main_colors(cloud))
+
+
+def _main_colors(cloud: Tensor) -> Tensor:
+    """Cluster means of a cloud `[3, n]`: `[3, _MAIN_COLORS]`, some of them equal where there are few."""
+    ordered = cloud[:, cloud[0].argsort()]
+    picks = torch.linspace(0, cloud.shape[1] - 1, _MAIN_COLORS, device=cloud.device).long()
+    main = ordered[:, picks]
+    points = ordered[:, :: max(1, cloud.shape[1] // _CLOUD_SIZE)]
+    for _ in range(_CLUSTER_ROUNDS):
+        nearest = torch.cdist(points.T.contiguous(), main.T.contiguous()).argmin(dim=1)
+        member = torch.nn.functional.one_hot(nearest, _MAIN_COLORS).to(points.dtype)
+        count = member.sum(0)
+        main = torch.where(count > 0, points @ member / count.clamp_min(1.0), main)
+    return main
 
 
 def _frames(count: int, rng: torch.Generator) -> Tensor:
@@ -80,9 +126,8 @@ def transport(points: Tensor, cloud: Tensor, rounds: int, rng: torch.Generator) 
     return moved
 
 
-def _nearest(lab: Tensor, palette: Palette) -> Tensor:
-    """Soft nearest colour of the palette for every colour of `[3, H, W]`; lightness counts half."""
-    colors = rgb_to_oklab(hex_to_rgb(palette.colors).T.contiguous()).to(lab.device)
+def _nearest(lab: Tensor, colors: Tensor) -> Tensor:
+    """Soft nearest of some colours `[3, m]` for every colour of `[3, H, W]`; lightness counts half."""
     metric = torch.tensor((0.5, 1.0, 1.0), device=lab.device).reshape(3, 1)
     points = lab.reshape(3, -1)
     apart = torch.cdist((points * metric).T.contiguous(), (colors * metric).T.contiguous())
@@ -90,33 +135,37 @@ def _nearest(lab: Tensor, palette: Palette) -> Tensor:
     return (colors @ share.T).reshape(lab.shape)
 
 
-def _displacement(small: Tensor, palette: Palette, cloud: Tensor, rng: torch.Generator) -> Tensor:
+def _displacement(small: Tensor, colors: Colors, rng: torch.Generator) -> Tensor:
     """Where the colours of a thumbnail are to go, relative to where they are.
 
     Transport cannot tell equal colours apart: a large flat area would go to the mean of all colours
     it takes up, which is grey. There the nearest palette colour decides instead.
     """
-    moved = transport(small.reshape(3, -1), cloud, 16, rng).reshape(small.shape) - small
+    moved = transport(small.reshape(3, -1), colors.cloud, _ROUNDS, rng).reshape(small.shape) - small
     mean = blur(small, 2.5)
     variance = (blur((small - mean) ** 2, 2.5)).sum(0, keepdim=True)
     belief = smoothstep(_FLAT, _TEXTURED, variance.sqrt())
-    return torch.lerp(_nearest(small, palette) - small, moved, belief)
+    return torch.lerp(_nearest(small, colors.main) - small, moved, belief)
 
 
-def move_colors(lab: Tensor, palette: Palette, strength: tuple[float, float]) -> Tensor:
-    """Move `lab` `[3, H, W]` towards a palette; `strength` is 0..1 for L and for a, b.
+def move_colors(lab: Tensor, colors: Colors, strength: tuple[float, float]) -> Tensor:
+    """Move `lab` `[3, H, W]` towards other colours; `strength` is 0..1 for L and for a, b.
 
     The displacement is smoothed along the picture's own edges: no banding, no halos. The same
     picture is always moved alike, whatever the seed.
     """
+    if strength == (0.0, 0.0):
+        return lab.clone()
     height, width = lab.shape[-2:]
     scale = min(1.0, _THUMBNAIL / max(height, width))
     small = resize(lab, max(1, round(height * scale)), max(1, round(width * scale)))
-    cloud = palette.cloud(_CLOUD_SIZE, generator(0, 100)).to(lab.device)
-    moved = _displacement(small, palette, cloud, generator(0, 101))
+    moved = _displacement(small, colors, generator(0, 101))
     a, b = guided_coefficients(small[:1], moved, sigma=2.5, eps=1e-3)
-    share = torch.tensor((strength[0], strength[1], strength[1]), device=lab.device).reshape(3, 1, 1)
-    return lab + share * (resize(a, height, width) * lab[:1] + resize(b, height, width))
+    out = torch.empty_like(lab)
+    for i, share in enumerate((strength[0], strength[1], strength[1])):
+        shift = resize(a[i : i + 1], height, width) * lab[:1] + resize(b[i : i + 1], height, width)
+        torch.add(lab[i : i + 1], shift, alpha=share, out=out[i : i + 1])
+    return out
 
 
 def palette_distance(lab: Tensor, cloud: Tensor, rng: torch.Generator) -> float:

@@ -29,7 +29,9 @@ class Layer:
     """One layer of strokes; lengths are multiples of the frame's unit, jitters are deviations.
 
     A stroke is drawn only where the picture's detail exceeds `threshold`; None draws all. `body` is
-    how thick its paint is: thin paint takes on the height of what lies under it.
+    how thick its paint is: thin paint takes on the height of what lies under it. A `dot` is a plain
+    ellipse without the marks of a brush. `warm_jitter`, if given, replaces `color_jitter` along
+    OKLab's b, from blue to yellow.
     """
 
     spacing: float
@@ -43,6 +45,14 @@ class Layer:
     bristle: float = 1.0
     edge: float = 0.12
     body: float = 1.0
+    dot: bool = False
+    warm_jitter: float | None = None
+
+    @property
+    def jitter(self) -> tuple[float, float, float]:
+        """Deviations of L, a and b."""
+        warm = self.color_jitter if self.warm_jitter is None else self.warm_jitter
+        return self.light_jitter, self.color_jitter, warm
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ class PlannedLayer:
     bristle: float
     edge: float
     body: float
+    dot: bool = False
 
 
 def detail_map(lightness: Tensor, unit: float) -> Tensor:
@@ -149,7 +160,7 @@ def plan_layer(layer: Layer, frame: Frame, maps: Maps, rng: torch.Generator) -> 
     half_length = length / 2 * (0.75 + 0.4 * _uniform(cells, rng, device))
     half_width = width / 2 * (0.8 + 0.4 * _uniform(cells, rng, device))
 
-    jitter = torch.tensor((layer.light_jitter, layer.color_jitter, layer.color_jitter), device=device)
+    jitter = torch.tensor(layer.jitter, device=device)
     color = sample_points(blur(maps.target, 0.35 * layer.width * frame.map_unit), place.map_y, place.map_x)
     color = color + jitter.reshape(3, 1, 1) * _normal((3, *cells), rng, device)
     phase = _uniform((1, *cells), rng, device)
@@ -171,6 +182,7 @@ def plan_layer(layer: Layer, frame: Frame, maps: Maps, rng: torch.Generator) -> 
         bristle=layer.bristle,
         edge=layer.edge,
         body=layer.body,
+        dot=layer.dot,
     )
 
 
@@ -184,8 +196,22 @@ class Dab:
     color: Tensor
 
 
+def _cover(edge: Tensor, layer: PlannedLayer) -> Tensor:
+    """Opacity at pixels whose place is `edge`: below 1 inside the outline."""
+    soft = layer.edge
+    return layer.opacity * smoothstep(0.0, 1.0, (1 + soft - edge) / (2 * soft))
+
+
+def _dot(edge: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:
+    """A round touch, domed like a drop."""
+    alpha = _cover(edge, layer)
+    return Dab(alpha, layer.body * alpha, (0.9 - 0.5 * edge).clamp(0.0, 1.0), paint[:3])
+
+
 def dab(u: Tensor, v: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:
     """Shade pixels at (u, v) along and across their stroke, both -1..1 inside it."""
+    if layer.dot:
+        return _dot(u * u + v * v, paint, layer)
     # Two triangle waves across the stroke: the hairs of the brush.
     coarse = ((1.35 * v + paint[3]).frac().abs() * 2 - 1).abs()
     fine = ((2.9 * v + 1.7 * paint[3]).frac().abs() * 2 - 1).abs()
@@ -195,8 +221,7 @@ def dab(u: Tensor, v: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:
     edge = along * u.abs().sqrt() + across * v.abs().sqrt()
     tail = u.clamp_min(0.0)
     edge = edge + 0.7 * layer.bristle * tail * tail * (1 - hairs)
-    soft = layer.edge
-    alpha = layer.opacity * smoothstep(0.0, 1.0, (1 + soft - edge) / (2 * soft))
+    alpha = _cover(edge, layer)
     height = (1 - 0.6 * across) * (0.45 + 0.55 * hairs) * (0.8 + 0.2 * u)
     color = paint[:3].clone()
     color[0] += 0.07 * layer.bristle * (hairs - 0.5)

@@ -6,10 +6,10 @@ Adding a style: write its module here and add its row to `PRESETS` (needs nothin
 
 from __future__ import annotations
 
-from . import sketch, vangogh
+from . import monet, oil, pointillism, sketch, vangogh
 from .base import Preset, Render
 
-PRESETS: tuple[Preset, ...] = (vangogh.PRESET, sketch.PRESET)
+PRESETS: tuple[Preset, ...] = (vangogh.PRESET, monet.PRESET, oil.PRESET, pointillism.PRESET, sketch.PRESET)
 # Styles that are made of a reference picture and nothing else.
 REFERENCE_PRESETS: tuple[Preset, ...] = ()
 

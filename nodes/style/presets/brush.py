@@ -1,0 +1,104 @@
+"""How every style of brush strokes is painted: maps, layers from coarse to fine, relief.
+
+Owns the order of the work. A style gives its numbers and what colours the picture is to have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..color import rgb_to_oklab
+from ..filters import blur, resize
+from ..flow import structure_flow, swirl
+from ..frame import count_tiles
+from ..noise import generator, value_noise
+from ..painting import light_relief, paint
+from ..strokes import Layer, Maps, PlannedLayer, detail_map, plan_layer
+from .base import Preset, Render
+
+
+def soft_ground(target: Tensor, unit: float) -> Tensor:
+    """The picture's own colours, blurred: what shows where no stroke lies."""
+    return blur(target, 3 * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Brushwork:
+    """A style of strokes. `target` makes the colours to paint (OKLab on the map grid) of the picture's own.
+
+    `flow_sigma` (units) is how far strokes look around for their direction; `swirl` 0..1 how much
+    they turn where the picture has none. `relief` is how strongly the paint is lit, `gloss` its shine.
+    """
+
+    layers: tuple[Layer, ...]
+    target: Callable[[Render, Tensor], Tensor]
+    flow_sigma: float
+    swirl: float
+    relief: float
+    gloss: float = 0.0
+    ground: Callable[[Tensor, float], Tensor] = soft_ground
+
+
+def _turning_noise(job: Render) -> Tensor:
+    """Blobs whose contour lines the strokes follow in empty skies, `[1, map_h, map_w]`."""
+    frame, rng = job.frame, generator(job.seed, 1)
+    rows = torch.arange(frame.map_height, device=frame.device, dtype=torch.float32)
+    cols = torch.arange(frame.map_width, device=frame.device, dtype=torch.float32)
+    noise = torch.zeros((1, len(rows), len(cols)), device=frame.device)
+    for cell, weight in ((160, 1.0), (90, 0.6)):
+        job.watch.check()
+        size = cell * frame.map_unit
+        blobs = value_noise(len(rows), len(cols), size, 1, rng, frame.device)
+        noise += weight * blobs.dense(rows, cols)
+    return noise
+
+
+def _maps(job: Render, work: Brushwork) -> Maps:
+    frame, watch = job.frame, job.watch
+    unit = frame.map_unit
+    rgb = resize(job.rgb, frame.map_height, frame.map_width)
+    watch.check()
+    sigma = work.flow_sigma * unit
+    flow = structure_flow(rgb, sigma, watch)
+    direction = swirl(flow, _turning_noise(job), work.swirl, 0.8 * sigma)
+    del flow
+    watch.check()
+    lab = rgb_to_oklab(rgb)
+    del rgb
+    watch.check()
+    detail = detail_map(lab[:1], unit)
+    watch.check()
+    return Maps(work.target(job, lab), direction, detail)
+
+
+def _render(job: Render, work: Brushwork) -> Tensor:
+    maps = _maps(job, work)
+    planned: list[PlannedLayer | None] = []
+    for i, layer in enumerate(work.layers):
+        job.watch.check()
+        planned.append(plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i)))
+    ground = work.ground(maps.target, job.frame.map_unit)
+    del maps
+    job.watch.tick()
+    layers = [layer for layer in planned if layer is not None]
+    rgb, height = paint(layers, ground, job.frame, job.tile, job.watch)
+    return light_relief(rgb, height, job.frame, work.relief, work.gloss, job.tile, job.watch)
+
+
+def _steps(height: int, width: int, tile: int) -> int:
+    return 1 + count_tiles(height, width, tile) + -(-height // tile)
+
+
+def brush_preset(
+    name: str, work: Brushwork | Callable[[Render], Brushwork], *, needs_reference: bool = False
+) -> Preset:
+    """A preset that paints with this brushwork, or with what a function makes of the job."""
+
+    def render(job: Render) -> Tensor:
+        return _render(job, work if isinstance(work, Brushwork) else work(job))
+
+    return Preset(name, render, _steps, needs_reference)

@@ -1,0 +1,37 @@
+"""Which colours a style's picture has: its own palette's, those of a reference picture, or the picture's.
+
+Owns the meaning of `palette_strength` and `reference` for colours; the moving itself is `palette`.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ..palette import Palette, move_colors, reference_colors
+from .base import Render
+
+_WHOLE = (1.0, 1.0)
+
+
+def recolor(job: Render, lab: Tensor, palette: Palette | None = None, strength: tuple[float, float] = _WHOLE) -> Tensor:
+    """A new `[3, h, w]` OKLab picture with the colours the job asks for.
+
+    With a reference: its colours, all the way at `palette_strength` 1. Else those of `palette`, moved
+    by `strength` (0..1, of L and of a, b) times `palette_strength`. Else unchanged.
+    """
+    if job.reference is not None:
+        return move_colors(lab, reference_colors(job.reference), _scaled(_WHOLE, job))
+    if palette is None:
+        return lab.clone()
+    return move_colors(lab, palette.colors_on(lab.device), _scaled(strength, job))
+
+
+def _scaled(strength: tuple[float, float], job: Render) -> tuple[float, float]:
+    light, color = (min(1.0, share * job.palette_strength) for share in strength)
+    return light, color
+
+
+def enrich(job: Render, lab: Tensor, factor: float) -> Tensor:
+    """Chroma times `factor`, as far as `palette_strength` goes; `lab` itself, changed in place."""
+    lab[1:] *= 1 + (factor - 1) * job.palette_strength
+    return lab
