@@ -1,4 +1,4 @@
-"""The direction in which strokes run: structure tensor, swirling filler, and smearing along it.
+"""The direction in which strokes run: structure tensor and swirling filler.
 
 A flow is a double angle `[2, H, W]` (cos 2θ, sin 2θ) of unit length, θ in image axes (x right,
 y down), because a direction and its opposite are the same and must average to themselves.
@@ -12,8 +12,6 @@ import torch
 from torch import Tensor
 
 from .filters import blur, gradients, smoothstep
-from .sampling import sample_points
-from .watch import Watch
 
 _TINY = 1e-12
 
@@ -87,31 +85,3 @@ def tangent(double_angle: Tensor) -> Tensor:
     x = ((1 + cos2) / 2).sqrt()
     y = ((1 - cos2) / 2).sqrt()
     return torch.stack((x, torch.where(double_angle[1] < 0, -y, y)))
-
-
-def smear(x: Tensor, direction: Tensor, reach: float, step: float, watch: Watch) -> Tensor:
-    """Line integral convolution: average `x` `[1, H, W]` along the flow, `reach` pixels each way.
-
-    Gaussian weights; `step` pixels between samples (no longer than the finest feature of `x`).
-    """
-    height, width = x.shape[-2:]
-    y0 = torch.arange(height, device=x.device, dtype=x.dtype).unsqueeze(1).expand(height, width)
-    x0 = torch.arange(width, device=x.device, dtype=x.dtype).unsqueeze(0).expand(height, width)
-    field = torch.cat((direction, x))
-    start = tangent(direction)
-    total, weight_sum = x.clone(), 1.0
-    count = max(1, round(reach / step))
-    for sign in (1.0, -1.0):
-        heading = start * sign
-        py, px = y0, x0
-        for i in range(1, count + 1):
-            watch.check()
-            py, px = py + heading[1] * step, px + heading[0] * step
-            got = sample_points(field, py, px)
-            weight = float(torch.exp(torch.tensor(-2.0 * (i / count) ** 2)))
-            total += got[2:] * weight
-            weight_sum += weight
-            ahead = tangent(got[:2])
-            turned = (ahead * heading).sum(0, keepdim=True) < 0
-            heading = torch.where(turned, -ahead, ahead)
-    return total / weight_sum

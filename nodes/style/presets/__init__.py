@@ -6,10 +6,18 @@ Adding a style: write its module here and add its row to `PRESETS` (needs nothin
 
 from __future__ import annotations
 
-from . import monet, oil, pointillism, sketch, vangogh
+from . import charcoal, comic, monet, oil, pointillism, sketch, vangogh
 from .base import Preset, Render
 
-PRESETS: tuple[Preset, ...] = (vangogh.PRESET, monet.PRESET, oil.PRESET, pointillism.PRESET, sketch.PRESET)
+PRESETS: tuple[Preset, ...] = (
+    vangogh.PRESET,
+    monet.PRESET,
+    oil.PRESET,
+    pointillism.PRESET,
+    sketch.PRESET,
+    charcoal.PRESET,
+    comic.PRESET,
+)
 # Styles that are made of a reference picture and nothing else.
 REFERENCE_PRESETS: tuple[Preset, ...] = ()
 

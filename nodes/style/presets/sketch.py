@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ..color import luma
-from ..filters import blur, guided, local_contrast, resize, smoothstep, stretch_limits
-from ..flow import smear, structure_flow
-from ..frame import Frame, Rect, count_tiles, tiles
+from ..filters import guided, lifted, local_contrast, resize, smoothstep, stretched
+from ..flow import structure_flow
+from ..frame import Frame, Rect
+from ..lines import Paths, drawn_lines
 from ..noise import StretchedNoise, ValueNoise, generator, grain, stretched_noise, value_noise
 from ..sampling import sample_map
 from .base import Preset, Render
+from .drawing import count_steps, draw_tiles
 
 _PAPER = (0xF9 / 255, 0xF6 / 255, 0xF0 / 255)
 _GRAPHITE = (0x29 / 255, 0x29 / 255, 0x2E / 255)
@@ -72,23 +73,15 @@ def _tone(job: Render, rgb: Tensor) -> Tensor:
     """Luma with local contrast, stretched to the whole range and simplified: `[1, h, w]`."""
     unit = job.frame.map_unit
     grey = local_contrast(luma(rgb).unsqueeze(0), 24 * unit, 0.25)
-    low, high = stretch_limits(grey, 0.02, 0.98)
-    grey = ((grey - low) / (high - low)).clamp(0.0, 1.0)
     # A dark picture is drawn lighter than it is, so that paper is left.
-    mean = min(0.5, max(0.1, float(grey.mean())))
-    return grey.pow(max(_LIFT_LIMIT, math.log(0.5) / math.log(mean)))
+    return lifted(stretched(grey, 0.02, 0.98), 0.5, _LIFT_LIMIT)
 
 
 def _lines(job: Render, rgb: Tensor, tone: Tensor) -> list[Tensor]:
     unit = job.frame.map_unit
-    direction = structure_flow(rgb, 2.2 * unit).direction
-    found: list[Tensor] = []
-    for line in _LINES:
-        sigma = line.sigma * unit
-        difference = blur(tone, sigma) - blur(tone, 1.6 * sigma)
-        step = max(1.0, 0.8 * sigma)
-        found.append(smear(difference, direction, line.reach * unit, step, job.watch))
-    return found
+    paths = Paths.of(structure_flow(rgb, 2.2 * unit).direction)
+    job.watch.check()
+    return [drawn_lines(tone, paths, line.sigma * unit, line.reach * unit, job.watch) for line in _LINES]
 
 
 def _plan(job: Render) -> _Plan:
@@ -133,7 +126,7 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     bare = _hatching(plan, frame, tone, rows, cols)
     bare = bare * (1 - 0.40 * (1 - tone).pow(1.8))
     for i, line in enumerate(_LINES):
-        bare = bare * (1 - line.opacity * pressure * smoothstep(*line.ramp, -maps[1 + i]))
+        bare = bare * (1 - line.opacity * pressure * smoothstep(*line.ramp, maps[1 + i]))
     ink = 1 - bare
     # Paper tooth shows in the mid-tones; in the blacks it would look like salt and pepper.
     tooth = grain(rows, cols, plan.seed) - 0.5
@@ -145,18 +138,7 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
 
 def _render(job: Render) -> Tensor:
     plan = _plan(job)
-    job.watch.tick()
-    out = torch.empty_like(job.rgb)
-    for rect in tiles(job.frame.height, job.frame.width, job.tile):
-        job.watch.check()
-        rows, cols = rect.slices
-        out[:, rows, cols] = _draw(plan, job.frame, rect)
-        job.watch.tick()
-    return out
+    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
 
 
-def _steps(height: int, width: int, tile: int) -> int:
-    return 1 + count_tiles(height, width, tile)
-
-
-PRESET = Preset("sketch", _render, _steps)
+PRESET = Preset("sketch", _render, count_steps)

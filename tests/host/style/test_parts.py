@@ -11,8 +11,9 @@ import torch
 from expeditor.nodes.style import painting
 from expeditor.nodes.style.color import linear_to_srgb, oklab_to_rgb, rgb_to_oklab, srgb_to_linear
 from expeditor.nodes.style.filters import blur, gradients
-from expeditor.nodes.style.flow import smear, structure_flow, tangent
+from expeditor.nodes.style.flow import structure_flow, tangent
 from expeditor.nodes.style.frame import Frame, Rect, tiles
+from expeditor.nodes.style.lines import Paths, smear
 from expeditor.nodes.style.noise import generator, grain, stretched_noise, value_noise
 from expeditor.nodes.style.painting import Wet
 from expeditor.nodes.style.palette import palette_distance, transport
@@ -71,8 +72,8 @@ def test_smearing_along_stripes_keeps_them_and_across_removes_them() -> None:
     x = torch.sin(torch.arange(80.0) * 0.8).expand(1, 80, 80)
     along, across = torch.zeros((2, 80, 80)), torch.zeros((2, 80, 80))
     along[0], across[0] = -1.0, 1.0
-    assert float(smear(x, along, 8, 1, Watch()).std()) > 0.95 * float(x.std())
-    assert float(smear(x, across, 8, 1, Watch())[:, :, 10:-10].std()) < 0.3 * float(x.std())
+    assert float(smear(x, Paths.of(along), 8, 1, Watch()).std()) > 0.95 * float(x.std())
+    assert float(smear(x, Paths.of(across), 8, 1, Watch())[:, :, 10:-10].std()) < 0.3 * float(x.std())
 
 
 def test_transport_reaches_the_palette() -> None:

@@ -1,0 +1,31 @@
+"""How the filter presets are rendered: one plan for the whole picture, then tile by tile from it.
+
+Owns the order of work, ticks and checks; owns no look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..frame import Rect, count_tiles, tiles
+from .base import Render
+
+
+def draw_tiles(job: Render, draw: Callable[[Rect], Tensor]) -> Tensor:
+    """The picture made of `draw(rect)`, sRGB `[3, h, w]` each; call it when the plan stands."""
+    job.watch.tick()
+    out = torch.empty_like(job.rgb)
+    for rect in tiles(job.frame.height, job.frame.width, job.tile):
+        job.watch.check()
+        rows, cols = rect.slices
+        out[:, rows, cols] = draw(rect)
+        job.watch.tick()
+    return out
+
+
+def count_steps(height: int, width: int, tile: int) -> int:
+    """The plan and every tile."""
+    return 1 + count_tiles(height, width, tile)
