@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .filters import blur, gradients, smoothstep
+from .watch import Watch
 
 _TINY = 1e-12
 
