@@ -31,8 +31,9 @@ from ..jobs.letters import (
 from ..jobs.parcels import Landing, Offer, file_from
 from .bucket import Bucket, BucketAway, Listed, NotThere
 from .fetching import Fetches, Wanted
-from .landing import LandingGround, digest_of, room
+from .landing import LandingGround, digest_of
 from .peers import PeerAway, PeerThread
+from .room import room
 
 log = logging.getLogger("expeditor.host")
 

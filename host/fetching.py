@@ -19,8 +19,9 @@ from typing import Protocol
 
 import aiohttp
 
-from .landing import digest_of, room
+from .landing import digest_of
 from .peers import PeerAway, PeerRefused, Peers
+from .room import room
 
 log = logging.getLogger("expeditor.host")
 

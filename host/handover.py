@@ -96,6 +96,7 @@ class Handover:
         self._lock = threading.Lock()
         self._runs: dict[str, _Run] = {}
         self._paying: Future[None] | None = None
+        self._why: dict[str, str] = {}
 
     def began(self, job: Job) -> None:
         """A job runs here. Never raises; any thread."""
@@ -138,6 +139,11 @@ class Handover:
     def find(self, job_id: str, home: FileName) -> Path | None:
         """The bytes of a file that is owed. Fits ``desk.Owed``."""
         return self._owed.find(job_id, home)
+
+    def fault(self) -> str | None:
+        """Why results that are owed could not be sent the last time, or None. An instance that is known to be gone is no fault. Waits for
+        nothing; any thread."""
+        return next(iter(self._why.values()), None)
 
     # -- on the peers' thread ----------------------------------------------------------------------------------------
 
@@ -233,22 +239,27 @@ class Handover:
     async def pay_once(self) -> None:
         """One try for each file that is owed; an instance that is away is asked once."""
         away: set[str] = set()
+        why: dict[str, str] = {}
         for owed in await asyncio.to_thread(self._owed.all):
-            if owed.origin not in away and not await self._paid(owed):
+            if owed.origin in away:
+                continue
+            try:
+                await self._pay(owed)
+            except PeerAway as fault:
                 away.add(owed.origin)
+                if not isinstance(fault, PeerGone):
+                    why[owed.origin] = f"what is owed to instance {owed.origin} cannot be sent now: {fault}"
+        self._why = why
 
-    async def _paid(self, owed: OwedFile) -> bool:
+    async def _pay(self, owed: OwedFile) -> None:
         extra = {"event": "owed.sent", "job_id": owed.offer.job_id}
         try:
             await self._way.send_once(owed.origin, owed.offer, owed.path)
-        except PeerAway:
-            return False
         except (PeerRefused, Changed) as fault:
             log.error("A result can never be sent: %s", fault, extra=extra | {"event": "owed.refused"})
         else:
             log.info("A result was sent late to instance %s", owed.origin, extra=extra)
         await asyncio.to_thread(self._owed.paid, owed)
-        return True
 
 
 def _files_of(ending: Ending) -> tuple[FileName, ...]:

@@ -8,27 +8,26 @@ files; does not own their names (``jobs.homing``) nor HTTP. Blocks: not for the 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import re
 import threading
 import time
-from collections.abc import Generator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..jobs.errors import Conflict, InputInvalid, StoreUnavailable
+from ..jobs.errors import Conflict, InputInvalid
 from ..jobs.homing import SENT_FOLDERS, home_subfolder, job_subfolder
 from ..jobs.instances import is_name
 from ..jobs.leftovers import FileName
 from ..jobs.parcels import Landing, Offer
 from .files import Folders, TempCopies, inside
+from .room import Room
 
 PARTS = ".expeditor-parts"
 PART_LIFE_S = 2 * 86_400.0
 """Bytes that nobody went on sending for so long are removed."""
-RETRY_AFTER_S = 30
 _STEP_BYTES = 1 << 20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _JOB = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -41,28 +40,38 @@ _DEVICE = re.compile(
 """What Windows takes for a device in any folder, with any ending."""
 
 
+@dataclass(slots=True)
+class Turn:
+    """Who receives one part now. ``lock`` is held for every change of it, and by nobody who changes another one."""
+
+    lock: threading.Lock
+    writer: object = None
+
+
 class LandingGround:
     """See the module's docstring."""
 
-    def __init__(self, folders: Folders, copies: TempCopies | None = None) -> None:
-        """``copies`` keeps what comes down in ``temp``, which ComfyUI empties."""
+    def __init__(self, folders: Folders, copies: TempCopies | None = None, room: Room | None = None) -> None:
+        """``copies`` keeps what comes down in ``temp``, which ComfyUI empties. ``room``: one of its own when None."""
         self._folders = folders
         self._copies = copies
+        self.room = room or Room()
         self._lock = threading.Lock()
-        self._writers: dict[Path, object] = {}
+        self._turns: dict[Path, Turn] = {}
+        self._naming = threading.Lock()
 
     def look(self, offer: Offer) -> Landing:
-        """What is here of it. Raises ``InputInvalid`` for an offer that leads out of ComfyUI's folders or makes no sense."""
+        """What is here of it. Raises ``InputInvalid`` for an offer that leads out of ComfyUI's folders or makes no sense, and
+        ``StoreUnavailable`` when the rest of it does not fit on the disk."""
         _check(offer)
         for file in _places(offer):
             path = self._path(file)
             if not os.path.lexists(path):
-                return Landing(file, self._had(self._part(file, offer), offer), done=False)
+                return self._begun(file, offer)
             if _is(path, offer):
                 return Landing(file, offer.size_bytes, done=True)
         # The job's own folder has other bytes under this name: of an earlier attempt, and nobody else's.
-        file = _places(offer)[-1]
-        return Landing(file, self._had(self._part(file, offer), offer), done=False)
+        return self._begun(_places(offer)[-1], offer)
 
     def receive(self, offer: Offer, offset: int) -> Reception:
         """Take its bytes from ``offset`` on. ``Conflict`` unless just so many are here; ``StoreUnavailable``, ``InputInvalid``.
@@ -73,12 +82,12 @@ class LandingGround:
         if landing.done or landing.have_bytes != offset:
             raise Conflict(f"There are {landing.have_bytes} bytes of it.", details={"have_bytes": landing.have_bytes})
         part = self._part(landing.file, offer)
-        with room():
+        with self.room.taken():
             part.parent.mkdir(parents=True, exist_ok=True)
             file = part.open("r+b" if offset else "wb")
-        reception = Reception(self, offer, landing.file, part, file, offset)
         with self._lock:
-            self._writers[part] = reception
+            turn = self._turns.setdefault(part, Turn(threading.Lock()))
+            turn.writer = reception = Reception(self, turn, offer, landing.file, part, file, offset)
         return reception
 
     def sweep(self, now_s: float | None = None) -> int:
@@ -94,38 +103,46 @@ class LandingGround:
                         removed += 1
         return removed
 
-    def owns(self, part: Path, writer: object) -> bool:
-        """Whether this is the one who receives this now. Under ``lock``."""
-        return self._writers.get(part) is writer
-
-    @property
-    def lock(self) -> threading.Lock:
-        """Held for every change of a part."""
-        return self._lock
-
-    def forget(self, part: Path, writer: object) -> None:
+    def forget(self, part: Path, turn: Turn, writer: object) -> None:
         """This one receives no more."""
         with self._lock:
-            if self._writers.get(part) is writer:
-                del self._writers[part]
+            if turn.writer is writer:
+                turn.writer = None
+                del self._turns[part]
 
     def put(self, offer: Offer, part: Path) -> FileName:
-        """All bytes are in ``part``: give them their name. Under ``lock``; raises ``OSError``."""
+        """All bytes are in ``part``: give them their name. For its writer; raises ``OSError``. Others' files may be read for it, so it
+        keeps nobody else waiting."""
         places = _places(offer)
         for file in places:
             path = self._path(file)
             path.parent.mkdir(parents=True, exist_ok=True)
-            if file is not places[-1] and os.path.lexists(path):
-                if not _is(path, offer):
-                    continue
+            if self._named(part, path, over=file is places[-1]):
+                _sync_folder(path.parent)
+            elif _is(path, offer):
                 part.unlink()
             else:
-                part.replace(path)
-                _sync_folder(path.parent)
+                continue
             if self._copies is not None:
                 self._copies.keep(file)
+            self.room.was_enough()
             return file
         raise AssertionError("the last place is always free")
+
+    def _named(self, part: Path, path: Path, *, over: bool) -> bool:
+        """Unless there is something of this name and it is not to be written ``over``."""
+        with self._naming:
+            if not over and os.path.lexists(path):
+                return False
+            part.replace(path)
+            return True
+
+    def _begun(self, file: FileName, offer: Offer) -> Landing:
+        part = self._part(file, offer)
+        have_bytes = self._had(part, offer)
+        # Asked for here, before the bytes travel: who sends them hears why only once they are through.
+        self.room.ask(part.parent.parent, offer.size_bytes - have_bytes)
+        return Landing(file, have_bytes, done=False)
 
     def _path(self, file: FileName) -> Path:
         base = self._folders(file.folder)
@@ -153,10 +170,11 @@ class Reception:
     """One stream of bytes into a part. Used by one thread at a time; ``close`` it in any case."""
 
     def __init__(
-        self, ground: LandingGround, offer: Offer, file: FileName, part: Path, stream: BinaryIO, offset: int
+        self, ground: LandingGround, turn: Turn, offer: Offer, file: FileName, part: Path, stream: BinaryIO, offset: int
     ) -> None:
         """Made by ``LandingGround.receive``."""
         self._ground = ground
+        self._turn = turn
         self._offer = offer
         self._file = file
         self._part = part
@@ -169,9 +187,9 @@ class Reception:
         more: then what was here is removed, for its room is needed."""
         if self.have_bytes + len(chunk) > self._offer.size_bytes:
             raise Conflict("That is more than was offered.", details={"have_bytes": self.have_bytes})
-        with self._ground.lock:
+        with self._turn.lock:
             self._mine()
-            with room(self._part):
+            with self._ground.room.taken(self._part):
                 self._stream.write(chunk)
                 self._stream.flush()
         self.have_bytes += len(chunk)
@@ -180,11 +198,11 @@ class Reception:
         """No more comes now. If all is here it gets its name; ``InputInvalid`` when it has another hash: then it is removed."""
         if self.have_bytes < self._offer.size_bytes:
             return Landing(self._file, self.have_bytes, done=False)
-        with room(self._part):
+        with self._ground.room.taken(self._part):
             os.fsync(self._stream.fileno())
         self._stream.close()
         same = digest_of(self._part) == self._offer.digest
-        with self._ground.lock, room(self._part):
+        with self._turn.lock, self._ground.room.taken(self._part):
             self._mine()
             if not same:
                 self._part.unlink(missing_ok=True)
@@ -197,24 +215,11 @@ class Reception:
         """Let go of the file; what is here stays for who goes on. Idempotent; never raises."""
         with contextlib.suppress(OSError):
             self._stream.close()
-        self._ground.forget(self._part, self)
+        self._ground.forget(self._part, self._turn, self)
 
     def _mine(self) -> None:
-        if not self._ground.owns(self._part, self):
+        if self._turn.writer is not self:
             raise Conflict("Somebody else sends this file by now.")
-
-
-@contextlib.contextmanager
-def room(part: Path | None = None) -> Generator[None, None, None]:
-    """Says plainly that the disk takes no more; a full disk is rid of ``part``. Raises ``StoreUnavailable``."""
-    try:
-        yield
-    except OSError as fault:
-        if part is not None and fault.errno in (errno.ENOSPC, errno.EDQUOT):
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-        text = f"The file cannot be stored here: {fault.strerror or type(fault).__name__}."
-        raise StoreUnavailable(text, retry_after_s=RETRY_AFTER_S) from fault
 
 
 def digest_of(path: Path) -> str:

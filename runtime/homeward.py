@@ -130,6 +130,7 @@ class Homeward:
     handover: Handover
     tidy: Callable[[], None]
     thread: PeerThread
+    landing: LandingGround
     bucket: Bucket | None = None
     collector: Collector | None = None
 
@@ -142,8 +143,9 @@ class Homeward:
         self.thread.run(_tidied(self.tidy))
 
     def fault(self) -> str | None:
-        """Why results cannot go home now, or None."""
-        return None if self.bucket is None else self.bucket.error
+        """Why results cannot go home now, or those of others come here, or None."""
+        bucket = None if self.bucket is None else self.bucket.error
+        return bucket or self.landing.room.fault() or self.handover.fault()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,7 @@ def build_homeward(parts: HomewardParts) -> Homeward:
         handover=_handover(parts, thread, Sender(peers) if bucket is None else Mailer(bucket, peers), owed),
         tidy=lambda: _tidy(parts.name, landing, owed, members),
         thread=thread,
+        landing=landing,
         bucket=bucket,
         collector=collector,
     )

@@ -14,7 +14,7 @@ import pytest
 
 from expeditor.host.handover import Handover
 from expeditor.host.owed import OwedFiles
-from expeditor.host.peers import PeerRefused, PeerThread
+from expeditor.host.peers import PeerAway, PeerGone, PeerRefused, PeerThread
 from expeditor.jobs.leftovers import FileName
 from expeditor.jobs.model import Ending, JobStatus, Output
 from expeditor.jobs.parcels import Offer
@@ -26,11 +26,12 @@ SAVED = {"images": [{"filename": "x.png", "subfolder": "cats", "type": "output"}
 
 
 class FakeWay:
-    """Fits `handover.Way`. Nobody gets past it before `gate` is set; the first `refusals` are refused then."""
+    """Fits `handover.Way`. Nobody gets past it before `gate` is set; the first `refusals` are refused then, and all if `away` is set."""
 
     def __init__(self) -> None:
         self.gate = threading.Event()
         self.refusals = 0
+        self.away: PeerAway | None = None
         self.asked = 0
         self.under_way = 0
         self.most_at_once = 0
@@ -43,6 +44,8 @@ class FakeWay:
             await asyncio.to_thread(self.gate.wait, 20)
         finally:
             self.under_way -= 1
+        if self.away is not None:
+            raise self.away
         if self.refusals:
             self.refusals -= 1
             raise PeerRefused("somebody else sends it", 409)
@@ -159,3 +162,25 @@ def test_an_end_that_waited_too_long_for_its_turn_owes_the_file(tmp_path: Path) 
     finally:
         maker.way.gate.set()
         maker.thread.stop()
+
+
+def test_why_what_is_owed_cannot_be_sent_is_told_until_it_can(maker: Maker) -> None:
+    maker.way.gate.set()
+    maker.way.refusals = 1
+    maker.bring_home().result(20)
+    assert len(maker.owed.all()) == 1
+    assert maker.handover.fault() is None, "nobody has tried again yet"
+
+    def paid() -> str | None:
+        maker.thread.run(maker.handover.pay_once()).result(20)
+        return maker.handover.fault()
+
+    maker.way.away = PeerAway("Instance a answered 503: its disk is full")
+    assert paid() == "what is owed to instance a cannot be sent now: Instance a answered 503: its disk is full"
+    maker.way.away = PeerGone("Instance a is not there.")
+    assert paid() is None, "it was switched off, which is no fault of this one"
+    maker.way.away = PeerAway("again")
+    assert paid() is not None
+    maker.way.away = None
+    assert paid() is None
+    assert maker.owed.all() == ()
