@@ -5,13 +5,17 @@ Owns what ComfyUI has to be asked or told. The painting itself is `style.apply`.
 
 from __future__ import annotations
 
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
 import comfy.model_management
-import comfy.utils
 from comfy_api.latest import io
 
 from .schema import schema
+from .style_progress import StepBar, preview_side, previews_wanted
+
+if TYPE_CHECKING:
+    from .style.apply import Options
 
 NODE_ID = "StyleTransferNode"
 # A stroke layer is painted faster in tiles that fit the processor's cache; a GPU wants few and large ones.
@@ -39,34 +43,53 @@ class StyleTransferNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, image: Any, style: str, intensity: float, seed: int = 0, stroke_scale: float = 1.0) -> Any:
+    def execute(
+        cls,
+        image: Any,
+        style: str,
+        intensity: float,
+        seed: int = 0,
+        stroke_scale: float = 1.0,
+        palette_strength: float = 1.0,
+        style_image: Any = None,
+        mask: Any = None,
+    ) -> Any:
         """Paint on ComfyUI's device; the result lies on its intermediate device."""
-        import torch
-
-        from .style.apply import with_smaller_tiles
+        from .style.apply import Options, with_smaller_tiles
 
         device = comfy.model_management.get_torch_device()
         on_cpu = device.type == "cpu"
-        if not on_cpu:
+        options = Options(
+            seed=seed,
+            stroke_scale=stroke_scale,
+            palette_strength=palette_strength,
+            reference=style_image,
+            mask=mask,
+            tile=CPU_TILE if on_cpu else GPU_TILE,
+            device=device,
+            output_device=comfy.model_management.intermediate_device(),
+        )
+        if intensity > 0 and not on_cpu:
+            # Models that lie on the device make room, and come back when they are used again.
             need = image.shape[1] * image.shape[2] * GPU_BYTES_PER_PIXEL
             comfy.model_management.free_memory(need, device)
 
         def render(tile: int) -> Any:
-            return _paint(image, style, intensity, seed=seed, stroke_scale=stroke_scale, tile=tile, device=device)
+            if tile < options.tile:
+                comfy.model_management.soft_empty_cache()
+            return _paint(image, style, intensity, dataclasses.replace(options, tile=tile))
 
-        first_tile = CPU_TILE if on_cpu else GPU_TILE
-        painted = with_smaller_tiles(render, first_tile, SMALLEST_TILE, torch.cuda.OutOfMemoryError)
-        return io.NodeOutput(painted)
+        return io.NodeOutput(with_smaller_tiles(render, options.tile, SMALLEST_TILE, _is_out_of_memory))
 
 
 def _inputs() -> list[Any]:
-    from .style.presets import PRESETS
+    from .style.presets import PRESETS, REFERENCE_PRESETS
 
     return [
         io.Image.Input("image", tooltip="Pictures to paint; each of a batch is painted by itself."),
         io.Combo.Input(
             "style",
-            options=[preset.name for preset in PRESETS],
+            options=[preset.name for preset in PRESETS + REFERENCE_PRESETS],
             default=PRESETS[0].name,
             tooltip="vangogh: thick turning brush strokes in blue and yellow. sketch: graphite on paper.",
         ),
@@ -78,6 +101,12 @@ def _inputs() -> list[Any]:
             step=0.01,
             tooltip="0 returns the picture untouched, 1 the style alone, between a blend of the two.",
         ),
+        *_optional_inputs(),
+    ]
+
+
+def _optional_inputs() -> list[Any]:
+    return [
         io.Int.Input(
             "seed",
             default=0,
@@ -97,16 +126,46 @@ def _inputs() -> list[Any]:
             optional=True,
             tooltip="Size of strokes and lines; 1 suits the size of the picture.",
         ),
+        io.Float.Input(
+            "palette_strength",
+            default=1.0,
+            min=0.0,
+            max=2.0,
+            step=0.05,
+            optional=True,
+            tooltip="How far colours move to the style's own, or to those of style_image: 0 keeps the picture's colours.",
+        ),
+        io.Image.Input(
+            "style_image",
+            optional=True,
+            tooltip="Takes the colours, and how coarse the strokes are, from this picture in place of the style's own.",
+        ),
+        io.Mask.Input(
+            "mask",
+            optional=True,
+            tooltip="Where to paint: 1 paints, 0 leaves the picture untouched. Scaled to the size of the picture.",
+        ),
     ]
 
 
-def _paint(image: Any, style: str, intensity: float, *, seed: int, stroke_scale: float, tile: int, device: Any) -> Any:
+def _paint(image: Any, style: str, intensity: float, options: Options) -> Any:
     """One attempt at one tile size, with its own progress bar."""
-    from .style.apply import Options, apply_style, count_steps
+    from .style.apply import apply_style, count_steps
+    from .style.preview import Viewer
     from .style.watch import Watch
 
-    bar = comfy.utils.ProgressBar(count_steps(image, style, intensity, tile))
-    watch = Watch(tick=lambda: bar.update(1), check=comfy.model_management.throw_exception_if_processing_interrupted)
-    output_device = comfy.model_management.intermediate_device()
-    options = Options(seed=seed, stroke_scale=stroke_scale, tile=tile, device=device, output_device=output_device)
+    bar = StepBar(count_steps(image, style, intensity, options))
+    if previews_wanted():
+        options = dataclasses.replace(options, viewer=Viewer(preview_side(), bar.look))
+    watch = Watch(tick=bar.tick, check=comfy.model_management.throw_exception_if_processing_interrupted)
     return apply_style(image, style, intensity, options, watch)
+
+
+def _is_out_of_memory(fault: BaseException) -> bool:
+    """Whether a smaller tile may help. Processors and some devices tell it by their words only."""
+    import torch
+
+    if isinstance(fault, (torch.cuda.OutOfMemoryError, MemoryError)):
+        return True
+    words = str(fault).lower()
+    return isinstance(fault, RuntimeError) and ("out of memory" in words or "can't allocate memory" in words)

@@ -171,7 +171,7 @@ def paint(
         rows, cols = rect.slices
         rgb[:, rows, cols] = oklab_to_rgb(wet.color + wet.clear * sample_map(frame, ground, rect))
         height[:, rows, cols] = wet.height + wet.clear_height * _GROUND_HEIGHT
-        watch.tick()
+        watch.done(rect, rgb[:, rows, cols])
     return rgb, height
 
 
@@ -190,5 +190,5 @@ def light_relief(
         band = rgb[:, top:bottom]
         lit = band * (1 + (strength * shade).clamp(-0.35, 0.35)) + gloss * shade.clamp_min(0.0) ** 2
         rgb[:, top:bottom] = lit.clamp(0.0, 1.0)
-        watch.tick()
+        watch.done(Rect(top, 0, bottom, frame.width), rgb[:, top:bottom])
     return rgb

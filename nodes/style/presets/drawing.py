@@ -22,7 +22,7 @@ def draw_tiles(job: Render, draw: Callable[[Rect], Tensor]) -> Tensor:
         job.watch.check()
         rows, cols = rect.slices
         out[:, rows, cols] = draw(rect)
-        job.watch.tick()
+        job.watch.done(rect, out[:, rows, cols])
     return out
 
 

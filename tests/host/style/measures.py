@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,6 +27,16 @@ def photo(name: str, side: int = SIDE) -> Tensor:
     scale = side / min(picture.size)
     picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.Resampling.LANCZOS)
     return torch.from_numpy(np.asarray(picture).astype(np.float32) / 255).unsqueeze(0)
+
+
+def noise(*shape: int) -> Tensor:
+    """White noise 0..1, always the same."""
+    return torch.rand(shape, generator=torch.Generator().manual_seed(3))
+
+
+def options(**more: Any) -> Options:
+    """Options that every style can work with: styles made of a reference get one, others do not heed it."""
+    return Options(**more)
 
 
 @cache

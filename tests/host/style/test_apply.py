@@ -1,4 +1,4 @@
-"""The contract of `apply_style`: intensity, batches, tiles, odd inputs, progress and interruption."""
+"""The contract of `apply_style`, tried with a style that is easy to foretell: masks, references, refusals, memory."""
 
 from __future__ import annotations
 
@@ -7,185 +7,160 @@ import torch
 from torch import Tensor
 
 from expeditor.nodes.style.apply import Options, apply_style, count_steps, with_smaller_tiles
-from expeditor.nodes.style.presets import PRESETS
+from expeditor.nodes.style.frame import count_tiles, tiles
+from expeditor.nodes.style.presets import Preset, Render
+from expeditor.nodes.style.preview import Viewer
 from expeditor.nodes.style.watch import Watch
-from tests.host.style.measures import full_strength, photo, rms
-
-STYLES = [preset.name for preset in PRESETS]
-each_style = pytest.mark.parametrize("style", STYLES)
+from tests.host.style.measures import noise
 
 
-class Stopped(Exception):
-    """Stands for the host's interruption."""
+def _invert(job: Render) -> Tensor:
+    """The negative, tile by tile; the reference's mean where there is one."""
+    out = torch.empty_like(job.rgb)
+    for rect in tiles(job.frame.height, job.frame.width, job.tile):
+        rows, cols = rect.slices
+        out[:, rows, cols] = 1 - job.rgb[:, rows, cols]
+        if job.reference is not None:
+            out[:, rows, cols] = job.reference.mean((1, 2)).reshape(3, 1, 1)
+        job.watch.done(rect, out[:, rows, cols])
+    return out
 
 
-def _noise(*shape: int) -> Tensor:
-    return torch.rand(shape, generator=torch.Generator().manual_seed(3))
+NEGATIVE = Preset("negative", _invert, count_tiles)
+MEAN = Preset("mean", _invert, count_tiles, needs_reference=True)
 
 
-@each_style
-def test_no_intensity_is_the_input_itself_without_work(style: str) -> None:
-    image = _noise(2, 40, 50, 3) * 1.3 - 0.1
-    image[0, 0, 0, 0] = torch.nan
-
-    def refuse() -> None:
-        raise AssertionError("work was done")
-
-    assert apply_style(image, style, 0.0, Options(), Watch(refuse, refuse)) is image
-    assert count_steps(image, style, 0.0, 256) == 0
+def test_one_mask_serves_the_whole_batch() -> None:
+    image = noise(3, 20, 30, 3)
+    mask = torch.zeros(20, 30)
+    mask[:10] = 1.0
+    for given in (mask, mask.unsqueeze(0)):
+        painted = apply_style(image, NEGATIVE, 1.0, Options(mask=given))
+        assert torch.equal(painted[:, 10:], image[:, 10:])
+        assert torch.allclose(painted[:, :10], 1 - image[:, :10])
 
 
-@each_style
-def test_distance_from_the_input_is_linear_in_intensity(style: str) -> None:
-    picture, full = photo("astronaut", 128), apply_style(photo("astronaut", 128), style, 1.0, Options())
-    whole = rms(picture, full)
-    assert whole > 0.05
-    for share in (0.25, 0.5, 0.75):
-        mixed = apply_style(picture, style, share, Options())
-        assert rms(picture, mixed) / whole == pytest.approx(share, abs=1e-5)
-        assert torch.equal(mixed, torch.lerp(picture, full, share))
+def test_picture_i_takes_mask_i_and_masks_are_counted_round() -> None:
+    image, masks = noise(3, 8, 8, 3), torch.stack((torch.ones(8, 8), torch.zeros(8, 8)))
+    painted = apply_style(image, NEGATIVE, 1.0, Options(mask=masks))
+    assert torch.equal(painted[1], image[1])
+    assert torch.allclose(painted[::2], 1 - image[::2])
 
 
-@each_style
-def test_seed_decides_and_the_input_is_left_alone(style: str) -> None:
-    picture = photo("coffee", 128)
-    before = picture.clone()
-    first = apply_style(picture, style, 1.0, Options(seed=2**64 - 1))
-    assert torch.equal(first, apply_style(picture, style, 1.0, Options(seed=2**64 - 1)))
-    assert rms(first, apply_style(picture, style, 1.0, Options(seed=1))) > 0.01
-    assert torch.equal(picture, before)
+def test_untouched_means_bit_for_bit_whatever_the_values_are() -> None:
+    image = noise(1, 8, 8, 3).to(torch.float16)
+    image[0, 0, 0], image[0, 1, 1], image[0, 2, 2] = torch.nan, -0.0, 3.0
+    mask = torch.zeros(8, 8)
+    mask[7] = 1.0
+    painted = apply_style(image, NEGATIVE, 1.0, Options(mask=mask))
+    assert torch.equal(painted[:, :7].view(torch.int16), image[:, :7].view(torch.int16))
 
 
-@each_style
-def test_global_random_state_is_not_used(style: str) -> None:
-    before = torch.random.get_rng_state()
-    apply_style(photo("coffee", 64), style, 1.0, Options())
-    assert torch.equal(torch.random.get_rng_state(), before)
+def test_a_mask_of_another_size_is_scaled() -> None:
+    image, mask = noise(1, 40, 60, 3), torch.zeros(1, 4, 6)
+    mask[:, :, :3] = 1.0
+    painted = apply_style(image, NEGATIVE, 1.0, Options(mask=mask))
+    assert torch.allclose(painted[:, :, :20], 1 - image[:, :, :20], atol=1e-6)
+    assert torch.equal(painted[:, :, 40:], image[:, :, 40:])
+    large = torch.zeros(1, 400, 600)
+    large[:, :, :300] = 1.0
+    painted = apply_style(image, NEGATIVE, 1.0, Options(mask=large))
+    assert torch.allclose(painted[:, :, :30], 1 - image[:, :, :30], atol=1e-6)
+    assert torch.equal(painted[:, :, 30:], image[:, :, 30:])
 
 
-@each_style
-def test_batch_is_exactly_its_pictures_one_by_one(style: str) -> None:
-    batch = torch.cat((photo("astronaut", 96), _noise(1, 96, 96, 3), photo("astronaut", 96).flip(2)))
-    together = apply_style(batch, style, 0.7, Options())
-    for i in range(3):
-        assert torch.equal(together[i : i + 1], apply_style(batch[i : i + 1], style, 0.7, Options()))
+def test_a_soft_mask_mixes_and_one_out_of_range_is_clamped() -> None:
+    image = torch.full((1, 4, 4, 3), 0.2)
+    mask = torch.tensor((0.25, 7.0, -3.0, torch.nan)).expand(4, 4)
+    painted = apply_style(image, NEGATIVE, 0.5, Options(mask=mask))[0, 0, :, 0]
+    assert torch.allclose(painted, torch.tensor((0.2 + 0.125 * 0.6, 0.5, 0.2, 0.2)))
 
 
-@each_style
-@pytest.mark.parametrize("tile", [200, 96, 4096])
-def test_tiles_cannot_be_seen(style: str, tile: int) -> None:
-    cut = apply_style(photo("astronaut"), style, 1.0, Options(tile=tile))
-    assert float((cut - full_strength("astronaut", style)).abs().max()) < 1e-6
+def test_pictures_under_a_black_mask_cost_no_work() -> None:
+    image, ticks = noise(2, 8, 8, 3), []
+    options = Options(mask=torch.stack((torch.zeros(5, 5), torch.ones(5, 5))), tile=4)
+    assert count_steps(image, NEGATIVE, 1.0, options) == 4
+    apply_style(image, NEGATIVE, 1.0, options, Watch(tick=lambda: ticks.append(1)))
+    assert len(ticks) == 4
 
 
-@each_style
-def test_tiles_cannot_be_seen_where_maps_are_coarser_than_the_picture(style: str) -> None:
-    picture = photo("rocket", 200)
-    whole, cut = (apply_style(picture, style, 1.0, Options(tile=tile, stroke_scale=4.0)) for tile in (1024, 77))
-    assert float((cut - whole).abs().max()) < 1e-6
+def test_picture_i_takes_reference_i() -> None:
+    image, references = noise(3, 8, 8, 3), torch.stack((torch.full((2, 5, 3), 0.3), torch.full((2, 5, 3), 0.9)))
+    painted = apply_style(image, MEAN, 1.0, Options(reference=references))
+    assert [round(float(picture.mean()), 5) for picture in painted] == [0.3, 0.9, 0.3]
 
 
-@each_style
+def test_a_reference_is_made_fit_to_take_colours_from() -> None:
+    reference = torch.tensor((torch.nan, torch.inf, -torch.inf, 5.0)).expand(1, 2, 2, 4).to(torch.float16)
+    painted = apply_style(noise(1, 4, 4, 3), MEAN, 1.0, Options(reference=reference))
+    assert torch.equal(painted[0, 0, 0], torch.tensor((0.0, 1.0, 0.0)))
+    grey = apply_style(noise(1, 4, 4, 3), MEAN, 1.0, Options(reference=torch.full((1, 3, 3, 1), 0.25)))
+    assert torch.allclose(grey, torch.tensor(0.25))
+
+
 @pytest.mark.parametrize(
-    "shape", [(8, 8), (1, 1), (2, 3), (16, 700), (700, 16), (101, 67)], ids=lambda shape: f"{shape[0]}x{shape[1]}"
+    ("options", "words"),
+    [
+        (Options(), r"'mean'.*style_image"),
+        (Options(reference=torch.zeros(4, 4, 3)), r"style_image.*\(4, 4, 3\)"),
+        (Options(reference=torch.zeros(0, 4, 4, 3)), r"style_image.*\(0, 4, 4, 3\)"),
+        (Options(reference=torch.zeros(1, 4, 4, 3), mask=torch.zeros(4)), r"mask.*\(4,\)"),
+        (Options(reference=torch.zeros(1, 4, 4, 3), mask=torch.zeros(0, 4, 4)), r"mask.*\(0, 4, 4\)"),
+        (Options(reference=torch.zeros(1, 4, 4, 3), stroke_scale=torch.nan), r"stroke_scale.*0.25 to 4, got nan"),
+        (Options(reference=torch.zeros(1, 4, 4, 3), stroke_scale=5.0), r"stroke_scale.*got 5"),
+        (Options(reference=torch.zeros(1, 4, 4, 3), palette_strength=-0.1), r"palette_strength.*0 to 2, got -0.1"),
+    ],
 )
-def test_any_size(style: str, shape: tuple[int, int]) -> None:
-    painted = apply_style(_noise(1, *shape, 3), style, 1.0, Options())
-    assert painted.shape == (1, *shape, 3)
-    assert bool(((painted >= 0) & (painted <= 1)).all())
-
-
-@each_style
-@pytest.mark.parametrize("value", [0.0, 0.37, 1.0])
-def test_flat_pictures(style: str, value: float) -> None:
-    painted = apply_style(torch.full((1, 64, 90, 3), value), style, 1.0, Options())
-    assert bool(((painted >= 0) & (painted <= 1)).all())
-    if style == "sketch":
-        assert abs(float(painted.mean()) - value) < 0.35
-
-
-@each_style
-def test_smallest_and_largest_strokes(style: str) -> None:
-    picture = photo("coffee", 128)
-    fine, broad = (apply_style(picture, style, 1.0, Options(stroke_scale=scale)) for scale in (0.25, 4.0))
-    assert rms(fine, broad) > 0.03
-    assert bool(torch.isfinite(fine).all() and torch.isfinite(broad).all())
-
-
-@each_style
-def test_alpha_is_passed_through(style: str) -> None:
-    picture = torch.cat((photo("coffee", 64), _noise(1, 64, photo("coffee", 64).shape[2], 1) * 2), dim=-1)
-    painted = apply_style(picture, style, 1.0, Options())
-    assert torch.equal(painted[..., 3], picture[..., 3])
-    assert torch.equal(painted[..., :3], apply_style(picture[..., :3], style, 1.0, Options()))
-
-
-@each_style
-def test_one_channel_stays_one_channel(style: str) -> None:
-    painted = apply_style(_noise(1, 40, 40, 1), style, 1.0, Options())
-    assert painted.shape == (1, 40, 40, 1)
-
-
-@each_style
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_dtype_comes_back_and_work_is_done_in_float32(style: str, dtype: torch.dtype) -> None:
-    picture = photo("coffee", 64).to(dtype)
-    painted = apply_style(picture, style, 0.7, Options())
-    assert painted.dtype is dtype
-    assert torch.equal(painted, apply_style(picture.float(), style, 0.7, Options()).to(dtype))
-
-
-@each_style
-def test_values_that_are_no_colours_do_not_spread(style: str) -> None:
-    picture = photo("coffee", 64).clone()
-    clean = picture.clone()
-    picture[0, 10, 10, 0], clean[0, 10, 10, 0] = torch.nan, 0.0
-    picture[0, 20, 20, 1], clean[0, 20, 20, 1] = torch.inf, 1.0
-    picture[0, 30, 30, 2], clean[0, 30, 30, 2] = -torch.inf, 0.0
-    painted = apply_style(picture, style, 0.5, Options())
-    assert torch.equal(painted, apply_style(clean, style, 0.5, Options()))
-
-
-@each_style
-def test_empty_batch_comes_back(style: str) -> None:
-    empty = torch.zeros((0, 16, 16, 3))
-    assert apply_style(empty, style, 1.0, Options()).shape == (0, 16, 16, 3)
-
-
-@each_style
-@pytest.mark.parametrize("shape", [(2, 100, 130), (1, 64, 64)])
-def test_progress_reaches_exactly_its_total(style: str, shape: tuple[int, int, int]) -> None:
-    image, done = _noise(*shape, 3), []
-    apply_style(image, style, 1.0, Options(tile=40), Watch(tick=lambda: done.append(1)))
-    assert len(done) == count_steps(image, style, 1.0, 40) > 0
-
-
-@each_style
-def test_work_can_be_stopped_anywhere(style: str) -> None:
-    image, checks = photo("coffee", 96), []
-    apply_style(image, style, 1.0, Options(tile=64), Watch(check=lambda: checks.append(1)))
-    assert len(checks) > 8
-    for stop_at in (1, 3, len(checks) // 2, len(checks)):
-        seen = []
-
-        def check(seen: list[int] = seen, stop_at: int = stop_at) -> None:
-            seen.append(1)
-            if len(seen) == stop_at:
-                raise Stopped
-
-        with pytest.raises(Stopped):
-            apply_style(image, style, 1.0, Options(tile=64), Watch(check=check))
-        assert len(seen) == stop_at
+def test_what_cannot_be_used_is_named_before_any_work(options: Options, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        apply_style(noise(1, 8, 8, 3), MEAN, 1.0, options)
 
 
 def test_unknown_style_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"'cubism'.*vangogh.*sketch"):
-        apply_style(_noise(1, 8, 8, 3), "cubism", 1.0, Options())
+        apply_style(noise(1, 8, 8, 3), "cubism", 1.0, Options())
 
 
 def test_a_picture_that_is_no_batch_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[B, H, W, C\]"):
-        apply_style(_noise(8, 8, 3), "sketch", 1.0, Options())
+        apply_style(noise(8, 8, 3), "sketch", 1.0, Options())
+
+
+@pytest.mark.parametrize("shape", [(0, 16, 16, 3), (1, 0, 16, 3), (2, 16, 0, 3), (1, 8, 8, 0)])
+def test_empty_batch_comes_back(shape: tuple[int, ...]) -> None:
+    assert apply_style(torch.zeros(shape), NEGATIVE, 1.0, Options()).shape == shape
+
+
+def test_grey_stays_grey_and_double_stays_double() -> None:
+    for channels in (1, 2):
+        image = noise(1, 9, 7, channels)
+        painted = apply_style(image, NEGATIVE, 1.0, Options())
+        assert torch.allclose(painted[..., :1], 1 - image[..., :1])
+        assert torch.equal(painted[..., 1:], image[..., 1:])
+    double = noise(1, 9, 7, 3).double()
+    assert apply_style(double, NEGATIVE, 0.5, Options()).dtype is torch.float64
+
+
+def test_values_that_are_no_colours_do_not_spread() -> None:
+    picture = noise(1, 30, 40, 3)
+    clean = picture.clone()
+    picture[0, 10, 10, 0], clean[0, 10, 10, 0] = torch.nan, 0.0
+    picture[0, 20, 20, 1], clean[0, 20, 20, 1] = torch.inf, 1.0
+    picture[0, 25, 30, 2], clean[0, 25, 30, 2] = -torch.inf, 0.0
+    painted = apply_style(picture, "vangogh", 0.5, Options())
+    assert torch.equal(painted, apply_style(clean, "vangogh", 0.5, Options()))
+
+
+def test_a_preview_is_small_and_ends_as_the_result() -> None:
+    image, mask, seen = noise(1, 90, 131, 3), torch.ones(90, 131), []
+    mask[:, 70:] = 0.0
+    viewer = Viewer(33, lambda picture: seen.append(picture.clone()))
+    painted = apply_style(image, NEGATIVE, 0.5, Options(mask=mask, tile=32, viewer=viewer))
+    assert len(seen) == count_tiles(90, 131, 32)
+    assert tuple(seen[0].shape) == (23, 33, 3)
+    assert torch.allclose(seen[-1], painted[0, ::4, ::4])
+    assert not torch.allclose(seen[0], seen[-1])
+    assert torch.equal(seen[0][8:], image[0, ::4, ::4][8:]), "what is not painted yet shows the input"
 
 
 def test_out_of_memory_halves_the_tile_until_it_fits() -> None:
@@ -197,7 +172,7 @@ def test_out_of_memory_halves_the_tile_until_it_fits() -> None:
             raise MemoryError
         return torch.zeros(1)
 
-    with_smaller_tiles(render, 2048, 128, MemoryError)
+    with_smaller_tiles(render, 2048, 128, lambda fault: isinstance(fault, MemoryError))
     assert tried == [2048, 1024, 512, 256]
 
 
@@ -206,4 +181,16 @@ def test_out_of_memory_with_the_smallest_tile_is_told() -> None:
         raise MemoryError(tile)
 
     with pytest.raises(MemoryError, match="128"):
-        with_smaller_tiles(render, 512, 128, MemoryError)
+        with_smaller_tiles(render, 512, 128, lambda fault: isinstance(fault, MemoryError))
+
+
+def test_another_fault_is_not_tried_again() -> None:
+    tried: list[int] = []
+
+    def render(tile: int) -> Tensor:
+        tried.append(tile)
+        raise ValueError("mine")
+
+    with pytest.raises(ValueError, match="mine"):
+        with_smaller_tiles(render, 512, 128, lambda fault: isinstance(fault, MemoryError))
+    assert tried == [512]
