@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from ...jobs.asset_ids import output_asset_id
@@ -19,6 +20,7 @@ from .keys import Keys, key_of_id, mark_of, stub_of
 from .records import Kept, event_fields, pack_job, pack_payload, pack_text
 
 Command = list[Any]
+_POSITION = attrgetter("position")
 
 EVENTS_KEPT = 200_000
 """The most events kept in all, or a little more."""
@@ -47,11 +49,31 @@ class Commands:
         self._changes = changes
         self._before = before
         self._virtual_time = virtual_time
+        self._kept: dict[str, Kept] = {}
+        self._short: dict[str, bytes] = {}
+
+    def key(self, job_id: str) -> bytes:
+        """A job's key, worked out once."""
+        short = self._short.get(job_id)
+        if short is None:
+            short = self._short[job_id] = key_of_id(job_id)
+        return short
+
+    def head(self) -> list[Any]:
+        """What changes in the queue's head, as fields and values."""
+        changes, found = self._changes, list[Any]()
+        if changes.virtual_time is not None:
+            found += ["virtual_time", repr(changes.virtual_time)]
+        if changes.paused is not None:
+            found += ["paused", int(changes.paused)]
+        return found
 
     def all(self) -> list[Command]:
-        """Every command, in order."""
+        """Every command but for the head's, in order."""
         changes = self._changes
-        found = [*self._state(), *self._of_unwanted()]
+        found = self._of_standing()
+        if changes.unwanted:
+            found += self._of_unwanted()
         for job in changes.jobs.values():
             if job.id not in changes.pruned:
                 found += self._of_job(job)
@@ -59,40 +81,41 @@ class Commands:
             found.append(["ZADD", self._keys("pruned"), repr(gone.at_s), mark_of(job_id)])
             if job_id in self._before:
                 found += self._of_pruned(self._before[job_id], gone.at_s)
-        by_seq = {job.seq: job for job in changes.jobs.values()}
-        for seq, history in changes.histories.items():
-            if by_seq[seq].id not in changes.pruned:
-                found += self._of_history(by_seq[seq], history)
+        if changes.histories:
+            found += self._of_histories()
         for (principal, key), stored in changes.keys.items():
             found += self._of_key(principal, key, stored)
         found += [self._of_batch(batch) for batch in changes.batches.values()]
         if changes.events:
             found += self._of_events()
-            last = max(event.position for events in changes.events.values() for event in events)
-            if last // TRIM_EVERY > (last - _told(changes)) // TRIM_EVERY:
-                found.append(["TRIM", self._keys("meta"), self._keys("events"), self._events_kept])
         return found + self._of_forgetting()
 
     def kept(self, job: Job) -> Kept:
         """A changed job as it is stored then."""
+        known = self._kept.get(job.id)
+        if known is not None:
+            return known
         before = self._before.get(job.id)
         told = self._changes.events.get(job.seq, [])
         positions = (() if before is None else before.positions) + tuple(event.position for event in told)
         number = told[-1].number if told else (0 if before is None else before.number)
         payload = self._changes.payloads.get(job.id)
         size_bytes = payload.size_bytes if payload is not None else (0 if before is None else before.size_bytes)
-        return Kept(job, positions[-EVENTS_PER_JOB:], number, size_bytes, () if before is None else before.later)
+        later = () if before is None else before.later
+        kept = self._kept[job.id] = Kept(job, positions[-EVENTS_PER_JOB:], number, size_bytes, later)
+        return kept
 
-    def _state(self) -> Iterator[Command]:
-        changes, meta = self._changes, self._keys("meta")
-        if changes.virtual_time is not None:
-            yield ["HSET", meta, "virtual_time", repr(changes.virtual_time)]
-        if changes.paused is not None:
-            yield ["HSET", meta, "paused", int(changes.paused)]
-        for (principal, level), finish in changes.tags.items():
-            yield ["HSET", self._keys("tags"), tag_field(principal, level), repr(finish)]
-        for signature, (mean_s, at_s) in changes.means.items():
-            yield ["HSET", self._keys("means"), _bytes(signature), json.dumps([mean_s, at_s])]
+    def _of_standing(self) -> list[Command]:
+        tags, means = list[Any](), list[Any]()
+        for (principal, level), finish in self._changes.tags.items():
+            tags += (tag_field(principal, level), repr(finish))
+        for signature, mean in self._changes.means.items():
+            means += (_bytes(signature), json.dumps(mean))
+        return [*self._many("tags", tags), *self._many("means", means)]
+
+    def _many(self, name: str, pairs: list[Any]) -> list[Command]:
+        """Fields and values of one hash, many at once."""
+        return [["HSET", self._keys(name), *pairs[at : at + 1000]] for at in range(0, len(pairs), 1000)]
 
     def _of_unwanted(self) -> Iterator[Command]:
         for job_ids in self._changes.unwanted:
@@ -111,7 +134,7 @@ class Commands:
         return [["FORGET", *(self._keys(name) for name in names), *bounds]]
 
     def _of_job(self, job: Job) -> Iterator[Command]:
-        keys, key, before = self._keys, key_of_id(job.id), self._before.get(job.id)
+        keys, key, before = self._keys, self.key(job.id), self._before.get(job.id)
         kept, ended = self.kept(job), is_terminal(job.status)
         had = None if before is None else before.job
         yield ["HSET", keys("ended" if ended else "live"), key, pack_job(kept)]
@@ -129,22 +152,18 @@ class Commands:
         if before is None and job.slot is not None:
             yield ["HINCRBY", keys(f"batch:{job.slot.batch_id}"), "left", 1]
         if job.outputs and (had is None or had.outputs != job.outputs):
-            pairs = [word for output in job.outputs for word in (output_asset_id(job.id, output), key)]
-            yield from (["HSET", keys("makers"), *pairs[at : at + 1000]] for at in range(0, len(pairs), 1000))
+            yield from self._many("makers", [it for one in job.outputs for it in (output_asset_id(job.id, one), key)])
         yield from self._of_too_many(job, before, kept)
 
     def _of_events(self) -> Iterator[Command]:
-        told = sorted(
-            (event for events in self._changes.events.values() for event in events), key=lambda event: event.position
-        )
+        told = [event for events in self._changes.events.values() for event in events]
+        told.sort(key=_POSITION)
+        name, last = self._keys("events"), told[-1].position
         for event in told:
             if event.job.id not in self._changes.pruned:
-                yield [
-                    "XADD",
-                    self._keys("events"),
-                    f"{event.position}-0",
-                    *event_fields(event, key_of_id(event.job.id)),
-                ]
+                yield ["XADD", name, f"{event.position}-0", *event_fields(event, self.key(event.job.id))]
+        if last // TRIM_EVERY > (last - len(told)) // TRIM_EVERY:
+            yield ["TRIM", self._keys("meta"), name, self._events_kept]
 
     def _of_too_many(self, job: Job, before: Kept | None, kept: Kept) -> Iterator[Command]:
         dropped = 0 if before is None else len(before.positions)
@@ -156,9 +175,9 @@ class Commands:
             yield from self._forgotten(everything[:dropped])
 
     def _of_pruned(self, kept: Kept, at_s: float) -> Iterator[Command]:
-        keys, job, key = self._keys, kept.job, key_of_id(kept.job.id)
+        keys, job, key = self._keys, kept.job, self.key(kept.job.id)
         yield from (["HDEL", keys(name), key] for name in ("live", "ended", "payload", "history"))
-        yield ["ZREM", keys("shown"), stub_of(job)]
+        yield ["ZREM", keys("shown"), stub_of(job, key)]
         yield from _struck(self._indexes(job))
         yield from (["HDEL", keys("makers"), output_asset_id(job.id, output)] for output in job.outputs)
         yield from self._forgotten(kept.positions)
@@ -180,14 +199,21 @@ class Commands:
         if job.slot is not None:
             yield ["HINCRBY", self._keys(f"batch:{job.slot.batch_id}"), f"in:{job.status.value}", by]
 
+    def _of_histories(self) -> Iterator[Command]:
+        changes = self._changes
+        by_seq = {job.seq: job for job in changes.jobs.values()}
+        for seq, history in changes.histories.items():
+            if by_seq[seq].id not in changes.pruned:
+                yield from self._of_history(by_seq[seq], history)
+
     def _of_history(self, job: Job, history: str | None) -> Iterator[Command]:
-        keys, key = self._keys, key_of_id(job.id)
+        keys, key = self._keys, self.key(job.id)
         if history is None:
             yield ["HDEL", keys("history"), key]
-            yield ["ZREM", keys("shown"), stub_of(job)]
+            yield ["ZREM", keys("shown"), stub_of(job, key)]
         else:
             yield ["HSET", keys("history"), key, pack_text(history)]
-            yield ["ZADD", keys("shown"), repr(job.finished_at_s), stub_of(job)]
+            yield ["ZADD", keys("shown"), repr(job.finished_at_s), stub_of(job, key)]
 
     def _of_key(self, principal: str, key: str, stored: StoredKey) -> Iterator[Command]:
         field = request_field(principal, key)
@@ -201,9 +227,9 @@ class Commands:
 
     def _indexes(self, job: Job) -> Iterator[tuple[str, str, bytes]]:
         """The sorted sets in which an ended job stands: name, score, member."""
-        keys, key, seq = self._keys, key_of_id(job.id), str(job.seq)
+        keys, key, seq = self._keys, self.key(job.id), str(job.seq)
         yield keys("ended:all"), seq, key
-        yield keys.ended_in(job.status), repr(job.finished_at_s), stub_of(job)
+        yield keys.ended_in(job.status), repr(job.finished_at_s), stub_of(job, key)
         yield keys.index("s", job.status.value), seq, key
         yield keys.index("p", job.principal.name), seq, key
         if job.cause is not None:
@@ -213,11 +239,6 @@ class Commands:
         for name, value in job.metadata.items():
             if isinstance(value, str) and len(name) + len(value) <= LABEL_MAX_BYTES:
                 yield keys.index("l", label(name, value)), seq, key
-
-
-def _told(changes: Changes) -> int:
-    """How many events there are in them."""
-    return sum(map(len, changes.events.values()))
 
 
 def label(name: str, value: str) -> str:

@@ -76,9 +76,9 @@ def id_of_key(key: bytes) -> str:
     )  # noqa: PLR2004
 
 
-def stub_of(job: Job) -> bytes:
-    """A job in a set that is sorted by time: ties go by ``seq``."""
-    return job.seq.to_bytes(6, "big") + key_of_id(job.id)
+def stub_of(job: Job, key: bytes | None = None) -> bytes:
+    """A job in a set that is sorted by time: ties go by ``seq``. ``key``: the job's, where it is known."""
+    return job.seq.to_bytes(6, "big") + (key_of_id(job.id) if key is None else key)
 
 
 def key_of_stub(stub: bytes) -> bytes:

@@ -6,6 +6,7 @@ Owns which steps. A step that BullMQ refuses changes nothing of ours: the record
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from ...jobs.model import Job, JobStatus
@@ -31,10 +32,13 @@ Move = list[Any]
 class Mover:
     """Steps for one namespace at one moment: ``epoch`` is that of the ranks, ``now_s`` the queue's time."""
 
-    def __init__(self, keys: Keys, lease_s: float, epoch: float, now_s: float) -> None:
-        """Touch nothing."""
+    def __init__(
+        self, keys: Keys, lease_s: float, epoch: float, now_s: float, pack: Callable[[Any], bytes] = packed
+    ) -> None:
+        """Touch nothing. ``pack``: what the caller's thread packs with."""
         self._keys = keys
-        self._lease_ms = str(max(1, round(lease_s * 1000)))
+        self._pack = pack
+        self._lease_s = lease_s
         self._epoch = epoch
         self._now_s = now_s
         self._now_ms = str(round(now_s * 1000))
@@ -88,7 +92,8 @@ class Mover:
         return [self._back(before, after), self._take(after, last.boot_id, last.number)]
 
     def _take(self, job: Job, boot_id: str, attempt: int) -> Move:
-        return self._move("take", job, token_of(boot_id, attempt), self._lease_ms, self._now_ms)
+        lease_ms = str(max(1, round(self._lease_s * 1000)))
+        return self._move("take", job, token_of(boot_id, attempt), lease_ms, self._now_ms)
 
     def _finish(self, before: Job, after: Job) -> Move:
         good = after.status is JobStatus.SUCCEEDED
@@ -109,10 +114,12 @@ class Mover:
         opts: dict[str, Any] = {"priority": self.rank(job)}
         if until_s is not None:
             opts["delay"] = int(self._delay_ms(until_s))
-        prefix, name = self._keys.queue(job.pool), job.id[:64].encode("utf-8", "replace").decode("utf-8")
-        head = [prefix, bull_id(job.seq), name, self._now_ms, None, None, None, None, None]
-        data = _JSON({"priority": job.priority, "by": job.principal.name[:40]})
-        return packed(head), data, packed(opts), self._now_ms, int(until_s is not None)
+        prefix, name = self._keys.queue(job.pool), job.id[:64]
+        if not name.isascii():
+            name = name.encode("utf-8", "replace").decode("utf-8")
+        head = (prefix, bull_id(job.seq), name, self._now_ms, None, None, None, None, None)
+        data = f'{{"priority":{job.priority},"by":{_JSON(job.principal.name[:40])}}}'
+        return self._pack(head), data, self._pack(opts), self._now_ms, int(until_s is not None)
 
     def _aside_until(self, job: Job) -> float | None:
         """Until when a queued job cannot be claimed; None when it can."""

@@ -12,7 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
 
 from ...jobs.errors import StoreUnavailable
@@ -44,6 +44,7 @@ _LENGTHS = struct.Struct(">II")
 _OUTPUT_FIELDS = frozenset(field.name for field in fields(Output))
 _OF_OUTPUT, _OF_ERROR = len(fields(Output)), len(fields(JobError))
 _FACTS = ("status", "priority", "attempt", "cause", "held")
+_USUAL = itemgetter(*_FACTS)
 # Never change it: what is stored can be read only with it.
 _DICTIONARY = (
     b'"PROCESS_DIED","LEASE_LOST","INTERRUPTED","OUT_OF_MEMORY","NODE_ERROR","CANCELED","EXPIRED","canceling","canceled","expired",'
@@ -76,8 +77,8 @@ def pack_job(kept: Kept) -> bytes:
         job.principal.name,
         int(job.principal.trusted),
         job.priority,
-        job.source.value,
-        job.status.value,
+        job.source,
+        job.status,
         job.created_at_s,
         job.queued_at_s,
         job.number,
@@ -213,10 +214,11 @@ def unpack_text(packed: bytes) -> str:
 def event_fields(event: JobEvent, key: bytes) -> tuple[bytes | str, ...]:
     """An event as the fields of a stream's entry: its job, principal and batch can be looked for, the rest is packed."""
     told = event.logged()
-    facts = dict(told.facts)
-    usual = [facts.pop(name) for name in _FACTS]
-    plain = [told.type.removeprefix("job."), told.number, told.at_s, *usual]
-    packed = _JSON([*plain, facts] if facts else plain)
+    facts = told.facts
+    plain: list[Any] = [told.type.removeprefix("job."), told.number, told.at_s, *_USUAL(facts)]
+    if len(facts) > len(_FACTS):
+        plain.append({name: value for name, value in facts.items() if name not in _FACTS})
+    packed = _JSON(plain)
     return ("j", key, "p", _bytes(told.principal), "b", _bytes(told.batch_id or ""), "e", packed)
 
 

@@ -25,13 +25,13 @@ from ..done import Done
 from ..worker import Call, Outcome, tell, unexpected
 from .commits import EVENTS_KEPT, Command, Commands, request_field
 from .connections import Connections
-from .keys import Keys, key_of_id, mark_of
+from .keys import Keys, mark_of
 from .ledger import BullmqLedger, View
 from .moves import Move, Mover, lease_of
 from .news import News
 from .outage import is_full, reason, unavailable
 from .own import OwnRuns
-from .packing import packed
+from .packing import packer
 from .scripts import AnswerLate, AnswerLost, Scripts
 from .ticks import epoch_for, fits
 
@@ -97,6 +97,7 @@ class Transactions:
         self._names = [
             keys(name) for name in ("meta", "changes", "events", "live", "ended", "pruned", "request", "turn")
         ]
+        self._pack = packer()
         self._ledger = ledger
         self._publisher = publisher
         self._observer = observer
@@ -170,16 +171,18 @@ class Transactions:
         began_s = time.perf_counter()
         ledger, changes = self._ledger, self._ledger.changes
         commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time(), self._events_kept)
-        listed = commands.all()
+        listed, head = commands.all(), commands.head()
         epoch, moves = self._moves()
-        wrote, full_too = bool(listed or moves), self._goes_on_when_full()
+        wrote, full_too = bool(listed or moves or head), self._goes_on_when_full()
         if wrote:
-            head = ["version", ledger.state.version + 1, "position", ledger.position, "seq", ledger.seq]
-            listed.append(["HSET", self._keys("meta"), *head, *([] if epoch is None else ["epoch", repr(epoch)])])
+            head += ("version", ledger.state.version + 1, "position", ledger.position, "seq", ledger.seq)
+            if epoch is not None:
+                head += ("epoch", repr(epoch))
+            listed.append(["HSET", self._names[0], *head])
         self._number += 1
         token = f"{self._name}:{self._number}"
-        flags = {"token": token, "polite": int(polite), "full_too": int(full_too)}
-        asked = {**self._asked(listed, moves), **flags}
+        asked = self._asked(commands, listed, moves)
+        asked |= {"token": token, "polite": int(polite), "full_too": int(full_too)}
         answer = self._sent(asked, token)
         while answer == "wait" and time.monotonic() < self._until_s:
             # Its end is heard as the word of a commit. Nothing is run again meanwhile, so that many who wait cost little.
@@ -199,7 +202,7 @@ class Transactions:
             ledger.commit()
         return "done"
 
-    def _asked(self, commands: list[Command], moves: list[Move]) -> dict[str, Any]:
+    def _asked(self, commands: Commands, listed: list[Command], moves: list[Move]) -> dict[str, Any]:
         """What ``commit.lua`` is told."""
         ledger, changes = self._ledger, self._ledger.changes
         absent, unkeyed = ledger.assumed
@@ -209,13 +212,13 @@ class Transactions:
             "version": ledger.state.version,
             "told": ledger.state.position,
             "turn": self._name,
-            "absent": [key_of_id(job_id) for job_id in absent],
+            "absent": [commands.key(job_id) for job_id in absent],
             "unpruned": [mark_of(job_id) for job_id in absent],
             "unkeyed": [request_field(*key) for key in unkeyed],
             "locks": self._locks(),
-            "commands": commands,
+            "commands": listed,
             "moves": moves,
-            "changed": packed([key_of_id(job_id) for job_id in changed]),
+            "changed": self._pack([commands.key(job_id) for job_id in changed]),
             "also": self._also(),
             "listens": int(self._listens()),
             "channel": self._keys("word"),
@@ -243,7 +246,7 @@ class Transactions:
         while True:
             asked["until"] = repr(self._connections.deadline_s())
             try:
-                answer = self._scripts.commit(self._names, packed(asked))
+                answer = self._scripts.commit(self._names, self._pack(asked))
             except redis.ConnectionError as fault:
                 lost = lost or (fault if isinstance(fault, AnswerLost) else None)
                 if time.monotonic() - began_s > (RESENT_FOR_S if lost is None else FIND_OUT_FOR_S):
@@ -267,7 +270,7 @@ class Transactions:
         if waiting and (epoch is None or not all(fits(score, epoch) for score in waiting)):
             head = ledger.head_score("")
             epoch = moved = epoch_for(min([*waiting, *([] if head is None else [head])]))
-        mover = Mover(self._keys, self._lease_s, epoch or 0.0, self._clock())
+        mover = Mover(self._keys, self._lease_s, epoch or 0.0, self._clock(), self._pack)
         moves: list[Move] = []
         for pool in {job.pool for job in jobs} - ledger.pools:
             moves += mover.open(pool, ledger.paused())
