@@ -68,20 +68,20 @@ def reference_colors(rgb: Tensor) -> Colors:
     # Area means of a larger picture; a smaller one is as it is.
     small = resize(rgb, min(height, _REFERENCE_SIDE), min(width, _REFERENCE_SIDE))
     cloud = rgb_to_oklab(small).reshape(3, -1)
-    return Colors(cloud, _main_colors(cloud))
+    return Colors(cloud, main_colors(cloud))
 
 
-def _main_colors(cloud: Tensor) -> Tensor:
-    """Cluster means of a cloud `[3, n]`: `[3, _MAIN_COLORS]`, some of them equal where there are few."""
+def main_colors(cloud: Tensor, count: int = _MAIN_COLORS) -> Tensor:
+    """Cluster means of a cloud `[3, n]`: `[3, count]`, some of them equal where there are few."""
     ordered = cloud[:, cloud[0].argsort()]
-    picks = torch.linspace(0, cloud.shape[1] - 1, _MAIN_COLORS, device=cloud.device).long()
+    picks = torch.linspace(0, cloud.shape[1] - 1, count, device=cloud.device).long()
     main = ordered[:, picks]
     points = ordered[:, :: max(1, cloud.shape[1] // _CLOUD_SIZE)]
     for _ in range(_CLUSTER_ROUNDS):
         nearest = torch.cdist(points.T.contiguous(), main.T.contiguous()).argmin(dim=1)
-        member = torch.nn.functional.one_hot(nearest, _MAIN_COLORS).to(points.dtype)
-        count = member.sum(0)
-        main = torch.where(count > 0, points @ member / count.clamp_min(1.0), main)
+        member = torch.nn.functional.one_hot(nearest, count).to(points.dtype)
+        size = member.sum(0)
+        main = torch.where(size > 0, points @ member / size.clamp_min(1.0), main)
     return main
 
 
@@ -126,7 +126,7 @@ def transport(points: Tensor, cloud: Tensor, rounds: int, rng: torch.Generator) 
     return moved
 
 
-def _nearest(lab: Tensor, colors: Tensor) -> Tensor:
+def nearest_color(lab: Tensor, colors: Tensor) -> Tensor:
     """Soft nearest of some colours `[3, m]` for every colour of `[3, H, W]`; lightness counts half."""
     metric = torch.tensor((0.5, 1.0, 1.0), device=lab.device).reshape(3, 1)
     points = lab.reshape(3, -1)
@@ -145,7 +145,7 @@ def _displacement(small: Tensor, colors: Colors, rng: torch.Generator) -> Tensor
     mean = blur(small, 2.5)
     variance = (blur((small - mean) ** 2, 2.5)).sum(0, keepdim=True)
     belief = smoothstep(_FLAT, _TEXTURED, variance.sqrt())
-    return torch.lerp(_nearest(small, colors.main) - small, moved, belief)
+    return torch.lerp(nearest_color(small, colors.main) - small, moved, belief)
 
 
 def move_colors(lab: Tensor, colors: Colors, strength: tuple[float, float]) -> Tensor:

@@ -6,7 +6,7 @@ Adding a style: write its module here and add its row to `PRESETS` (needs nothin
 
 from __future__ import annotations
 
-from . import charcoal, comic, monet, oil, pointillism, sketch, vangogh
+from . import charcoal, comic, monet, mosaic, oil, pointillism, sketch, ukiyoe, vangogh, watercolor
 from .base import Preset, Render
 
 PRESETS: tuple[Preset, ...] = (
@@ -14,9 +14,12 @@ PRESETS: tuple[Preset, ...] = (
     monet.PRESET,
     oil.PRESET,
     pointillism.PRESET,
+    watercolor.PRESET,
     sketch.PRESET,
     charcoal.PRESET,
     comic.PRESET,
+    ukiyoe.PRESET,
+    mosaic.PRESET,
 )
 # Styles that are made of a reference picture and nothing else.
 REFERENCE_PRESETS: tuple[Preset, ...] = ()

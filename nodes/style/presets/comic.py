@@ -17,6 +17,7 @@ from ..noise import ValueNoise, generator, value_noise
 from ..sampling import sample_map
 from .base import Preset, Render
 from .drawing import count_steps, draw_tiles
+from .recolor import recolor
 
 _TONES = 4
 _CHROMA = 1.6
@@ -48,8 +49,8 @@ def _plan(job: Render) -> _Plan:
     watch.check()
     paths = Paths.of(structure_flow(rgb, 2.5 * unit).direction)
     watch.check()
-    flat = kuwahara(kuwahara(rgb, 4 * unit, watch), 3 * unit, watch)
-    flat = smear(flat, paths, 3 * unit, 1.5, watch)
+    flat = kuwahara(smear(rgb, paths, 4 * unit, 1.5, watch), 4 * unit, watch)
+    flat = smear(kuwahara(flat, 3 * unit, watch), paths, 4 * unit, 1.5, watch)
     lab = rgb_to_oklab(flat)
     watch.check()
     tone = lifted(stretched(lab[:1], 0.02, 0.98), 0.55, 0.6)
@@ -64,7 +65,7 @@ def _plan(job: Render) -> _Plan:
     rng = generator(job.seed, 3)
     pressure = value_noise(frame.height, frame.width, 50 * frame.unit, 2, rng, frame.device)
     phase = torch.rand(2, generator=rng).tolist()
-    color = vivid(lab[1:], 1 + (_CHROMA - 1) * min(1.0, job.palette_strength))
+    color = vivid(recolor(job, lab)[1:], 1 + (_CHROMA - 1) * job.palette_strength)
     return _Plan(torch.cat((tone, color, fine, broad)), pressure, (phase[0], phase[1]))
 
 

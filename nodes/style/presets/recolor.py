@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ..palette import Palette, move_colors, reference_colors
+from ..palette import Colors, Palette, move_colors, reference_colors
 from .base import Render
 
 _WHOLE = (1.0, 1.0)
@@ -24,6 +24,11 @@ def recolor(job: Render, lab: Tensor, palette: Palette | None = None, strength: 
     if palette is None:
         return lab.clone()
     return move_colors(lab, palette.colors_on(lab.device), _scaled(strength, job))
+
+
+def wanted_colors(job: Render, palette: Palette) -> Colors:
+    """The reference's colours if there is one, else the palette's."""
+    return palette.colors_on(job.frame.device) if job.reference is None else reference_colors(job.reference)
 
 
 def _scaled(strength: tuple[float, float], job: Render) -> tuple[float, float]:

@@ -1,0 +1,113 @@
+"""Mosaic of stone: small tiles turned with the form, grout between them, each tilted its own way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..color import luma, oklab_to_rgb, rgb_to_oklab
+from ..filters import blur, gradients, lifted, resize, smoothstep, stretched
+from ..flow import structure_flow, swirl
+from ..frame import Frame, Rect
+from ..noise import ValueNoise, generator, grain, value_noise
+from ..strokes import detail_map
+from ..tesserae import Cells, cell_means, map_pixels, plan_cells, quarter
+from .base import Preset, Render
+from .drawing import count_steps, draw_tiles
+from .recolor import enrich, recolor
+
+_SIZE = 9.0
+_SMALLEST = 3.0
+_CHROMA = 1.5
+_GROUT = (0.20, 0.19, 0.18)
+_GAP = (0.05, 0.16)
+_LIGHT = (-0.6, -0.8)
+# Above this much detail a tile is laid as four.
+_BUSY = 0.36
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """`stone` `[6, 4 * cells]`: OKLab colour, tilt x and y, and whether the cell is in quarters."""
+
+    cells: Cells
+    stone: Tensor
+    veins: ValueNoise
+    seed: int
+
+
+def _colors(job: Render, rgb: Tensor) -> Tensor:
+    lab = recolor(job, rgb_to_oklab(rgb))
+    tone = lifted(stretched(lab[:1], 0.01, 0.99), 0.5, 0.65)
+    return enrich(job, torch.cat((0.16 + 0.80 * tone, lab[1:])), _CHROMA)
+
+
+def _stones(job: Render, cells: Cells, lab: Tensor, detail: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
+    """What every quarter of every cell is made of."""
+    frame, watch = job.frame, job.watch
+    whole, _ = cell_means(cells, frame, weight, torch.cat((lab, detail)), watch)
+    parts, found = cell_means(cells, frame, torch.ones_like(weight), lab, watch, quarters=True)
+    split = (whole[3] > _BUSY).repeat_interleave(4)
+    color = torch.where(split & found, parts, whole[:3].repeat_interleave(4, dim=1))
+    count = cells.count
+    noise = torch.randn((5, count, 4), generator=rng).to(frame.device)
+    # A cell in one piece has one jitter and one tilt.
+    noise = torch.where(split.reshape(count, 4), noise, noise[:, :, :1]).reshape(5, -1)
+    jitter = torch.tensor((0.03, 0.010, 0.010), device=frame.device).unsqueeze(1)
+    return torch.cat((color + jitter * noise[:3], noise[3:], split.float().unsqueeze(0)))
+
+
+def _plan(job: Render) -> _Plan:
+    frame, watch, unit = job.frame, job.watch, job.frame.map_unit
+    rgb = resize(job.rgb, frame.map_height, frame.map_width)
+    watch.check()
+    flow = structure_flow(rgb, 4 * unit, watch)
+    rng = generator(job.seed, 8)
+    rows, cols = map_pixels(frame)
+    turning = value_noise(frame.height, frame.width, 150 * frame.unit, 1, rng, frame.device).dense(rows, cols)
+    watch.check()
+    direction = swirl(flow, turning, 0.6, 4 * unit)
+    grey = luma(rgb).unsqueeze(0)
+    gx, gy = gradients(blur(grey, 1.0 * unit))
+    weight = (0.03 / (0.03 + torch.hypot(gx, gy) * unit))[0]
+    watch.check()
+    size = max(_SMALLEST, _SIZE * frame.unit)
+    cells = plan_cells(frame, size, direction, weight, rng, watch)
+    detail = detail_map(grey, unit).clamp(max=4.0)
+    watch.check()
+    stone = _stones(job, cells, _colors(job, rgb), detail, weight, rng)
+    veins = value_noise(frame.height, frame.width, max(2.0, 7 * frame.unit), 2, rng, frame.device)
+    return _Plan(cells, stone, veins, job.seed)
+
+
+def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
+    rows, cols = frame.rows(rect), frame.cols(rect)
+    index, gap = plan.cells.nearest(rows, cols)
+    u, v = plan.cells.within(index, rows, cols)
+    light, a, b, tilt_x, tilt_y, split = plan.stone[:, index * 4 + quarter(u, v)].unbind(0)
+    seam = 2 * torch.minimum(u.abs(), v.abs()) + 2 * (1 - split)
+    # Small tiles are set closer.
+    edge = torch.minimum(gap, seam) * (1 + 0.5 * split)
+    # The rim is cut down towards the grout and catches the light on one side.
+    rim = 1 - smoothstep(_GAP[0], 0.34, edge)
+    cos, sin = (plan.cells.shape[2:].flatten(1)[:, index] * plan.cells.size).unbind(0)
+    pu, pv = torch.where(split > 0, u - 0.25 * u.sign(), u), torch.where(split > 0, v - 0.25 * v.sign(), v)
+    x, y = pu * cos - pv * sin, pv * cos + pu * sin
+    lit = (_LIGHT[0] * x + _LIGHT[1] * y) * (1 + split)
+    veins = plan.veins.dense(rows, cols)[0] - 0.5
+    fine = grain(rows, cols, plan.seed) - 0.5
+    light = light + 0.16 * lit * rim + 0.05 * (tilt_x * x + tilt_y * y) + 0.035 * veins + 0.015 * fine
+    rgb = oklab_to_rgb(torch.stack((light, a, b)))
+    grout = torch.tensor(_GROUT, device=rgb.device).reshape(3, 1, 1) * (1 + 0.25 * veins + 0.25 * fine)
+    laid = smoothstep(*_GAP, edge)
+    return torch.lerp(grout.expand_as(rgb), rgb, laid).clamp(0.0, 1.0)
+
+
+def _render(job: Render) -> Tensor:
+    plan = _plan(job)
+    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
+
+
+PRESET = Preset("mosaic", _render, count_steps)
