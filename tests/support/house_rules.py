@@ -57,7 +57,7 @@ KEPT_IN: dict[str, tuple[str, ...]] = {
 }
 
 # What ComfyUI itself installs and may be counted on.
-COMES_WITH_COMFYUI = frozenset({"numpy", "pillow", "psutil", "pydantic", "torch", "yaml"})
+COMES_WITH_COMFYUI = frozenset({"numpy", "pillow", "psutil", "pydantic", "safetensors", "torch", "yaml"})
 # Modules whose distribution is called otherwise.
 DISTRIBUTION = {
     "PIL": "Pillow",

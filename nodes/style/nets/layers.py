@@ -1,0 +1,87 @@
+"""What style nets are made of: padded convolutions, and norms whose scale and shift depend on the style."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .passes import Pass
+
+# What a net paints with: the number of one of its own styles, or the numbers that describe a reference picture.
+Style = int | Tensor
+
+
+def pad_by_mirror(x: Tensor, by: int) -> Tensor:
+    """`by` pixels on every side; a picture too small for a mirror has its edge repeated."""
+    if by == 0:
+        return x
+    mode = "reflect" if by < min(x.shape[-2:]) else "replicate"
+    return F.pad(x, (by, by, by, by), mode=mode)
+
+
+def _fixed(values: Tensor) -> nn.Parameter:
+    return nn.Parameter(values, requires_grad=False)
+
+
+class Conv(nn.Module):
+    """A convolution that keeps the size, or halves it with `stride` 2; `weight` is `[out, in, k, k]`."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, stride: int = 1) -> None:
+        super().__init__()
+        self.weight = _fixed(weight)
+        self.bias = None if bias is None else _fixed(bias)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`[1, in, H, W]` to `[1, out, H', W']`."""
+        return F.conv2d(pad_by_mirror(x, self.weight.shape[-1] // 2), self.weight, self.bias, stride=self.stride)
+
+
+class TableAffine(nn.Module):
+    """Scale and shift of each style that the net learned, `[styles, C]` both."""
+
+    def __init__(self, scale: Tensor, shift: Tensor) -> None:
+        super().__init__()
+        self.scale, self.shift = _fixed(scale), _fixed(shift)
+
+    def forward(self, style: Style) -> tuple[Tensor, Tensor]:
+        """Those of style number `style`."""
+        return self.scale[style], self.shift[style]
+
+
+class PredictedAffine(nn.Module):
+    """Scale and shift worked out from the numbers that describe a style: `[C, numbers]` and `[C]` for each."""
+
+    def __init__(self, scale: tuple[Tensor, Tensor], shift: tuple[Tensor, Tensor]) -> None:
+        super().__init__()
+        self.scale_weight, self.scale_bias = _fixed(scale[0]), _fixed(scale[1])
+        self.shift_weight, self.shift_bias = _fixed(shift[0]), _fixed(shift[1])
+
+    def forward(self, style: Style) -> tuple[Tensor, Tensor]:
+        """Those of the described style."""
+        return (
+            F.linear(style, self.scale_weight, self.scale_bias),
+            F.linear(style, self.shift_weight, self.shift_bias),
+        )
+
+
+class Stage(nn.Module):
+    """Perhaps doubling, a convolution, perhaps a norm."""
+
+    def __init__(self, conv: Conv, affine: nn.Module | None, eps: float, *, doubling: bool = False) -> None:
+        super().__init__()
+        self.conv, self.affine, self.eps, self.doubling = conv, affine, eps, doubling
+
+    def forward(self, x: Tensor, style: Style, run: Pass) -> Tensor:
+        """One stage of one pass."""
+        run.check()
+        if self.doubling:
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+        x = self.conv(x)
+        if self.affine is None:
+            return x
+        mean, variance = run.moments(x)
+        scale, shift = self.affine(style)
+        scale = scale.reshape(1, -1, 1, 1) / torch.sqrt(variance + self.eps)
+        return x.mul_(scale).add_(shift.reshape(1, -1, 1, 1) - mean * scale)

@@ -1,0 +1,1 @@
+# safetensors comes with ComfyUI; what is used of it.
