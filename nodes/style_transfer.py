@@ -12,10 +12,11 @@ import comfy.model_management
 from comfy_api.latest import io
 
 from .schema import schema
+from .style_models import file_names, find_style
 from .style_progress import StepBar, preview_side, previews_wanted
 
 if TYPE_CHECKING:
-    from .style.apply import Options
+    from .style.apply import Options, Style
 
 NODE_ID = "StyleTransferNode"
 # A stroke layer is painted faster in tiles that fit the processor's cache; a GPU wants few and large ones.
@@ -57,6 +58,8 @@ class StyleTransferNode(io.ComfyNode):
         """Paint on ComfyUI's device; the result lies on its intermediate device."""
         from .style.apply import Options, with_smaller_tiles
 
+        if not intensity > 0:  # the input as it is, also where the style's file is large
+            return io.NodeOutput(image)
         device = comfy.model_management.get_torch_device()
         on_cpu = device.type == "cpu"
         options = Options(
@@ -69,15 +72,16 @@ class StyleTransferNode(io.ComfyNode):
             device=device,
             output_device=comfy.model_management.intermediate_device(),
         )
-        if intensity > 0 and not on_cpu:
+        if not on_cpu:
             # Models that lie on the device make room, and come back when they are used again.
             need = image.shape[1] * image.shape[2] * GPU_BYTES_PER_PIXEL
             comfy.model_management.free_memory(need, device)
+        painter = find_style(style)
 
         def render(tile: int) -> Any:
             if tile < options.tile:
                 comfy.model_management.soft_empty_cache()
-            return _paint(image, style, intensity, dataclasses.replace(options, tile=tile))
+            return _paint(image, painter, intensity, dataclasses.replace(options, tile=tile))
 
         return io.NodeOutput(with_smaller_tiles(render, options.tile, SMALLEST_TILE, _is_out_of_memory))
 
@@ -89,7 +93,7 @@ def _inputs() -> list[Any]:
         io.Image.Input("image", tooltip="Pictures to paint; each of a batch is painted by itself."),
         io.Combo.Input(
             "style",
-            options=[preset.name for preset in PRESETS + REFERENCE_PRESETS],
+            options=[*(preset.name for preset in PRESETS + REFERENCE_PRESETS), *file_names()],
             default=PRESETS[0].name,
             tooltip="vangogh: thick turning brush strokes in blue and yellow. sketch: graphite on paper.",
         ),
@@ -148,7 +152,7 @@ def _optional_inputs() -> list[Any]:
     ]
 
 
-def _paint(image: Any, style: str, intensity: float, options: Options) -> Any:
+def _paint(image: Any, style: Style, intensity: float, options: Options) -> Any:
     """One attempt at one tile size, with its own progress bar."""
     from .style.apply import apply_style, count_steps
     from .style.preview import Viewer
