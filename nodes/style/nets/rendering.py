@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..color import oklab_to_rgb, rgb_to_oklab
 from ..frame import Rect, count_tiles, tiles
 from ..presets.base import Preset, Render
 from .layers import Style
@@ -45,17 +46,28 @@ def _render(job: Render, net: StyleNet) -> Tensor:
     style = net.style(job.seed, job.reference)
     height, width = job.rgb.shape[-2:]
     if _is_whole(height, width):
-        painted = net(job.rgb.unsqueeze(0), style, Pass(job.watch.check))[0]
-        job.watch.tick()
-        return painted.clamp(0.0, 1.0)
+        painted: Tensor = net(job.rgb.unsqueeze(0), style, Pass(job.watch.check))[0]
+        painted = _colored(job, job.rgb, painted)
+        job.watch.done(Rect(0, 0, height, width), painted)
+        return painted
     known = _measure(job, net, style)
     job.watch.tick()
     out = torch.empty_like(job.rgb)
     for rect in tiles(height, width, part_side(job.tile)):
         rows, cols = rect.slices
-        out[:, rows, cols] = _paint_part(job, net, style, known, rect)
-        job.watch.tick()
+        out[:, rows, cols] = _colored(job, job.rgb[:, rows, cols], _paint_part(job, net, style, known, rect))
+        job.watch.done(rect, out[:, rows, cols])
     return out
+
+
+def _colored(job: Render, before: Tensor, painted: Tensor) -> Tensor:
+    """`painted` within 0..1; its hue and chroma as far from the picture's as `palette_strength` says."""
+    painted = painted.clamp(0.0, 1.0)
+    if job.palette_strength == 1:
+        return painted
+    old, new = rgb_to_oklab(before), rgb_to_oklab(painted)
+    new[1:] = torch.lerp(old[1:], new[1:], job.palette_strength)
+    return oklab_to_rgb(new).clamp(0.0, 1.0)
 
 
 def _measure(job: Render, net: StyleNet, style: Style) -> list[Moments]:
@@ -77,4 +89,4 @@ def _paint_part(job: Render, net: StyleNet, style: Style, known: list[Moments], 
     cut = job.rgb[:, top:bottom, left:right].unsqueeze(0)
     painted = net(cut, style, Pass(job.watch.check, known))[0]
     rows, cols = slice(rect.top - top, rect.bottom - top), slice(rect.left - left, rect.right - left)
-    return painted[:, rows, cols].clamp(0.0, 1.0)
+    return painted[:, rows, cols]

@@ -122,6 +122,12 @@ class Adaptive(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.encoder, self.decoder = _in_a_row(VGG), _in_a_row(DECODER)
+        for layer in (*self.encoder, *self.decoder):
+            if isinstance(layer, nn.Conv2d):  # torch's own start would lose the picture on the way
+                nn.init.kaiming_normal_(layer.weight)
+        with torch.no_grad():
+            self.decoder[-1].weight *= 0.3
+            self.decoder[-1].bias.fill_(0.5)
 
     def forward(self, content: Tensor, reference: Tensor) -> Tensor:
         x, y = self.encoder(content), self.encoder(reference)

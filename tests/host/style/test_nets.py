@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from expeditor.nodes.style.apply import Options, apply_style
+from expeditor.nodes.style.color import chroma, rgb_to_oklab
 from expeditor.nodes.style.frame import Frame
 from expeditor.nodes.style.nets.files import load_net
 from expeditor.nodes.style.nets.net import StyleNet
@@ -182,11 +183,22 @@ def test_intensity_is_a_straight_blend_and_a_batch_is_its_pictures(tmp_path: Pat
     assert torch.equal(full[1:], apply_style(batch[1:], preset, 1.0, Options()))
 
 
+def test_palette_strength_0_keeps_the_colours_of_the_picture(tmp_path: Path) -> None:
+    torch.manual_seed(6)
+    preset = painter(load_net(transformer(tmp_path)[0]))
+    grey = torch.rand((1, 60, 70, 1), generator=torch.Generator().manual_seed(1)).expand(-1, -1, -1, 3) * 0.6 + 0.2
+    chromas = []
+    for strength in (0.0, 0.5, 1.0):
+        painted = apply_style(grey, preset, 1.0, Options(palette_strength=strength))
+        chromas.append(float(chroma(rgb_to_oklab(painted[0].permute(2, 0, 1))).mean()))
+    assert chromas[0] < 0.01 < chromas[1] < chromas[2]
+
+
 def test_a_net_that_needs_a_reference_says_so(tmp_path: Path) -> None:
     preset = painter(load_net(adaptive(tmp_path)[0]))
     assert preset.needs_reference
     with pytest.raises(ValueError, match="connect style_image"):
-        apply_style(picture(20, 20).permute(1, 2, 0).unsqueeze(0), preset, 1.0, Options())
+        apply_style(picture(20, 20).permute(1, 2, 0)[None], preset, 1.0, Options())
 
 
 def test_parts_begin_where_the_net_halves_evenly() -> None:
