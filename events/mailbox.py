@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound
 from ..jobs.model import JsonObject
 from ..jobs.times import rfc3339
-from ..jobs.waits import Ask, AskKind, read_answer
+from ..jobs.waits import Ask, AskKind, Picture, read_answer
+from .wait_pictures import WaitPictures
 
 MAX_MESSAGE_BYTES = 64 * 1024
 ROUTE = "/expeditor/messages"
@@ -101,12 +102,15 @@ class Wait:
 
 
 class Mailbox:
-    """All open waits of this process. Safe from any thread; no verb blocks."""
+    """All open waits of this process. Safe from any thread; what touches the disk for pictures says that it blocks."""
 
-    def __init__(self, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
-        """``clock`` gives seconds since the epoch, ``new_id`` a token that nobody can guess."""
+    def __init__(
+        self, clock: Callable[[], float], new_id: Callable[[], str], pictures: WaitPictures | None = None
+    ) -> None:
+        """``clock`` gives seconds since the epoch, ``new_id`` a token that nobody can guess; ``pictures``: None where none are shown."""
         self._clock = clock
         self._new_id = new_id
+        self._pictures = pictures
         self._lock = threading.Lock()
         self._open: dict[str, Wait] = {}
         self._over: OrderedDict[str, PendingWait] = OrderedDict()
@@ -116,13 +120,27 @@ class Mailbox:
         """Have it called when a wait was opened or is over: quick, never raises."""
         self._changed = changed
 
-    def open(
-        self, prompt_id: str, node_id: str, *, ask: Ask, deadline_s: float, max_bytes: int = MAX_MESSAGE_BYTES
+    def open(  # noqa: PLR0913 - one for each fact
+        self,
+        prompt_id: str,
+        node_id: str,
+        *,
+        ask: Ask,
+        deadline_s: float,
+        max_bytes: int = MAX_MESSAGE_BYTES,
+        pictures: Iterable[Picture] = (),
     ) -> Wait:
-        """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done."""
+        """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done.
+
+        ``pictures``: as many as ``ask`` tells of; they are stored first, which blocks, and time counts from then on. ``NotStored``: the
+        disk does not take them, and nothing was begun.
+        """
+        token = self._new_id()
+        if self._pictures is not None and ask.pictures:
+            self._pictures.keep(token, pictures)
         now_s = self._clock()
         pending = PendingWait(
-            token=self._new_id(),
+            token=token,
             prompt_id=prompt_id,
             node_id=node_id,
             ask=ask,
@@ -147,7 +165,30 @@ class Mailbox:
             if wait is None:
                 return
             self._keep_over(wait.pending)
+        if self._pictures is not None and wait.pending.ask.pictures:
+            self._pictures.drop(token)
         self._changed()
+
+    def picture(self, token: str, number: int) -> Picture:
+        """One of an open wait's pictures. Blocks. ``Gone``: the wait is over; ``NotFound``: there is no such wait or picture."""
+        with self._lock:
+            wait, over = self._open.get(token), token in self._over
+        if over:
+            raise Gone("That wait is over; its pictures are gone.")
+        found = None
+        if wait is not None and self._pictures is not None and number < wait.pending.ask.pictures:
+            found = self._pictures.find(token, number)
+        if found is None:
+            raise NotFound(f"There is no picture {number} of a wait with this token.")
+        return found
+
+    def sweep_pictures(self) -> None:
+        """Remove pictures that an earlier process left of waits that are not open here. Blocks; to be called once what was stored of such
+        waits has been reopened."""
+        with self._lock:
+            tokens = frozenset(self._open)
+        if self._pictures is not None:
+            self._pictures.sweep(tokens)
 
     def remember_over(self, wait: PendingWait) -> None:
         """A wait of another instance is over: later answers to it get ``Gone`` here too."""

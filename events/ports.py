@@ -1,4 +1,4 @@
-"""What streams of events need of other rooms."""
+"""What streams of events, and messages between instances, need of other rooms."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..jobs.log import LogPage, LogQuery
 from ..jobs.model import Progress
+from ..jobs.waits import Picture
 
 
 class KeptEvents(Protocol):
@@ -31,6 +32,14 @@ class Relayed(Protocol):
 
     def listen(self, kind: str, heard: Callable[[str, str, bytes], None]) -> None:
         """Hear who says what of this kind, from now on, on a thread of the relay."""
+        ...
+
+
+class PicturesElsewhere(Protocol):
+    """Pictures of waits on other instances; ``host.remote_pictures.RemotePictures`` fits. On the event loop."""
+
+    async def picture(self, instance: str, token: str, number: int) -> Picture:
+        """``NotFound`` when that instance has none, ``StoreUnavailable`` when it cannot be asked now."""
         ...
 
 

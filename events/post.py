@@ -11,15 +11,15 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from ..jobs.errors import Conflict, ExpeditorError, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from ..jobs.model import JsonObject
-from ..jobs.waits import Ask, ask_from, ask_json, read_answer
+from ..jobs.waits import Ask, Picture, ask_from, ask_json, read_answer
 from .mailbox import Delivered, Mailbox, PendingWait
-from .ports import Relayed
+from .ports import PicturesElsewhere, Relayed
 from .words import object_of
 
 WAITS, ASK, ANSWER = "post.waits", "post.ask", "post.answer"
@@ -27,6 +27,8 @@ ANSWER_S = 2.0
 """How long an answer of another instance is waited for."""
 BELIEVED_S = 15.0
 """How long the waits of an instance are believed that says no more; it says so every few seconds."""
+TEXTS_MAX_BYTES = 1024 * 1024
+"""How much of the texts that can be edited is told to others, as a relay takes no large words; the rest is not seen there."""
 WAITING, CLOSED = "message.waiting", "message.closed"
 _FIELDS = ("token", "prompt_id", "node_id", "opened_at_s", "deadline_at_s", "max_bytes")
 _REFUSALS: dict[str, type[ExpeditorError]] = {
@@ -38,10 +40,17 @@ Notify = Callable[[JsonObject], None]
 
 
 class PostOffice:
-    """See the module's docstring. ``deliver`` on the event loop, all else on any thread."""
+    """See the module's docstring. ``deliver`` and ``picture`` on the event loop, all else on any thread."""
 
-    def __init__(self, mailbox: Mailbox, monotonic: Callable[[], float], relay: Relayed | None = None) -> None:
-        """``relay``: None where no others are."""
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        monotonic: Callable[[], float],
+        relay: Relayed | None = None,
+        pictures: PicturesElsewhere | None = None,
+    ) -> None:
+        """``relay`` and ``pictures``: None where no others are."""
+        self._pictures = pictures
         self._mailbox = mailbox
         self._monotonic = monotonic
         self._relay = relay
@@ -63,7 +72,7 @@ class PostOffice:
     def announce(self) -> None:
         """Tell the others what waits here."""
         if self._relay is not None:
-            self._relay.send(None, WAITS, _json([_wait_json(wait) for wait in self._mailbox.pending()]))
+            self._relay.send(None, WAITS, _json(_waits_json(self._mailbox.pending())))
 
     def refresh(self) -> None:
         """Every few seconds: the others go on believing that something waits here."""
@@ -99,6 +108,16 @@ class PostOffice:
         instance, wait = away[0]
         read_answer(wait.ask, message)  # judged there too; here the refusal comes with its pointer and hint
         return await self._ask(instance, {"message": message, "node_id": node_id, "token": wait.token})
+
+    async def picture(self, token: str, number: int) -> Picture:
+        """As ``Mailbox.picture``, of any wait that can be answered; ``StoreUnavailable`` when its instance cannot be asked now."""
+        away = [(instance, wait) for instance, wait in self._elsewhere() if wait.token == token]
+        if not away or self._pictures is None:
+            return await asyncio.to_thread(self._mailbox.picture, token, number)
+        instance, wait = away[0]
+        if number >= wait.ask.pictures:
+            raise NotFound(f"That wait has no picture {number}.")
+        return await self._pictures.picture(instance, token, number)
 
     async def _ask(self, instance: str, question: JsonObject) -> Delivered:
         loop = asyncio.get_running_loop()
@@ -178,9 +197,18 @@ def _list(body: bytes) -> list[Any]:
     return cast("list[Any]", found) if isinstance(found, list) else []
 
 
-def _wait_json(wait: PendingWait) -> JsonObject:
+def _waits_json(waits: Iterable[PendingWait]) -> list[JsonObject]:
+    told: list[JsonObject] = []
+    left_bytes = TEXTS_MAX_BYTES
+    for wait in waits:
+        left_bytes -= len(wait.ask.text.encode("utf-8", "surrogatepass"))
+        told.append(_wait_json(wait, wait.ask if left_bytes >= 0 else replace(wait.ask, text="")))
+    return told
+
+
+def _wait_json(wait: PendingWait, ask: Ask) -> JsonObject:
     # The label also as instances of earlier versions look for it.
-    return {**{name: getattr(wait, name) for name in _FIELDS}, "label": wait.ask.label, "ask": ask_json(wait.ask)}
+    return {**{name: getattr(wait, name) for name in _FIELDS}, "label": ask.label, "ask": ask_json(ask)}
 
 
 def _wait_of(value: Any) -> PendingWait | None:

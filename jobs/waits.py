@@ -41,6 +41,14 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """One picture as a person is shown it; ``content_type`` is ``image/jpeg`` or ``image/png``."""
+
+    content_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class JobWait:
     """One wait of a parked job, as its store keeps it. ``answer`` is the message as it was sent, None while nobody did.
 

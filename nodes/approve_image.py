@@ -36,8 +36,12 @@ class ApproveImage(io.ComfyNode):
             description="Shows pictures and waits until somebody approves or rejects them; a text can be edited on the way.",
             inputs=_inputs(),
             outputs=[
-                io.Image.Output("image", display_name="image", tooltip="The same pictures; blocked when rejected."),
-                io.String.Output("text", display_name="text", tooltip="The text as edited; blocked when rejected."),
+                io.Image.Output(
+                    "approved_image", display_name="image", tooltip="The same pictures; blocked when rejected."
+                ),
+                io.String.Output(
+                    "edited_text", display_name="text", tooltip="The text as edited; blocked when rejected."
+                ),
                 io.Boolean.Output("approved", display_name="approved", tooltip="Whether they were approved."),
             ],
             hidden=[io.Hidden.unique_id],

@@ -32,7 +32,7 @@ class PickImages(io.ComfyNode):
             inputs=_inputs(),
             outputs=[
                 io.Image.Output(
-                    "images", display_name="images", tooltip="Those chosen, in that order; blocked when none is."
+                    "picked_images", display_name="images", tooltip="Those chosen, in that order; blocked when none is."
                 ),
                 io.String.Output(
                     "indices", display_name="indices", tooltip="Their places in the batch, from 0, such as 2,0."

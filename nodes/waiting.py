@@ -7,6 +7,7 @@ Owns the order of these steps and the look for an interruption. Does not own del
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import comfy.model_management
@@ -15,8 +16,9 @@ from comfy_execution.utils import get_executing_context
 from server import PromptServer
 
 from ..events.mailbox import Wait
-from ..jobs.waits import Answer, Ask, read_answer
+from ..jobs.waits import Answer, Ask, Picture, read_answer
 from ..runtime.services import current
+from .previews import previews
 
 LOOK_INTERVAL_S = 0.1
 MAX_TIMEOUT_S = 86400.0
@@ -34,17 +36,23 @@ def shown_of(images: Any) -> int:
     return min(int(images.shape[0]), SHOWN_TO_APPROVE)
 
 
-async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: Any = None) -> Answer | None:  # noqa: ARG001
+async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: Any = None) -> Answer | None:
     """The answer to ``ask``, already judged; None if none has come ``timeout_s`` after the question was first asked.
 
     ``node`` is the class as ``execute`` has it, which knows its id; of ``images``, a batch, the first ``ask.pictures`` are shown.
-    Raises core's interruption, and ``ValueError`` for what cannot be asked.
+    Raises core's interruption, ``ValueError`` for what cannot be asked, and ``NotStored`` when the pictures cannot be kept to be shown.
     """
     services = current()
     _check(ask, timeout_s, services.settings.max_message_bytes)
     prompt_id, node_id = _where_we_run(node.hidden.unique_id)
-    wait = services.mailbox.open(
-        prompt_id, node_id, ask=ask, deadline_s=timeout_s, max_bytes=services.settings.max_message_bytes
+    wait = await asyncio.to_thread(
+        services.mailbox.open,
+        prompt_id,
+        node_id,
+        ask=ask,
+        deadline_s=timeout_s,
+        max_bytes=services.settings.max_message_bytes,
+        pictures=_watched(previews(images, ask.pictures)),
     )
     facts = wait.pending.describe()
     try:
@@ -86,12 +94,21 @@ def _where_we_run(unique_id: Any) -> tuple[str, str]:
     return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id)
 
 
-async def _until_over(wait: Wait) -> None:
-    """Until the answer or the deadline; raises core's interruption.
+def _watched(pictures: Iterator[Picture]) -> Iterator[Picture]:
+    """Making many large ones takes a while, in which somebody may interrupt."""
+    for picture in pictures:
+        _look_for_interruption()
+        yield picture
 
-    Core's own check clears the flag as it raises, and then a sister wait of the same node would not see it: so only read it.
-    """
+
+async def _until_over(wait: Wait) -> None:
+    """Until the answer or the deadline; raises core's interruption."""
     while not wait.answered and not wait.expired:
-        if comfy.model_management.processing_interrupted():
-            raise comfy.model_management.InterruptProcessingException
+        _look_for_interruption()
         await asyncio.sleep(LOOK_INTERVAL_S)
+
+
+def _look_for_interruption() -> None:
+    # Core's own check clears the flag as it raises, and then a sister wait of the same node would not see it: so only read it.
+    if comfy.model_management.processing_interrupted():
+        raise comfy.model_management.InterruptProcessingException

@@ -29,6 +29,7 @@ from ..jobs.parcels import (
     offer_from,
 )
 from ..jobs.questions import Answer, Question, answer_json, question_from
+from ..jobs.waits import Picture
 from .errors import Handler, boundary
 from .fields import read_object
 from .outputs import PlainFile
@@ -179,11 +180,37 @@ class PeerVerdicts:
         return web.json_response(answer_json(await self._verdicts.answer(question)))
 
 
-def peer_table(routes: PeerRoutes, verdicts: PeerVerdicts | None = None) -> tuple[web.RouteDef, ...]:
+class WaitPictures(Protocol):
+    """The pictures of waits of this instance; ``events.mailbox.Mailbox`` fits. Blocks."""
+
+    def picture(self, token: str, number: int) -> Picture:
+        """One of an open wait's pictures; ``NotFound`` or ``Gone`` for others."""
+        ...
+
+
+class PeerPictures:
+    """The handler of pictures that nodes here show while they wait."""
+
+    def __init__(self, pictures: WaitPictures) -> None:
+        """See the port."""
+        self._pictures = pictures
+
+    async def picture(self, request: web.Request) -> web.Response:
+        """The bytes of one."""
+        token, number = request.query.get("token", ""), number_from(request.query, "number")
+        picture = await asyncio.to_thread(self._pictures.picture, token, number)
+        return web.Response(body=picture.data, content_type=picture.content_type)
+
+
+def peer_table(
+    routes: PeerRoutes, verdicts: PeerVerdicts | None = None, pictures: PeerPictures | None = None
+) -> tuple[web.RouteDef, ...]:
     """Method, path and handler of every route."""
     rows = [(method, path, getattr(routes, name)) for method, path, name in _ROWS]
     if verdicts is not None:
         rows.append(("POST", "/expeditor/peer/validate", verdicts.validate))
+    if pictures is not None:
+        rows.append(("GET", "/expeditor/peer/wait-pictures", pictures.picture))
     return tuple(web.route(method, path, boundary(routes.guarded(handler))) for method, path, handler in rows)
 
 

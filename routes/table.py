@@ -84,6 +84,7 @@ def _of_the_server(sets: RouteSets) -> tuple[tuple[str, str, Handler], ...]:
         ("GET", "/expeditor/ready", sets.status.ready),
         ("POST", "/expeditor/messages", sets.messages.post),
         ("GET", "/expeditor/messages/pending", sets.messages.pending),
+        ("GET", "/expeditor/messages/{token}/images/{n}", sets.messages.image),
         ("GET", "/expeditor/metrics", sets.metrics.exposition),
         ("GET", "/expeditor/tokens", sets.tokens.list),
         ("GET", "/expeditor/workers", sets.workers.list),

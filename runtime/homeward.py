@@ -30,6 +30,7 @@ from ..host.mailing import Mailer
 from ..host.owed import OwedFiles
 from ..host.peers import Peers, PeerThread
 from ..host.remote_outputs import RemoteOutputs
+from ..host.remote_pictures import RemotePictures
 from ..host.sending import Sender
 from ..jobs.errors import StoreUnavailable
 from ..jobs.homing import SENT_FOLDERS
@@ -131,6 +132,7 @@ class Homeward:
     tidy: Callable[[], None]
     thread: PeerThread
     landing: LandingGround
+    pictures: RemotePictures
     bucket: Bucket | None = None
     collector: Collector | None = None
 
@@ -195,6 +197,7 @@ def build_homeward(parts: HomewardParts) -> Homeward:
         tidy=lambda: _tidy(parts.name, landing, owed, members),
         thread=thread,
         landing=landing,
+        pictures=RemotePictures(peers, thread),
         bucket=bucket,
         collector=collector,
     )

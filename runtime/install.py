@@ -26,7 +26,7 @@ from ..routes.messages import MessageRoutes
 from ..routes.metrics import MetricsRoutes
 from ..routes.operations import OperationRoutes
 from ..routes.outputs import OutputRoutes
-from ..routes.peers import PeerVerdicts, peer_table
+from ..routes.peers import PeerPictures, PeerVerdicts, peer_table
 from ..routes.spec import SpecRoutes
 from ..routes.status import StatusRoutes
 from ..routes.table import RouteSets, route_table
@@ -130,7 +130,7 @@ def _peers(services: Services) -> tuple[web.RouteDef, ...]:
     if homeward is None or for_others is None:
         return ()
     verdicts = PeerVerdicts(for_others, max_bytes=2 * services.settings.max_body_bytes)
-    return peer_table(homeward.routes, verdicts)
+    return peer_table(homeward.routes, verdicts, PeerPictures(services.mailbox))
 
 
 def _events(services: Services) -> EventRoutes:

@@ -156,6 +156,7 @@ class Lifespan:
         queue.restore_history(history)
         items = await asyncio.to_thread(_readable, services, recovered)
         queue.restore(items)
+        await asyncio.to_thread(services.mailbox.sweep_pictures)
         self._background.append(asyncio.get_running_loop().create_task(services.page.keep()))
         numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))
         services.server.number = max(services.server.number, number_after(numbers))

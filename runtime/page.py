@@ -196,7 +196,8 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
     onlookers = Onlookers(audience.hub, parts.machine.runs, cluster.relay, here, time.monotonic)
     away = Glimpses(audience.hub, onlookers, parts.clock, time.monotonic)
     onlookers.join(away.progressed, away.previewed)
-    post = PostOffice(parts.mailbox, time.monotonic, cluster.relay)
+    pictures = None if parts.files.homeward is None else parts.files.homeward.pictures
+    post = PostOffice(parts.mailbox, time.monotonic, cluster.relay, pictures)
     post.join(lambda event: page.notifier.send(event, None))
     look = PictureLook(parts.server, parts.store, _recent(parts.store), page.listing, parts.clock, here)
     hearers: tuple[Hearer, ...] = (parts.depth, page.listing, page.notifier, audience.changes, audience.hub)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..events.mailbox import Mailbox
+from ..events.wait_pictures import WaitPictures
 from ..host.board import HookBoard
 from ..host.comfy import listening, version
 from ..host.door import Door
@@ -46,7 +47,7 @@ from .retention import retention
 from .settings import Settings
 from .shelf import build_shelf
 from .stopping import Leaving
-from .storage import JobFiles, build_files, build_store
+from .storage import WAITS, JobFiles, build_files, build_store
 from .webhooks import WebhookParts, Webhooks
 
 
@@ -105,7 +106,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     cluster = join_cluster(settings, identity)
     clock, board, lag, live = clock_of(cluster), HookBoard(), LoopLag(), LiveQueue(server)
     (metrics, residents), flow = _measured(server, clock), flow_of(settings, identity)
-    depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), Mailbox(clock, _token)
+    depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), _mailbox(clock, data_dir)
     page = build_page(server, told, clock, time.monotonic, cluster)
     audience = _audience(settings, identity, server, metrics, page, depth)
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster, depth.require_room)
@@ -262,6 +263,10 @@ def _keeper(parts: IntakeParts, live: LiveQueue, identity: Identity, cluster: Cl
         shared=None if cluster is None else SharedQueue(identity.name, cluster.registry.instances),
         spared=parts.shelf.service.spared,
     )
+
+
+def _mailbox(clock: Clock, data_dir: Path) -> Mailbox:
+    return Mailbox(clock, _token, WaitPictures(data_dir / WAITS))
 
 
 def _token() -> str:

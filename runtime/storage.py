@@ -24,6 +24,7 @@ from .settings import Settings
 DATABASE_NAME = "expeditor.sqlite3"
 TEMP_COPIES = "temp_outputs"
 UPLOADS = "uploads"
+WAITS = "waits"
 
 
 @dataclass(frozen=True, slots=True)

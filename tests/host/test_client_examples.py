@@ -18,11 +18,15 @@ from tests.host.stock_walk import TEST_NODES, open_gate
 from tests.support.comfy_server import RealComfyUI, free_port
 from tests.support.examples import EXAMPLES, example_module
 from tests.support.served import LossyProxy
+from tests.support.waiting import wait_until
 
 TINY = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 1, "color": 255}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "example"}},
 }
+ONE = {"least": 1, "most": 1, "on_timeout": "fail"}
+BLOCK = {"on_timeout": "fail", "on_reject": "block"}
+WORD = {"label": "Word?", "timeout_s": 60, "default_message": "", "on_timeout": "fail"}
 UNKNOWN_CLASS = {"1": {"class_type": "EmptyImge", "inputs": {}}}
 
 
@@ -100,6 +104,26 @@ def test_batch_process_tells_what_failed_and_goes_on(server: RealComfyUI, tmp_pa
     assert first.startswith("1: succeeded ")
     assert second.startswith("2: 422 Client Error: INPUT_INVALID")
     assert third.startswith("3: succeeded ")
+
+
+# -- answer_client.py ----------------------------------------------------------------------------------------------------
+
+
+def test_answer_client_approves_picks_and_says_what_it_shall(server: RealComfyUI, tmp_path: Path) -> None:
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 256, "height": 256, "batch_size": 1, "color": 0x808080}},
+        "2": {"class_type": "StyleTransferNode", "inputs": {"image": ["1", 0], "style": "sketch", "intensity": 1.0}},
+        "4": {"class_type": "ImageBatch", "inputs": {"image1": ["1", 0], "image2": ["2", 0]}},
+        "5": {"class_type": "PickImages", "inputs": {"images": ["4", 0], "label": "Best?", "timeout_s": 60, **ONE}},
+        "6": {"class_type": "ApproveImage", "inputs": {"image": ["5", 0], "label": "Good?", "timeout_s": 60, **BLOCK}},
+        "7": {"class_type": "WaitForMessage", "inputs": {**WORD, "after": ["6", 2]}},
+        "8": {"class_type": "PreviewAny", "inputs": {"source": ["7", 0]}},
+    }
+    accepted = server.post("/expeditor/submit", json={"prompt": prompt}).json()["id"]
+    done = run(server.url, "answer_client.py", "--answers", "3", "--text", "a heron é")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ['Best?: {"picks": [1]}', 'Good?: {"approved": true}', "Word?: a heron é"]
+    wait_until(lambda: job(server, accepted)["status"] == "succeeded", what="the job's end")
 
 
 # -- retry_tenacity.py ---------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 import websocket
 
 from tests.host.jobs_client import submit, until_ended
+from tests.host.waiting_nodes import answer, left_idle, open_waits, pending
 from tests.support.waiting import wait_until
 
 WAIT = {"label": "Which?", "timeout_s": 60, "default_message": "nobody", "on_timeout": "use default"}
@@ -17,16 +18,8 @@ WAIT = {"label": "Which?", "timeout_s": 60, "default_message": "nobody", "on_tim
 @pytest.fixture
 def server(expeditor_server):
     """The shared server; nothing of the test waits on it afterwards."""
-    yield expeditor_server
-    expeditor_server.post("/queue", json={"clear": True})
-
-    def idle():
-        running = expeditor_server.get("/queue").json()["queue_running"]
-        if running:
-            expeditor_server.post("/interrupt")
-        return not running
-
-    wait_until(idle, what="an idle server")
+    with left_idle(expeditor_server) as server:
+        yield server
 
 
 def waiting_prompt(**changed):
@@ -36,21 +29,8 @@ def waiting_prompt(**changed):
     }
 
 
-def open_waits(server):
-    return server.get("/expeditor/messages/pending").json()["pending"]
-
-
-def pending(server, count=1):
-    wait_until(lambda: len(open_waits(server)) == count, what=f"{count} open waits")
-    return open_waits(server)
-
-
 def shown(server, job_id):
     return server.get(f"/history/{job_id}").json()[job_id]["outputs"]["8"]["text"]
-
-
-def answer(server, **fields):
-    return server.post("/expeditor/messages", data=fields)
 
 
 def test_message_and_node_id_as_a_form_are_enough(server):

@@ -11,7 +11,8 @@ from aiohttp import web
 
 from expeditor.events.mailbox import MAX_MESSAGE_BYTES, Mailbox
 from expeditor.events.post import PostOffice
-from expeditor.jobs.waits import Ask
+from expeditor.events.wait_pictures import WaitPictures
+from expeditor.jobs.waits import Ask, AskKind, Picture
 from expeditor.routes.errors import boundary
 from expeditor.routes.messages import MessageRoutes
 
@@ -22,9 +23,9 @@ NOW_S = 1_700_000_000.0
 
 
 @pytest.fixture
-def mailbox():
+def mailbox(tmp_path):
     numbers = itertools.count(1)
-    return Mailbox(lambda: NOW_S, lambda: f"token-{next(numbers)}")
+    return Mailbox(lambda: NOW_S, lambda: f"token-{next(numbers)}", WaitPictures(tmp_path / "waits"))
 
 
 @pytest.fixture
@@ -33,6 +34,7 @@ async def client(mailbox, aiohttp_client):
     app = web.Application(client_max_size=100 * 1024 * 1024)
     app.router.add_post(PATH, boundary(routes.post))
     app.router.add_get(f"{PATH}/pending", boundary(routes.pending))
+    app.router.add_get(f"{PATH}/{{token}}/images/{{n}}", boundary(routes.image))
     return await aiohttp_client(app)
 
 
@@ -212,3 +214,46 @@ async def test_pending_lists_what_can_be_answered(client, mailbox):
             }
         ]
     }
+
+
+def open_pick(mailbox):
+    pictures = (Picture("image/jpeg", b"first"), Picture("image/png", b"second"))
+    return mailbox.open("job-1", "7", ask=Ask(AskKind.PICK, "Which?", pictures=2), deadline_s=60, pictures=pictures)
+
+
+async def test_the_pictures_of_a_wait_are_listed_and_can_be_had(client, mailbox):
+    open_pick(mailbox)
+    (wait,) = (await (await client.get(f"{PATH}/pending")).json())["pending"]
+    assert (wait["kind"], wait["least"], wait["most"]) == ("pick", 1, 1)
+    answers = [await client.get(image["url"]) for image in wait["images"]]
+    assert [(each.status, each.content_type, await each.read()) for each in answers] == [
+        (200, "image/jpeg", b"first"),
+        (200, "image/png", b"second"),
+    ]
+    assert {each.headers["X-Content-Type-Options"] for each in answers} == {"nosniff"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["token-1/images/2", "token-1/images/-1", "token-1/images/x", "none/images/0", "token-1/images/" + "9" * 5000],
+)
+async def test_what_is_no_picture_of_an_open_wait_is_404(client, mailbox, path):
+    open_pick(mailbox)
+    assert await refusal(await client.get(f"{PATH}/{path}")) == (404, "NOT_FOUND", [])
+
+
+async def test_the_pictures_of_a_wait_that_is_over_are_gone(client, mailbox):
+    mailbox.close(open_pick(mailbox).token)
+    assert await refusal(await client.get(f"{PATH}/token-1/images/0")) == (410, "GONE", [])
+
+
+@pytest.mark.parametrize("message", ["first", "2", "0,1", "", '{"picks": ["0"]}'])
+async def test_an_answer_that_does_not_fit_is_refused_precisely_and_the_node_waits_on(client, mailbox, message):
+    wait = open_pick(mailbox)
+    response = await client.post(PATH, json={"message": message, "node_id": "7"})
+    (fault,) = (await response.json())["error"]["errors"]
+    assert await refusal(response) == (422, "INPUT_INVALID", ["/message"])
+    assert '{"picks": [0, 2]}' in fault["hint"]
+    assert (wait.poll(0), mailbox.pending()) == (None, (wait.pending,))
+    assert (await client.post(PATH, json={"message": 1, "node_id": "7"})).status == 200
+    assert wait.poll(0) == "1"

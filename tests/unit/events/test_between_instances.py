@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
 from expeditor.events.hub import Hub
 from expeditor.events.mailbox import Mailbox
 from expeditor.events.onlookers import ASK_AGAIN_S, LOOK, LOOKED_S, Onlookers
-from expeditor.events.post import ASK, BELIEVED_S, WAITS, PostOffice
-from expeditor.jobs.errors import Conflict, Gone, LimitExceeded, NotFound, StoreUnavailable
+from expeditor.events.post import ASK, BELIEVED_S, TEXTS_MAX_BYTES, WAITS, PostOffice
+from expeditor.jobs.errors import Conflict, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Attempt, JobStatus, Progress
-from expeditor.jobs.waits import Ask
+from expeditor.jobs.waits import Ask, AskKind, Picture
 from tests.support.clocks import HandMonotonic
 from tests.support.fake_cluster import FakeCluster
 from tests.support.jobs import a_job
 
+WELL = Ask(label="Well?")
 HALF = Progress(0.5, 1, 2, "1", "A", 3.0, 6.0)
+
+
+class FakePictures:
+    """Every instance has every picture."""
+
+    async def picture(self, instance, token, number):
+        return Picture("image/png", f"{instance} {number}".encode())
 
 
 class Offices:
@@ -28,7 +37,10 @@ class Offices:
         self.cluster, self.clock = FakeCluster(lambda: 0.0), HandMonotonic()
         tokens = iter(f"t{n}" for n in range(99))
         self.boxes = {name: Mailbox(self.clock, lambda: next(tokens)) for name in ("east", "west")}
-        self.offices = {name: PostOffice(box, self.clock, self.cluster.relay(name)) for name, box in self.boxes.items()}
+        self.offices = {
+            name: PostOffice(box, self.clock, self.cluster.relay(name), FakePictures())
+            for name, box in self.boxes.items()
+        }
         self.shown = []
         self.east.join(lambda event: self.shown.append((event["type"], event["token"])))
 
@@ -36,8 +48,8 @@ class Offices:
     def east(self):
         return self.offices["east"]
 
-    def wait(self, where="west", node="5", **how):
-        return self.boxes[where].open("a", node, ask=Ask(label="Well?"), deadline_s=60.0, **how)
+    def wait(self, where="west", node="5", ask=WELL, **how):
+        return self.boxes[where].open("a", node, ask=ask, deadline_s=60.0, **how)
 
 
 @pytest.fixture
@@ -92,9 +104,46 @@ async def test_an_instance_that_does_not_answer_is_told_and_believed_no_longer_t
     assert len(offices.east.pending()) == 1
 
 
+async def test_a_question_is_the_same_on_the_other_instance_and_judges_answers_there_too(offices):
+    wait = offices.wait(ask=Ask(AskKind.PICK, "Which?", pictures=3, least=2, most=2))
+    assert offices.east.pending() == (wait.pending,)
+    with pytest.raises(InputInvalid) as refused:
+        await offices.east.deliver("0", "5")
+    assert [fault.pointer for fault in refused.value.faults] == ["/message"]
+    assert wait.poll(0) is None
+    await offices.east.deliver("2,0", "5")
+    assert wait.poll(0) == "2,0"
+
+
+async def test_pictures_of_a_wait_elsewhere_are_asked_of_its_instance(offices):
+    wait = offices.wait(ask=Ask(AskKind.APPROVE, "Good?", pictures=1))
+    assert await offices.east.picture(wait.token, 0) == Picture("image/png", b"west 0")
+    with pytest.raises(NotFound):
+        await offices.east.picture(wait.token, 1)
+    offices.boxes["west"].close(wait.token)
+    with pytest.raises(Gone):
+        await offices.east.picture(wait.token, 0)
+
+
+def test_texts_that_are_too_much_for_a_relay_are_left_out(offices):
+    texts = ["x" * (TEXTS_MAX_BYTES - 10), "short", "y" * 20]
+    for text in texts:
+        offices.wait(ask=Ask(AskKind.APPROVE, "Good?", text))
+    assert [each.ask.text for each in offices.east.pending()] == [texts[0], "short", ""]
+
+
+def test_waits_of_an_instance_of_an_earlier_version_are_texts(offices):
+    wait = offices.wait()
+    told = {
+        name: getattr(wait.pending, name) for name in ("token", "prompt_id", "node_id", "opened_at_s", "deadline_at_s")
+    }
+    offices.cluster.relay("north").send("east", WAITS, json.dumps([{**told, "label": "Old?", "max_bytes": 5}]).encode())
+    assert Ask(label="Old?") in [each.ask for each in offices.east.pending()]
+
+
 def test_words_that_cannot_be_read_change_nothing(offices):
     other = offices.cluster.relay("north")
-    for body in (b"", b"no", b"{}", b'[{"token": "x"}]', b"[1]"):
+    for body in (b"", b"no", b"{}", b'[{"token": "x"}]', b'[{"ask": 1}]', b"[1]"):
         other.send("east", WAITS, body)
         other.send("west", ASK, body)
     assert offices.east.pending() == ()
