@@ -38,7 +38,7 @@ from .leases import Leases
 from .ledger import BullmqLedger
 from .listening import Listener
 from .news import News, Quiet
-from .outage import unavailable
+from .outage import sentence, unavailable
 from .own import OwnRuns
 from .scripts import Scripts
 from .start import WriterRows
@@ -137,11 +137,11 @@ class BullmqStore(ThreadedStore):
 
     def state(self) -> StoreState:
         """See ``JobStore.state``."""
-        session = self._session
+        fault = None if self._session is None else self._session.transactions.error
         return StoreState(
             kind="bullmq",
             open=self._writer.running,
-            error=None if session is None else session.transactions.error,
+            error=None if fault is None else sentence(fault),
             pending_writes=self._writer.pending,
             notice=self._notice or self._connections.notice,
         )

@@ -24,7 +24,8 @@ from typing import Any
 import pytest
 
 from tests.support.comfy_server import ROOT, RealComfyUI
-from tests.support.redis_server import RedisServer
+from tests.support.network import Network
+from tests.support.redis_server import HOST, RedisServer
 
 TEST_NODES = ROOT / "tests/support/packs/expeditor_test_nodes"
 
@@ -34,7 +35,8 @@ class RealCluster:
     """`count` ComfyUIs, `gpu1` onwards, on one Redis, as a context manager; each has a base directory of its own.
 
     `roles[i]` and `env[i]` are those of the i-th, `shared_env` is everybody's. A `bare` instance is told nothing but the
-    address of Redis and what `env` says. All that they wrote is kept, and said where, when `keep` is set or the `with` statement is left
+    address of Redis and what `env` says. With a `network` the last one runs inside it, Redis is at its `first` address and the other
+    instances at its `second`. All that they wrote is kept, and said where, when `keep` is set or the `with` statement is left
     by an exception.
     """
 
@@ -46,6 +48,7 @@ class RealCluster:
     args: Sequence[str] = ()
     redis_args: Sequence[str] = ()
     bare: bool = False
+    network: Network | None = None
 
     keep: bool = field(default_factory=lambda: "KEEP_CLUSTER" in os.environ, init=False)
     instances: list[RealComfyUI] = field(default_factory=list[RealComfyUI], init=False)
@@ -60,7 +63,8 @@ class RealCluster:
         try:
             for name in ("redis", *self.names):
                 (self._folder / name).mkdir()
-            self.redis = self._open.enter_context(RedisServer(args=self.redis_args, data_dir=self._folder / "redis"))
+            args = (*self.redis_args, *self._redis_heard_in_the_network())
+            self.redis = self._open.enter_context(RedisServer(args=args, data_dir=self._folder / "redis"))
             self.instances = [self._make(number) for number in range(self.count)]
             with ThreadPoolExecutor(self.count) as starters:
                 list(starters.map(self._open.enter_context, self.instances))
@@ -108,18 +112,28 @@ class RealCluster:
     def _make(self, number: int) -> RealComfyUI:
         own = dict(next(itertools.islice(self.env, number, None), {}))
         roles = next(itertools.islice(self.roles, number, None), None)
+        store, place = self.redis.url, dict[str, Any]()
+        if self.network is not None and number == self.count - 1:
+            store = store.replace(HOST, self.network.first)
+            place = {"host": self.network.inside, "within": self.network.command}
+        elif self.network is not None:
+            place = {"host": self.network.second}
         return RealComfyUI(
+            **place,
             packs=self.packs,
             args=self.args,
             data_dir=self._folder / self.names[number],
             env={
-                "EXPEDITOR_STORE": self.redis.url,
+                "EXPEDITOR_STORE": store,
                 **({} if self.bare else self._told(number)),
                 **({"EXPEDITOR_ROLES": json.dumps(list(roles))} if roles else {}),
                 **self.shared_env,
                 **own,
             },
         )
+
+    def _redis_heard_in_the_network(self) -> tuple[str, ...]:
+        return () if self.network is None else ("--bind", HOST, self.network.first, "--protected-mode", "no")
 
     def _told(self, number: int) -> dict[str, str]:
         return {"EXPEDITOR_STORE_NAMESPACE": self.namespace, "EXPEDITOR_INSTANCE": self.names[number]}

@@ -57,7 +57,7 @@ def comfyui_tree() -> Path:
 
 @dataclass
 class RealComfyUI:
-    """One ComfyUI process on a free loopback port, as a context manager; the data directory outlives restarts."""
+    """One ComfyUI process on a free port, by default of the loopback, as a context manager; the data directory outlives restarts."""
 
     with_expeditor: bool = True
     packs: Sequence[Path] = ()  # further custom node folders or files, linked beside Expeditor
@@ -65,6 +65,8 @@ class RealComfyUI:
     args: Sequence[str] = ()  # appended to ComfyUI's command line
     data_dir: Path | None = None  # ComfyUI's base directory; a temporary one, removed at the end, when None
     tree: Path | None = None
+    host: str = "127.0.0.1"  # the address that it listens on
+    within: Sequence[str] = ()  # put in front of its command line, for example to start it in a namespace
 
     port: int = field(default=0, init=False)
     process: subprocess.Popen[bytes] | None = field(default=None, init=False)
@@ -100,12 +102,12 @@ class RealComfyUI:
     @property
     def url(self) -> str:
         """The address without a trailing slash, e.g. `http://127.0.0.1:40123`."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def ws_url(self) -> str:
         """The address of ComfyUI's socket, to which `?clientId=` may be added."""
-        return f"ws://127.0.0.1:{self.port}/ws"
+        return f"ws://{self.host}:{self.port}/ws"
 
     @property
     def log_path(self) -> Path:
@@ -206,9 +208,10 @@ class RealComfyUI:
         # Hundreds of starts, thousands of modules each: compiled once, whatever the caller's environment says.
         inherited.pop("PYTHONDONTWRITEBYTECODE", None)
         command = [
+            *self.within,
             os.environ.get("EXPEDITOR_PYTHON") or sys.executable,
             str((self.tree or comfyui_tree()) / "main.py"),
-            *("--cpu", "--listen", "127.0.0.1", "--port", str(self.port), "--disable-auto-launch"),
+            *("--cpu", "--listen", self.host, "--port", str(self.port), "--disable-auto-launch"),
             *("--base-directory", str(self.base), "--database-url", "sqlite:///:memory:"),
             *self.args,
         ]

@@ -95,7 +95,7 @@ def test_redis_killed_and_back_loses_nothing_that_was_accepted(servers: Servers,
         server.kill()
         error = refused_soon(one, f"refused-{round_}")
         assert "127.0.0.1" not in error.message, "clients need not know where it is"
-        assert one.store.state().error == "nobody listens there"
+        assert one.store.state().error == "The shared store cannot be used: nobody listens there."
         server.start()
         wait_until(lambda: probed(one))
         assert one.store.state().error is None
