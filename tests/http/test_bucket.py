@@ -10,16 +10,20 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from urllib.parse import quote
 
+import aiohttp
 import pytest
+from aiohttp import web
 
 from expeditor.host.bucket import Bucket
 from expeditor.host.collecting import BucketFetcher
 from expeditor.host.fetching import Fetcher, Wanted
 from expeditor.jobs.leftovers import FileName
 from expeditor.jobs.letters import read
+from expeditor.jobs.model import JobStatus
 from expeditor.jobs.parcels import file_fields
 from tests.support.peering import JOB, CuttingProxy, FakeMembers, Side
 from tests.support.s3_server import BUCKET, KEYS, S3Server
+from tests.support.served import Served
 from tests.support.waiting import wait_until
 
 BIG = os.urandom(9_000_000)  # more than one part of an upload, more than one step of a download
@@ -52,6 +56,42 @@ def sides(tmp_path: Path, address: str) -> Iterator[tuple[Side, Side]]:
 
 def mine(server: S3Server, address: str) -> list[str]:
     return [key for key in server.objects() if f"s3://{BUCKET}/{key}".startswith(address + "/")]
+
+
+FULL = [(507, "XMinioStorageFull"), (403, "QuotaExceeded"), (507, None)]
+
+
+class FakeFullFront:
+    """Stands before the real server and passes everything on; while `says` is set it answers uploads as a full one does."""
+
+    def __init__(self, server: S3Server) -> None:
+        self.says: tuple[int, str | None] | None = None
+        self._server = server
+        app = web.Application(client_max_size=1 << 30)
+        app.router.add_route("*", "/{path:.*}", self._passed_on)
+        self.served = Served(app)
+
+    async def _passed_on(self, request: web.Request) -> web.Response:
+        if self.says is not None and request.method in ("PUT", "POST"):
+            status, code = self.says
+            text = (
+                ""
+                if code is None
+                else f"<Error><Code>{code}</Code><Message>of key {KEYS['AWS_ACCESS_KEY_ID']}</Message></Error>"
+            )
+            return web.Response(status=status, text=text, content_type="application/xml")
+        headers = {
+            name: value for name, value in request.headers.items() if name.lower() not in ("host", "content-length")
+        }
+        url = self._server.url + request.raw_path
+        async with aiohttp.request(request.method, url, headers=headers, data=await request.read()) as answer:
+            body = await answer.read()
+            kept = {
+                name: value
+                for name, value in answer.headers.items()
+                if name.lower() in ("etag", "last-modified", "content-range")
+            }
+            return web.Response(status=answer.status, body=body, headers=kept, content_type=answer.content_type)
 
 
 def test_results_are_at_home_when_the_job_ends_and_nothing_stays_in_the_bucket(sides, server, address) -> None:
@@ -176,6 +216,38 @@ def test_a_bucket_that_refuses_is_told_of_and_the_results_are_owed(sides, server
     assert (maker.owed.all(), maker.bucket.error) == ((), None)
     origin.take_waiting()
     assert origin.path("output", "b", JOB, "x.png").read_bytes() == b"x"
+
+
+@pytest.mark.parametrize(("status", "code"), FULL)
+def test_a_bucket_that_is_full_is_told_of_and_takes_what_is_owed_once_it_has_room(
+    tmp_path, server, address, monkeypatch, caplog, status, code
+) -> None:
+    front, members = FakeFullFront(server), FakeMembers()
+    with front.served:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", front.served.url)
+        origin, maker = (Side(name, tmp_path, members, bucket=address, handover_s=1).open() for name in ("a", "b"))
+        assert maker.bucket is not None
+        try:
+            front.says = status, code
+            ending = maker.hand_over("a", maker.make("output", "", "x.png", b"x"))
+            assert ending.status is JobStatus.SUCCEEDED
+            assert ending.outputs[0].subfolder == f"b/{JOB}"
+            maker.pay()
+            assert len(maker.owed.all()) == 1
+            said = f"the server says {code}" if code else f"the server answers {status}"
+            assert maker.bucket.error == f"{address} cannot be written: {said}."
+            assert maker.handover.fault() == f"what is owed to instance a cannot be sent now: {maker.bucket.error}"
+            assert KEYS["AWS_ACCESS_KEY_ID"] not in caplog.text
+            assert mine(server, address) == []
+            front.says = None
+            maker.pay()
+            assert (maker.owed.all(), maker.bucket.error, maker.handover.fault()) == ((), None, None)
+            origin.take_waiting()
+            assert origin.path("output", "b", JOB, "x.png").read_bytes() == b"x"
+        finally:
+            for side in (maker, origin):
+                side.stop()
+                side.close()
 
 
 def test_a_server_that_is_away_and_comes_back(tmp_path, monkeypatch) -> None:
