@@ -85,6 +85,13 @@ def tiles(height: int, width: int, tile: int) -> Iterator[Rect]:
             yield Rect(top, left, min(top + tile, height), min(left + tile, width))
 
 
+def bands(height: int, width: int, pixels: int) -> Iterator[Rect]:
+    """Cover the picture with full-width bands of about `pixels` pixels, from the top."""
+    deep = max(1, pixels // max(1, width))
+    for top in range(0, height, deep):
+        yield Rect(top, 0, min(top + deep, height), width)
+
+
 def count_tiles(height: int, width: int, tile: int) -> int:
     """How many rectangles `tiles` yields."""
     return -(-height // tile) * -(-width // tile)

@@ -12,12 +12,17 @@ from torch import Tensor
 
 from .color import hex_to_rgb, rgb_to_oklab
 from .filters import blur, guided_coefficients, resize, smoothstep
+from .frame import Rect, bands
 from .noise import generator
+from .sampling import sample_grid
+from .watch import Watch
 
 _THUMBNAIL = 256
 _QUANTILES = 1024
 _CLOUD_SIZE = 8192
 _ROUNDS = 16
+# Pixels moved at a time.
+_BAND_PIXELS = 2**19
 _MOST_SAMPLES = 16_384
 # Side to which a reference picture is reduced, and what its colours are boiled down to.
 _REFERENCE_SIDE = 192
@@ -114,11 +119,12 @@ def _transfer(x: Tensor, source: Tensor, target: Tensor) -> Tensor:
     return torch.lerp(t0, t1, share)
 
 
-def transport(points: Tensor, cloud: Tensor, rounds: int, rng: torch.Generator) -> Tensor:
+def transport(points: Tensor, cloud: Tensor, rounds: int, rng: torch.Generator, watch: Watch | None = None) -> Tensor:
     """Move `[3, n]` points until they are distributed like `cloud` `[3, m]`; same order."""
     every = max(1, points.shape[1] // _MOST_SAMPLES)
-    moved = points.clone()
+    moved, check = points.clone(), (watch or Watch()).check
     for basis in _frames(rounds, rng).to(points.device):
+        check()
         turned = (basis @ moved).contiguous()
         source = _quantiles(turned[:, ::every])
         target = _quantiles(basis @ cloud)
@@ -135,36 +141,67 @@ def nearest_color(lab: Tensor, colors: Tensor) -> Tensor:
     return (colors @ share.T).reshape(lab.shape)
 
 
-def _displacement(small: Tensor, colors: Colors, rng: torch.Generator) -> Tensor:
+def _displacement(small: Tensor, colors: Colors, rng: torch.Generator, watch: Watch) -> Tensor:
     """Where the colours of a thumbnail are to go, relative to where they are.
 
     Transport cannot tell equal colours apart: a large flat area would go to the mean of all colours
     it takes up, which is grey. There the nearest palette colour decides instead.
     """
-    moved = transport(small.reshape(3, -1), colors.cloud, _ROUNDS, rng).reshape(small.shape) - small
+    moved = transport(small.reshape(3, -1), colors.cloud, _ROUNDS, rng, watch).reshape(small.shape) - small
     mean = blur(small, 2.5)
     variance = (blur((small - mean) ** 2, 2.5)).sum(0, keepdim=True)
     belief = smoothstep(_FLAT, _TEXTURED, variance.sqrt())
     return torch.lerp(nearest_color(small, colors.main) - small, moved, belief)
 
 
-def move_colors(lab: Tensor, colors: Colors, strength: tuple[float, float]) -> Tensor:
-    """Move `lab` `[3, H, W]` towards other colours; `strength` is 0..1 for L and for a, b.
+@dataclass(frozen=True, slots=True)
+class ColorMove:
+    """Where each colour of a picture is to go: added to it is `a * L + b`, both `[3, h, w]` on a thumbnail."""
+
+    a: Tensor
+    b: Tensor
+
+    def applied(self, lab: Tensor, rect: Rect, size: tuple[int, int], strength: tuple[float, float]) -> Tensor:
+        """Move `lab` `[3, h, w]`, which is `rect` of a picture of `size` (height, width); a new tensor."""
+        small_height, small_width = self.a.shape[-2:]
+        y = (torch.arange(rect.top, rect.bottom, device=lab.device) + 0.5) * (small_height / size[0]) - 0.5
+        x = (torch.arange(rect.left, rect.right, device=lab.device) + 0.5) * (small_width / size[1]) - 0.5
+        out = torch.empty_like(lab)
+        for i, share in enumerate((strength[0], strength[1], strength[1])):
+            shift = sample_grid(self.a[i : i + 1], y, x).mul_(lab[:1]).add_(sample_grid(self.b[i : i + 1], y, x))
+            torch.add(lab[i : i + 1], shift, alpha=share, out=out[i : i + 1])
+        return out
+
+
+def thumbnail(x: Tensor) -> Tensor:
+    """`[C, H, W]` reduced to the size at which a picture's colours are counted; smaller ones as they are."""
+    height, width = x.shape[-2:]
+    scale = min(1.0, _THUMBNAIL / max(height, width))
+    return resize(x, max(1, round(height * scale)), max(1, round(width * scale)))
+
+
+def plan_move(lab: Tensor, colors: Colors, watch: Watch) -> ColorMove:
+    """How the picture `lab` `[3, H, W]`, which may be a reduced one, comes to have other colours.
 
     The displacement is smoothed along the picture's own edges: no banding, no halos. The same
     picture is always moved alike, whatever the seed.
     """
+    small = thumbnail(lab)
+    moved = _displacement(small, colors, generator(0, 101), watch)
+    return ColorMove(*guided_coefficients(small[:1], moved, sigma=2.5, eps=1e-3))
+
+
+def move_colors(lab: Tensor, colors: Colors, strength: tuple[float, float], watch: Watch | None = None) -> Tensor:
+    """Move a whole picture `[3, H, W]` towards other colours; `strength` is 0..1 for L and for a, b."""
     if strength == (0.0, 0.0):
         return lab.clone()
+    watch = watch or Watch()
+    move, out = plan_move(lab, colors, watch), torch.empty_like(lab)
     height, width = lab.shape[-2:]
-    scale = min(1.0, _THUMBNAIL / max(height, width))
-    small = resize(lab, max(1, round(height * scale)), max(1, round(width * scale)))
-    moved = _displacement(small, colors, generator(0, 101))
-    a, b = guided_coefficients(small[:1], moved, sigma=2.5, eps=1e-3)
-    out = torch.empty_like(lab)
-    for i, share in enumerate((strength[0], strength[1], strength[1])):
-        shift = resize(a[i : i + 1], height, width) * lab[:1] + resize(b[i : i + 1], height, width)
-        torch.add(lab[i : i + 1], shift, alpha=share, out=out[i : i + 1])
+    for rect in bands(height, width, _BAND_PIXELS):
+        watch.check()
+        rows, cols = rect.slices
+        out[:, rows, cols] = move.applied(lab[:, rows, cols], rect, (height, width), strength)
     return out
 
 

@@ -6,7 +6,7 @@ Adding a style: write its module here and add its row to `PRESETS` (needs nothin
 
 from __future__ import annotations
 
-from . import charcoal, comic, monet, mosaic, oil, pointillism, sketch, ukiyoe, vangogh, watercolor
+from . import by_reference, charcoal, comic, monet, mosaic, oil, pointillism, sketch, ukiyoe, vangogh, watercolor
 from .base import Preset, Render
 
 PRESETS: tuple[Preset, ...] = (
@@ -22,7 +22,7 @@ PRESETS: tuple[Preset, ...] = (
     mosaic.PRESET,
 )
 # Styles that are made of a reference picture and nothing else.
-REFERENCE_PRESETS: tuple[Preset, ...] = ()
+REFERENCE_PRESETS: tuple[Preset, ...] = (by_reference.COLOR_MATCH, by_reference.REFERENCE)
 
 __all__ = ["PRESETS", "REFERENCE_PRESETS", "Preset", "Render", "find_preset"]
 

@@ -19,7 +19,7 @@ class Render:
     leaves hue and chroma as they are, 1 is the preset's own look. It never changes the drawing.
 
     `reference` is a picture to take colours from, sRGB `[3, h, w]` 0..1 float32 on `frame.device`, of
-    any size from 1x1; its size and what lies where in it do not matter. A preset in colour then takes
+    any size from 1x1; what lies where in it does not matter. A preset in colour then takes
     the reference's colours in place of its own palette (all the way at strength 1); the stroke presets
     also scale their strokes by how coarse the reference is. Drawings without colour (sketch,
     charcoal) ignore it.

@@ -5,6 +5,7 @@ Owns the order of the work. A style gives its numbers and what colours the pictu
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from ..flow import structure_flow, swirl
 from ..frame import count_tiles
 from ..noise import generator, value_noise
 from ..painting import light_relief, paint
+from ..reference import Hand, measure_hand
 from ..strokes import Layer, Maps, PlannedLayer, detail_map, plan_layer
 from .base import Preset, Render
 
@@ -75,6 +77,13 @@ def _maps(job: Render, work: Brushwork) -> Maps:
     return Maps(work.target(job, lab), direction, detail)
 
 
+def _scaled(job: Render, hand: Hand | None) -> Render:
+    """The job with strokes of a reference's size."""
+    if hand is None:
+        return job
+    return dataclasses.replace(job, frame=dataclasses.replace(job.frame, unit=job.frame.unit * hand.scale))
+
+
 def _render(job: Render, work: Brushwork) -> Tensor:
     maps = _maps(job, work)
     planned: list[PlannedLayer | None] = []
@@ -94,11 +103,12 @@ def _steps(height: int, width: int, tile: int) -> int:
 
 
 def brush_preset(
-    name: str, work: Brushwork | Callable[[Render], Brushwork], *, needs_reference: bool = False
+    name: str, work: Brushwork | Callable[[Render, Hand | None], Brushwork], *, needs_reference: bool = False
 ) -> Preset:
-    """A preset that paints with this brushwork, or with what a function makes of the job."""
+    """A preset that paints with this brushwork, or with what a function makes of the job and its reference."""
 
     def render(job: Render) -> Tensor:
-        return _render(job, work if isinstance(work, Brushwork) else work(job))
+        hand = None if job.reference is None else measure_hand(job.reference)
+        return _render(_scaled(job, hand), work if isinstance(work, Brushwork) else work(job, hand))
 
     return Preset(name, render, _steps, needs_reference)

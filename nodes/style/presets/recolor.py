@@ -20,15 +20,20 @@ def recolor(job: Render, lab: Tensor, palette: Palette | None = None, strength: 
     by `strength` (0..1, of L and of a, b) times `palette_strength`. Else unchanged.
     """
     if job.reference is not None:
-        return move_colors(lab, reference_colors(job.reference), _scaled(_WHOLE, job))
+        return move_colors(lab, reference_colors(job.reference), reference_share(job), job.watch)
     if palette is None:
         return lab.clone()
-    return move_colors(lab, palette.colors_on(lab.device), _scaled(strength, job))
+    return move_colors(lab, palette.colors_on(lab.device), _scaled(strength, job), job.watch)
 
 
 def wanted_colors(job: Render, palette: Palette) -> Colors:
     """The reference's colours if there is one, else the palette's."""
     return palette.colors_on(job.frame.device) if job.reference is None else reference_colors(job.reference)
+
+
+def reference_share(job: Render) -> tuple[float, float]:
+    """How far a job's L, and its a and b, go towards those of its reference, 0..1."""
+    return _scaled(_WHOLE, job)
 
 
 def _scaled(strength: tuple[float, float], job: Render) -> tuple[float, float]:
