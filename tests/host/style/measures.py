@@ -15,6 +15,7 @@ from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import chroma, luma, rgb_to_oklab
 from expeditor.nodes.style.filters import blur, gradients
 from expeditor.nodes.style.flow import structure_flow
+from expeditor.nodes.style.presets import find_preset
 
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 SIDE = 256
@@ -34,15 +35,17 @@ def noise(*shape: int) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(3))
 
 
-def options(**more: Any) -> Options:
-    """Options that every style can work with: styles made of a reference get one, others do not heed it."""
+def options(style: str, **more: Any) -> Options:
+    """Options that a style can work with: those made of a reference get one."""
+    if find_preset(style).needs_reference:
+        more = {"reference": photo("rocket", 64), **more}
     return Options(**more)
 
 
 @cache
 def full_strength(name: str, style: str) -> Tensor:
     """That photograph painted at intensity 1, seed 0; do not write into it."""
-    return apply_style(photo(name), style, 1.0, Options())
+    return apply_style(photo(name), style, 1.0, options(style))
 
 
 def planes(image: Tensor) -> Tensor:
