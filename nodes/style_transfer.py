@@ -8,14 +8,17 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import comfy.cli_args
 import comfy.model_management
+import comfy.utils
 from comfy_api.latest import io
 
 from .schema import schema
 from .style_models import file_names, find_style
-from .style_progress import StepBar, preview_side, previews_wanted
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from .style.apply import Options, Style
 
 NODE_ID = "StyleTransferNode"
@@ -152,15 +155,33 @@ def _optional_inputs() -> list[Any]:
     ]
 
 
+def _preview_side() -> int | None:
+    """The longest side in pixels of the previews that ComfyUI is set to send; None when it sends none.
+
+    Asked for each render: later versions of ComfyUI set the method per prompt.
+    """
+    method = getattr(comfy.cli_args.args, "preview_method", None)
+    if method is None or method == comfy.cli_args.LatentPreviewMethod.NoPreviews:
+        return None
+    return int(getattr(comfy.cli_args.args, "preview_size", 512))
+
+
 def _paint(image: Any, style: Style, intensity: float, options: Options) -> Any:
     """One attempt at one tile size, with its own progress bar."""
     from .style.apply import apply_style, count_steps
     from .style.preview import Viewer
+    from .style.steps import StepBar
     from .style.watch import Watch
 
-    bar = StepBar(count_steps(image, style, intensity, options))
-    if previews_wanted():
-        options = dataclasses.replace(options, viewer=Viewer(preview_side(), bar.look))
+    total = count_steps(image, style, intensity, options)
+    comfy_bar, side = comfy.utils.ProgressBar(total), _preview_side()
+
+    def send(done: int, of: int, picture: Image | None) -> None:
+        comfy_bar.update_absolute(done, of, None if picture is None else ("JPEG", picture, side))
+
+    bar = StepBar(total, send)
+    if side is not None:
+        options = dataclasses.replace(options, viewer=Viewer(side, bar.look))
     watch = Watch(tick=bar.tick, check=comfy.model_management.throw_exception_if_processing_interrupted)
     return apply_style(image, style, intensity, options, watch)
 

@@ -10,6 +10,7 @@ from expeditor.nodes.style.apply import Options, apply_style, count_steps, with_
 from expeditor.nodes.style.frame import count_tiles, tiles
 from expeditor.nodes.style.presets import Preset, Render
 from expeditor.nodes.style.preview import Viewer
+from expeditor.nodes.style.steps import StepBar
 from expeditor.nodes.style.watch import Watch
 from tests.host.style.measures import noise
 
@@ -161,6 +162,18 @@ def test_a_preview_is_small_and_ends_as_the_result() -> None:
     assert torch.allclose(seen[-1], painted[0, ::4, ::4])
     assert not torch.allclose(seen[0], seen[-1])
     assert torch.equal(seen[0][8:], image[0, ::4, ::4][8:]), "what is not painted yet shows the input"
+
+
+def test_every_step_is_told_and_a_picture_only_when_half_a_second_has_passed() -> None:
+    now, told = [0.0], []
+    bar = StepBar(6, lambda *step: told.append(step), clock=lambda: now[0])
+    for now[0] in (0.4, 0.5, 0.6, 1.0, 1.5):
+        bar.look(torch.full((2, 3, 3), now[0]))
+        bar.tick()
+    bar.tick()
+    assert [step[:2] for step in told] == [(i, 6) for i in range(1, 7)]
+    shown = [None if picture is None else picture.getpixel((2, 1)) for _, _, picture in told]
+    assert shown == [None, (127,) * 3, None, (255,) * 3, (255,) * 3, None]
 
 
 def test_out_of_memory_halves_the_tile_until_it_fits() -> None:
