@@ -25,6 +25,9 @@ _ROUNDS = 3
 # Sums are made of whole numbers, which come out the same in any order.
 _STEPS = 4096
 _ROWS = 128
+_NEIGHBORS = tuple((down, across) for down in range(-2, 3) for across in range(-2, 3))
+# Map pixels per cell side that are enough to see where it settles.
+_ENOUGH = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,25 +56,23 @@ class Cells:
 
         The second, in cell sizes, is twice the distance from the cell's border.
         """
-        count = self.shape.shape[2]
         row = ((rows + 0.5) / self.size).floor().long() + _PAD
         col = ((cols + 0.5) / self.size).floor().long() + _PAD
         y, x, device = rows.unsqueeze(1), cols, rows.device
         best = torch.full((len(rows), len(cols)), 1e9, device=device)
-        second, index = best.clone(), torch.zeros(best.shape, dtype=torch.long, device=device)
-        for down in range(-2, 3):
-            strip = self.shape[:, row + down]
-            for across in range(-2, 3):
-                px, py, cos, sin = strip[:, :, col + across].unbind(0)
-                dx, dy = x - px, y - py
-                u, v = (dx * cos + dy * sin).abs(), (dy * cos - dx * sin).abs()
-                # A square's distance, its corners rounded a little.
-                far = 0.9 * torch.maximum(u, v) + 0.1 * (u + v)
-                here = (row + down).unsqueeze(1) * count + (col + across)
-                index = torch.where(far < best, here, index)
-                second = torch.minimum(second, torch.maximum(best, far))
-                best = torch.minimum(best, far)
-        return index, second - best
+        second, choice = best.clone(), torch.zeros(best.shape, dtype=torch.uint8, device=device)
+        for i, (down, across) in enumerate(_NEIGHBORS):
+            near = self.shape.index_select(1, row + down).index_select(2, col + across)
+            dx, dy = x - near[0], y - near[1]
+            u, v = (dx * near[2] + dy * near[3]).abs_(), (dy * near[2] - dx * near[3]).abs_()
+            # A square's distance, its corners rounded a little.
+            far = torch.maximum(u, v).add_(u + v, alpha=1 / 9)
+            choice = torch.where(far < best, i, choice)
+            second = torch.minimum(second, torch.maximum(best, far))
+            best = torch.minimum(best, far)
+        offsets = torch.tensor(_NEIGHBORS, device=device)[choice.long()]
+        index = (row.unsqueeze(1) + offsets[..., 0]) * self.shape.shape[2] + (col + offsets[..., 1])
+        return index, 0.9 * (second - best)
 
 
 def _turned(frame: Frame, centre: Tensor, direction: Tensor, size: float) -> Cells:
@@ -85,32 +86,45 @@ def quarter(u: Tensor, v: Tensor) -> Tensor:
     return (u > 0).long() + 2 * (v > 0).long()
 
 
-def cell_means(
-    cells: Cells, frame: Frame, weight: Tensor, values: Tensor, watch: Watch, *, quarters: bool = False
-) -> tuple[Tensor, Tensor]:
-    """Weighted means over every cell (or quarter) of `values` `[C, h, w]` on the map grid, and where there are any.
+def _add_up(index: Tensor, count: int, share: Tensor, values: Tensor) -> Tensor:
+    """Sums of `share` and of `share * values` `[C, h, w]` per index: `[1 + C, count]`, whole numbers."""
+    total = torch.zeros((len(values) + 1, count), dtype=torch.long, device=values.device)
+    index = index.flatten()
+    total[0].index_add_(0, index, share.flatten())
+    for i, value in enumerate(values.unbind(0)):
+        total[1 + i].index_add_(0, index, (share * (value * _STEPS).round().long()).flatten())
+    return total
 
-    `weight` `[h, w]` is 0..1, values are about -8..8. Returns `[C, n]` and a mask `[n]`.
+
+def quarter_sums(cells: Cells, frame: Frame, weight: Tensor, values: Tensor, watch: Watch) -> Tensor:
+    """Sums over each cell's quarters of the weight and of the weighted `values` `[C, h, w]` (about -8..8).
+
+    Everything on the map grid; `weight` `[h, w]` is 0..1. `[1 + C, cells, 4]`, to be read by `means`.
     """
-    parts = 4 if quarters else 1
-    channels, height = values.shape[:2]
-    total = torch.zeros((channels + 1, cells.count * parts), dtype=torch.long, device=values.device)
     rows, cols = map_pixels(frame)
-    strip = _ROWS if values.device.type == "cpu" else height
-    for top in range(0, height, strip):
+    total = torch.zeros((len(values) + 1, cells.count * 4), dtype=torch.long, device=values.device)
+    for part in _strips(values):
         watch.check()
-        part = slice(top, top + strip)
         index, _ = cells.nearest(rows[part], cols)
-        if quarters:
-            index = index * 4 + quarter(*cells.within(index, rows[part], cols))
-        share = (weight[part] * _STEPS).long() + 1
-        total[0].index_add_(0, index.flatten(), share.flatten())
-        for i in range(channels):
-            laden = share * (values[i, part] * _STEPS).round().long()
-            total[1 + i].index_add_(0, index.flatten(), laden.flatten())
-    found = total[0] > 0
-    means = total[1:].double() / total[:1].clamp_min(1).double() / _STEPS
-    return means.float(), found
+        index = index * 4 + quarter(*cells.within(index, rows[part], cols))
+        total += _add_up(index, cells.count * 4, _share(weight[part]), values[:, part])
+    return total.reshape(len(total), -1, 4)
+
+
+def means(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted means `[C, ...]` of sums `[1 + C, ...]`, and where there is anything to have a mean of."""
+    got = sums[1:].double() / sums[:1].clamp_min(1).double() / _STEPS
+    return got.float(), sums[0] > 0
+
+
+def _share(weight: Tensor) -> Tensor:
+    return (weight * _STEPS).long() + 1
+
+
+def _strips(x: Tensor) -> list[slice]:
+    """Rows to work on at once: on a CPU as many as its cache likes."""
+    strip = _ROWS if x.device.type == "cpu" else max(1, x.shape[-2])
+    return [slice(top, top + strip) for top in range(0, x.shape[-2], strip)]
 
 
 def map_pixels(frame: Frame) -> tuple[Tensor, Tensor]:
@@ -136,15 +150,18 @@ def plan_cells(
     shift = (torch.rand((2, *count), generator=rng).to(frame.device) - 0.5) * (2 * _JITTER)
     cells = _turned(frame, home + shift * size, direction, size)
     rows, cols = map_pixels(frame)
-    place = torch.stack((cols.expand(len(rows), -1), rows.unsqueeze(1).expand(-1, len(cols))))
-    # Places are summed up from a near corner: small numbers keep their fractions.
-    corner = torch.floor(place / size) * size
-    local = (place - corner) / size
-    origin = corner / size
+    skip = max(1, int(size * frame.map_height / frame.height / _ENOUGH))
+    rows, cols, share = rows[::skip], cols[::skip], _share(weight[::skip, ::skip])
     for _ in range(_ROUNDS):
-        means, found = cell_means(cells, frame, weight, torch.cat((local, origin)), watch)
-        middle = ((means[:2] + means[2:]) * size).reshape(home.shape)
-        moved = torch.where(found.reshape(count), middle, cells.shape[:2])
-        centre = home + (moved - home).clamp(-_FARTHEST * size, _FARTHEST * size)
-        cells = _turned(frame, centre, direction, size)
+        total = torch.zeros((3, cells.count), dtype=torch.long, device=frame.device)
+        for part in _strips(share):
+            watch.check()
+            index, _ = cells.nearest(rows[part], cols)
+            # Places are counted from the cell's home: small numbers keep their fractions.
+            away_x = (cols - home[0].flatten()[index]) / size
+            away_y = (rows[part].unsqueeze(1) - home[1].flatten()[index]) / size
+            total += _add_up(index, cells.count, share[part], torch.stack((away_x, away_y)))
+        away, found = means(total.reshape(3, *count))
+        centre = home + size * away.clamp(-_FARTHEST, _FARTHEST)
+        cells = _turned(frame, torch.where(found, centre, cells.shape[:2]), direction, size)
     return cells

@@ -47,7 +47,7 @@ def _plan(job: Render) -> _Plan:
     frame, watch, unit = job.frame, job.watch, job.frame.map_unit
     rgb = resize(job.rgb, frame.map_height, frame.map_width)
     watch.check()
-    paths = Paths.of(structure_flow(rgb, 2.5 * unit).direction)
+    paths = Paths.of(structure_flow(rgb, 2.5 * unit, watch).direction)
     watch.check()
     flat = kuwahara(smear(rgb, paths, 4 * unit, 1.5, watch), 4 * unit, watch)
     flat = smear(kuwahara(flat, 3 * unit, watch), paths, 4 * unit, 1.5, watch)

@@ -13,7 +13,7 @@ from ..flow import structure_flow, swirl
 from ..frame import Frame, Rect
 from ..noise import ValueNoise, generator, grain, value_noise
 from ..strokes import detail_map
-from ..tesserae import Cells, cell_means, map_pixels, plan_cells, quarter
+from ..tesserae import Cells, map_pixels, means, plan_cells, quarter, quarter_sums
 from .base import Preset, Render
 from .drawing import count_steps, draw_tiles
 from .recolor import enrich, recolor
@@ -46,17 +46,17 @@ def _colors(job: Render, rgb: Tensor) -> Tensor:
 
 def _stones(job: Render, cells: Cells, lab: Tensor, detail: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
     """What every quarter of every cell is made of."""
-    frame, watch = job.frame, job.watch
-    whole, _ = cell_means(cells, frame, weight, torch.cat((lab, detail)), watch)
-    parts, found = cell_means(cells, frame, torch.ones_like(weight), lab, watch, quarters=True)
-    split = (whole[3] > _BUSY).repeat_interleave(4)
-    color = torch.where(split & found, parts, whole[:3].repeat_interleave(4, dim=1))
-    count = cells.count
-    noise = torch.randn((5, count, 4), generator=rng).to(frame.device)
+    frame = job.frame
+    sums = quarter_sums(cells, frame, weight, torch.cat((lab, detail)), job.watch)
+    parts, found = means(sums)
+    whole, _ = means(sums.sum(-1, keepdim=True))
+    split = (whole[3] > _BUSY).expand(-1, 4)
+    color = torch.where(split & found, parts[:3], whole[:3]).flatten(1)
+    noise = torch.randn((5, cells.count, 4), generator=rng).to(frame.device)
     # A cell in one piece has one jitter and one tilt.
-    noise = torch.where(split.reshape(count, 4), noise, noise[:, :, :1]).reshape(5, -1)
+    noise = torch.where(split, noise, noise[:, :, :1]).reshape(5, -1)
     jitter = torch.tensor((0.03, 0.010, 0.010), device=frame.device).unsqueeze(1)
-    return torch.cat((color + jitter * noise[:3], noise[3:], split.float().unsqueeze(0)))
+    return torch.cat((color + jitter * noise[:3], noise[3:], split.float().reshape(1, -1)))
 
 
 def _plan(job: Render) -> _Plan:
