@@ -23,7 +23,7 @@ _TONES = 4
 _CHROMA = 1.6
 _INK = (0.07, 0.06, 0.09)
 _LINE = (0.004, 0.018)
-_FOLD = (0.012, 0.045)
+_FOLD = (0.016, 0.055)
 _BLACK = (0.19, 0.11)
 _DOT_PITCH = 6.0
 
@@ -89,7 +89,7 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     # Dots grow as the tone falls towards the next step: they print the shades between.
     edge = min(0.5, 0.9 / (_DOT_PITCH * frame.unit))
     size = smoothstep(0.62, 0.28, tone) * (0.30 + 0.35 * (1 - part))
-    dots = smoothstep(-edge, edge, size - (1 - _dots(plan, frame, rows, cols)))
+    dots = smoothstep(-edge, edge, size - (1 - _dots(plan, frame, rows, cols))) * smoothstep(0.0, 0.12, size)
     lightness = 0.10 + 0.88 * flat - 0.13 * dots
     # What is coloured cannot be as light as white paper: skin would turn yellow.
     colorful = torch.hypot(maps[1], maps[2])

@@ -1,4 +1,7 @@
-"""Graphite on paper: lines along the form, four directions of hatching, smudge and grain."""
+"""Graphite on paper: lines along the form, four directions of hatching, smudge and grain.
+
+A drawing without colour: a reference picture and `palette_strength` change nothing.
+"""
 
 from __future__ import annotations
 

@@ -23,8 +23,9 @@ PALETTE = Palette(
     "f1e4c6 e6d3a8 1f3a63 3f6a94 8fb0bd b8c4a8 6f8a5f c4553a d99a6c 2b2a33 8b6a4f",
     (2.4, 1.4, 1.6, 1.2, 1.1, 0.7, 0.6, 0.7, 0.8, 0.9, 0.6),
 )
-# How far a block's colour goes to its pigment: L, a and b.
+# How far a block's colour is moved before its pigment is chosen: L, a and b.
 _PALETTE_MOVE = (0.30, 0.40, 0.40)
+_REFERENCE_MOVE = (0.40, 1.0, 1.0)
 _BLOCKS = 24
 # How much of the shading within a block is kept, and how soft the border between two blocks is.
 _SHADING = (0.30, 0.15, 0.15)
@@ -71,7 +72,8 @@ def _blocks(job: Render, lab: Tensor) -> _Blocks:
     member = torch.nn.functional.one_hot(nearest, _BLOCKS).to(cloud.dtype)
     size = member.sum(0)
     wanted = torch.where(size > 0, moved @ member / size.clamp_min(1.0), own)
-    share = torch.tensor(_PALETTE_MOVE, device=lab.device).unsqueeze(1)
+    move = _PALETTE_MOVE if job.reference is None else _REFERENCE_MOVE
+    share = torch.tensor(move, device=lab.device).unsqueeze(1)
     wanted = torch.lerp(own, wanted, share)
     # Looked up by a stronger colour than it has: dull reds are to become red, not brown.
     strong = wanted * torch.tensor((1.0, 1.35, 1.35), device=lab.device).unsqueeze(1)

@@ -46,8 +46,8 @@ def _washes(job: Render, rgb: Tensor, detail: Tensor) -> Tensor:
     """The colours of the paint, OKLab: light, clear, in a few tones, dark only as a blue."""
     lab = rgb_to_oklab(_simplified(job, rgb, detail))
     job.watch.check()
-    lab = enrich(job, recolor(job, lab), _CHROMA)
     tone = lifted(stretched(lab[:1], 0.02, 0.97), 0.55, 0.6)
+    lab = enrich(job, recolor(job, lab), _CHROMA)
     step = tone * _TONES
     stepped = (step.floor() + smoothstep(0.3, 0.7, step - step.floor())) / _TONES
     tone = torch.lerp(tone, stepped, 0.75)
