@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import debian, environment
+from . import debian, environment, valkey
 from .cache import Cache, Stamp, digest
-from .console import say
+from .console import SetupError, say
 from .process import run_step
 
 PYTEST_LAYERS = {
@@ -28,6 +28,11 @@ PYTEST_LAYERS = {
     "chaos": ("tests/chaos",),
 }
 LAYERS = (*PYTEST_LAYERS, "all")
+
+ON_VALKEY = tuple(
+    f"tests/conformance/test_{name}.py" for name in ("promises", "order", "members", "recovery", "giving_back")
+)
+"""What runs once more on a Valkey in Redis' place, of what runs on one at all: a few seconds."""
 
 SIDE_BY_SIDE = frozenset({"host", "chaos"})
 """Layers whose files run in several processes: most of their time is ComfyUI's start, which is one core's."""
@@ -83,7 +88,7 @@ class Suite:
             if name == "fast":
                 self._fast(python, variables)
             else:
-                self._pytest(name, python, variables)
+                self._pytest(name, python, variables, PYTEST_LAYERS[name])
         return self._close()
 
     def _fast(self, python: Path, variables: dict[str, str]) -> None:
@@ -92,7 +97,8 @@ class Suite:
         say("... ruff, pyright, tsc and node --test, beside pytest")
         with ThreadPoolExecutor(max_workers=1) as beside:
             checks = beside.submit(self._checks, python, modules)
-            self._pytest("fast", python, variables)
+            self._pytest("fast", python, variables, PYTEST_LAYERS["fast"])
+            self._on_valkey(python, variables)
             for outcome, said in checks.result():
                 say(said + f"{'FAILED' if outcome.failed else 'passed'}  {outcome.name}  {outcome.elapsed_s:.1f} s")
                 self.outcomes.append(outcome)
@@ -160,8 +166,20 @@ class Suite:
         said = done.stdout.rstrip() + "\n" if failed else ""
         return Outcome(name, passed, failed, skipped, elapsed_s), said
 
-    def _pytest(self, layer: str, python: Path, variables: dict[str, str]) -> None:
-        places = [place for place in PYTEST_LAYERS[layer] if (self.checkout / place).exists()]
+    def _on_valkey(self, python: Path, variables: dict[str, str]) -> None:
+        try:
+            program = valkey.ensure_valkey(self.cache, python)
+        except SetupError as fault:
+            say(f"    skipped: the shared store on a Valkey, for there is none: {fault}")
+            self.outcomes.append(Outcome("pytest valkey", skipped=1))
+            return
+        named = variables | {"EXPEDITOR_REDIS": program}
+        self._pytest("valkey", python, named, ON_VALKEY, ("-k", "bullmq or members"))
+
+    def _pytest(
+        self, layer: str, python: Path, variables: dict[str, str], wanted: Sequence[str], more: Sequence[str] = ()
+    ) -> None:
+        places = [place for place in wanted if (self.checkout / place).exists()]
         if not places:
             say(f"no tests in layer {layer} yet")
             return
@@ -174,6 +192,7 @@ class Suite:
                 f"cache_dir={self.cache.root / 'pytest'}",
                 *(["--full"] if self.full else []),
                 *self._side_by_side(layer),
+                *more,
                 *self.pytest_extra,
             ]
             say(f"\n=== pytest: {layer} ===")
