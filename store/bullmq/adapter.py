@@ -33,20 +33,22 @@ from ..worker import AskedKey, BatchWorker, Call, Outcome, outcome_of
 from .commits import EVENTS_KEPT
 from .connections import Connections
 from .finding import ReaderRows
+from .hearing import Anew, Heard, Look
 from .keys import Keys
 from .leases import Leases
 from .ledger import BullmqLedger
-from .listening import Listener
+from .listening import Listener, Word
 from .news import News, Quiet
 from .outage import sentence, unavailable
 from .own import OwnRuns
 from .scripts import Scripts
 from .start import WriterRows
-from .transactions import Anew, Look, Transactions
+from .transactions import Transactions
 
 T = TypeVar("T")
 
 _ANEW_MAX = 3
+_WORDS_MAX = 100  # more that wait to be taken in are made up for by one look
 
 _log = logging.getLogger("expeditor.store")
 
@@ -210,15 +212,17 @@ class BullmqStore(ThreadedStore):
         """A lease is gone: the run has just ended here, or somebody took the job back, which is heard by looking."""
         self._word(None)
 
-    def _word(self, word: tuple[str, int] | None) -> None:
-        """Somebody committed: look, unless it was this member."""
+    def _word(self, word: Word | None) -> None:
+        """Somebody committed: take it in, or look, unless it was this member."""
         session = self._session
         if session is None:
             return
         session.transactions.stirred.set()
-        if word is not None and (word[0] == self._name or word[1] <= session.ledger.state.version):
+        if word is not None and (word.author == self._name or word.version <= session.ledger.state.version):
             return
-        if not self._looks:
+        if word is not None and word.told is not None and self._writer.pending < _WORDS_MAX:
+            self._writer.submit(Heard(word.told))
+        elif not self._looks:
             self._looks = True
             self._writer.submit(Look(self._looking))
 

@@ -3,6 +3,7 @@
 -- Gives: {'done', jobs that BullMQ did not follow}, or {'behind', view}, {'known'}, {'locked', lock}, {'other'}, {'wait'}, {'late'}.
 local CHANGES_KEPT = 1000
 local TURN_MS = 200
+local WORD_MAX = 16384
 local specials = {}
 
 -- A job of a batch was pruned: the batch goes with its last one, and is remembered.
@@ -136,9 +137,11 @@ end
 if turn then
   redis.call('DEL', KEYS[8])
 end
--- Nobody else listens: nobody is woken for nothing. A word that is lost so is made up for by the next look.
+-- Nobody else listens: nobody is woken for nothing. A word that is lost so is made up for by the next look. The word says what was
+-- committed, so that nobody needs to look, but for much at once.
 local ears = redis.call('PUBSUB', 'NUMSUB', ask.channel)[2]
 if tonumber(ears) > ask.listens then
-  redis.call('PUBLISH', ask.channel, ask.turn .. ' ' .. version)
+  local told = view(KEYS, ask.version, ask.told)
+  redis.call('PUBLISH', ask.channel, ask.turn .. ' ' .. version .. (#told <= WORD_MAX and ' ' .. told or ''))
 end
 return {'done', astray}

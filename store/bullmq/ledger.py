@@ -19,6 +19,7 @@ from ..changes import Changes
 from ..held import HeldLedger
 from .crowd import CountedLine
 from .keys import id_of_key
+from .packing import unpacked
 from .pools import PooledLine
 from .records import Kept, event_of, readable
 from .rows import State
@@ -36,18 +37,20 @@ class View(NamedTuple):
     whole: bool
 
     @classmethod
-    def of(cls, answer: Sequence[Any]) -> View:
-        """From the answer of ``view.lua``."""
-        head, entries, keys, packed, logged, whole = answer
+    def of(cls, answer: bytes) -> View:
+        """From the answer of ``view.lua``. ``ValueError``, ``TypeError`` or ``LookupError`` for what is none."""
+        head, entries, keys, packed, logged, whole = unpacked(answer)
         fields = [dict(zip(entry[1][::2], entry[1][1::2], strict=True)) for entry in entries]
         ids = [id_of_key(key) for key in keys]
-        jobs = tuple(zip(ids, readable(zip(ids, packed, strict=True)), strict=True))
+        jobs = tuple(
+            zip(ids, readable((one, record or None) for one, record in zip(ids, packed, strict=True)), strict=True)
+        )
         events: list[LoggedEvent] = []
         for position, entry in logged:
             told = dict(zip(entry[::2], entry[1::2], strict=True))
             events.append(event_of(int(position.partition(b"-")[0]), id_of_key(told[b"j"]), told))
         return cls(
-            State.of(head),
+            State.of([None if value is False else value for value in head]),
             tuple(one[b"w"].decode("ascii") for one in fields),
             tuple(json.loads(one[b"x"]) for one in fields),
             jobs,

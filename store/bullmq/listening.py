@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import redis
 
@@ -20,13 +20,21 @@ _DIGITS_MAX = 18
 _log = logging.getLogger("expeditor.store")
 
 
+class Word(NamedTuple):
+    """A commit: who made it, the version that it came to, and what it changed, packed; None where that was too much for a word."""
+
+    author: str
+    version: int
+    told: bytes | None = None
+
+
 class Listener:
-    """A thread that calls ``heard`` with each commit's author and version, and with None whenever it may have missed some.
+    """A thread that calls ``heard`` with the word of each commit, and with None whenever it may have missed some.
 
     ``there`` tells whether it listens now.
     """
 
-    def __init__(self, client: redis.Redis, channel: str, heard: Callable[[tuple[str, int] | None], None]) -> None:
+    def __init__(self, client: redis.Redis, channel: str, heard: Callable[[Word | None], None]) -> None:
         """Not started yet."""
         self._client: Any = client
         self._channel = channel
@@ -71,7 +79,10 @@ class Listener:
                 self._heard(_read(word["data"]))
 
 
-def _read(word: bytes) -> tuple[str, int] | None:
-    """A commit's author and version; None for what is no word of ours, whoever said it: then there may be something to look at."""
-    author, _, version = word.decode("ascii", "replace").partition(" ")
-    return (author, int(version)) if version.isascii() and version.isdigit() and len(version) <= _DIGITS_MAX else None
+def _read(word: bytes) -> Word | None:
+    """None for what is no word of ours, whoever said it: then there may be something to look at."""
+    author, _, rest = word.partition(b" ")
+    version, _, told = rest.partition(b" ")
+    if not version.isdigit() or len(version) > _DIGITS_MAX:
+        return None
+    return Word(author.decode("ascii", "replace"), int(version), told or None)

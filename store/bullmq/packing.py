@@ -1,4 +1,4 @@
-"""The binary form in which scripts are told what to do. Owns the one call into msgpack."""
+"""The binary form in which scripts are told what to do, and answer. Owns the calls into msgpack."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ def packed(value: Any) -> bytes:
 def packer() -> Callable[[Any], bytes]:
     """The same for one thread, which packs often: its buffer is made once."""
     return cast("Callable[[Any], bytes]", _msgpack.Packer(use_bin_type=False).pack)
+
+
+def unpacked(value: bytes) -> Any:
+    """What ``cmsgpack`` packed: text is bytes, and what is not there is False. ``ValueError`` for what it never would."""
+    return _msgpack.unpackb(value, raw=True)

@@ -25,6 +25,7 @@ from ..done import Done
 from ..worker import Call, Outcome, tell, unexpected
 from .commits import EVENTS_KEPT, Command, Commands, request_field
 from .connections import Connections
+from .hearing import Anew, Heard, Hearing, Look
 from .keys import Keys, mark_of
 from .ledger import BullmqLedger, View
 from .moves import Move, Mover, lease_of
@@ -55,23 +56,6 @@ _JSON = json.JSONEncoder(separators=(",", ":")).encode
 _log = logging.getLogger("expeditor.store")
 
 
-class Look:
-    """No verb of anybody: a member looks whether others committed."""
-
-    def __init__(self, begins: Callable[[], None]) -> None:
-        """``begins`` is called whenever it is run."""
-        self._begins = begins
-
-    def __call__(self) -> Done[None]:
-        """As a verb that changes nothing."""
-        self._begins()
-        return Done(None)
-
-
-class Anew(Exception):
-    """What is held in memory is not what Redis has any more, or too far behind: everything must be read again."""
-
-
 class Transactions:
     """Runs batches on the writing connection; ``error`` is the last write's fault, None when it worked."""
 
@@ -99,9 +83,9 @@ class Transactions:
         ]
         self._pack = packer()
         self._ledger = ledger
+        self._hearing = Hearing(ledger, news, own)
         self._publisher = publisher
         self._observer = observer
-        self._news = news
         self._clock = clock
         self._lease_s = lease_s
         self._connections = connections
@@ -136,13 +120,15 @@ class Transactions:
             return [self.run([call])[0] for call in batch]
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
+        if self._hearing.suffices(batch):
+            return [Done(None) for _ in batch]
         look = late = False
-        verbs = sum(not isinstance(call.run, Look) for call in batch)
+        verbs = sum(not isinstance(call.run, Look | Heard) for call in batch)
         self._verbs, tried, self._until_s = verbs, 0, time.monotonic() + TRY_FOR_S
         while time.monotonic() < self._until_s:
             outcomes = self._in_memory(batch, look=look)
             answer = self._commit(polite=tried >= POLITE_AFTER)
-            if answer == "done":
+            if answer == "done" or (answer == "behind" and not verbs):
                 tell(self._publisher, outcomes)
                 return outcomes
             self._ledger.roll_back()
@@ -190,6 +176,8 @@ class Transactions:
             self.stirred.clear()
             answer = self._sent(asked, token)
         if answer != "done":
+            if answer == "behind":
+                self._recovered(proven=False)
             return answer
         self._recovered(proven=wrote and not full_too)
         if wrote:
@@ -235,7 +223,7 @@ class Transactions:
             view = View.of(answer[1])
             if resent and token in view.tokens:
                 return "done"  # what others did after it comes with the next look
-            self._heard(view)
+            self._hearing.take_in(view)
         if word == "other":
             raise Anew
         return word
@@ -311,19 +299,6 @@ class Transactions:
         if pools:
             also["p"] = sorted(pools)
         return _JSON(also) if also else "{}"
-
-    def _heard(self, view: View) -> None:
-        """What others committed is so here too, and is told."""
-        if view.state is None or view.state.birth != self._ledger.state.birth or not view.whole:
-            raise Anew
-        told = self._ledger.state.position
-        self._ledger.roll_back()
-        lost = self._news.taken_in(view, self._ledger.line.get)
-        woken = self._ledger.catch_up(view)
-        for job_id, attempt in lost:
-            self._own.lost(job_id)
-            self._news.lost(job_id, attempt)
-        self._news.tell(view, told, woken=woken)
 
     def _failed(self, batch: Sequence[Call], fault: Exception) -> Sequence[Outcome]:
         self._ledger.roll_back()
