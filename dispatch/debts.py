@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..jobs.errors import Conflict, NotFound, StoreUnavailable
-from ..jobs.model import Cause, Ending, Job, JobError, JobStatus
+from ..jobs.model import Attempt, Cause, Ending, Job, JobError, JobStatus
 from ..jobs.settled import Settled
 from ..jobs.transitions import is_terminal
 from ..store.base import JobStore
@@ -139,6 +139,11 @@ class Debts:
         error = asked.exception()
         if isinstance(error, StoreUnavailable):
             raise error
+        known = self._stored(debt) if debt.fenced and isinstance(error, Conflict) else None
+        if known is not None:
+            # An earlier try came through, and its answer was lost: nobody else has the job.
+            self._over(debt, known)
+            return
         if error is not None:
             _tell_refused(debt, error)
         if debt.fenced and isinstance(error, (Conflict, NotFound)):
@@ -147,6 +152,13 @@ class Debts:
             self._over(debt, Settled.ENDED)
         else:
             self._over(debt, Settled.AGAIN)
+
+    def _stored(self, debt: Debt) -> Settled | None:
+        """What became of the debt if it is this very end that stands in the store; None if it is not."""
+        job = self.wait(self._store.get(debt.job_id))
+        if job is None or not any(_is_end_of(attempt, debt) for attempt in job.attempts):
+            return None
+        return Settled.ENDED if is_terminal(job.status) and job.attempt == debt.attempt else Settled.AGAIN
 
     def _over(self, debt: Debt, settled: Settled) -> None:
         debt.over = settled
@@ -159,6 +171,11 @@ class Debts:
         if debt.put_back:
             return self._store.retry(debt.job_id, debt.attempt, debt.ending, debt.not_before_s)
         return self._store.finish(debt.job_id, debt.attempt, debt.ending)
+
+
+def _is_end_of(attempt: Attempt, debt: Debt) -> bool:
+    # The moment tells it: whoever else ends the attempt does so at another one.
+    return attempt.number == debt.attempt and attempt.finished_at_s == debt.ending.finished_at_s
 
 
 def _tell_refused(debt: Debt, error: BaseException) -> None:

@@ -72,11 +72,13 @@ class FakeAbilities:
 
 
 class FakeLateStore:
-    """A store in front of the real one: `away` refuses verbs; `late` asks the real store, but answers only on `deliver`."""
+    """A store in front of the real one: `away` refuses verbs; `late` asks the real store, but answers only on `deliver`; `unheard` asks
+    it, and answers the next verb with this: its own answer was lost on the way."""
 
     def __init__(self, real) -> None:
         self.real = real
         self.away: Exception | None = None
+        self.unheard: Exception | None = None
         self.late = False
         self.asked: list[str] = []
         self.given: dict[str, tuple] = {}
@@ -91,6 +93,11 @@ class FakeLateStore:
                 answer.set_exception(self.away)
                 return answer
             asked = getattr(self.real, verb)(*args)
+            if self.unheard is not None:
+                asked.exception(10)
+                unheard, self.unheard = self.unheard, None
+                answer.set_exception(unheard)
+                return answer
             if not self.late:
                 return asked
             self._owed.append((asked, answer))
