@@ -88,9 +88,9 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     flat = (base + smoothstep(0.42, 0.58, part)) / (_TONES - 1)
     # Dots grow as the tone falls towards the next step: they print the shades between.
     edge = min(0.5, 0.9 / (_DOT_PITCH * frame.unit))
-    size = smoothstep(0.62, 0.28, tone) * (0.30 + 0.35 * (1 - part))
+    size = smoothstep(0.80, 0.32, tone) * (0.32 + 0.36 * (1 - part))
     dots = smoothstep(-edge, edge, size - (1 - _dots(plan, frame, rows, cols))) * smoothstep(0.0, 0.12, size)
-    lightness = 0.10 + 0.88 * flat - 0.13 * dots
+    lightness = 0.10 + 0.88 * flat - 0.17 * dots
     # What is coloured cannot be as light as white paper: skin would turn yellow.
     colorful = torch.hypot(maps[1], maps[2])
     lightness = lightness - 0.75 * colorful * smoothstep(0.7, 1.0, lightness)
