@@ -67,6 +67,7 @@ class Instance:
     """What an instance tells of itself with every heartbeat. Times are the queue's clock's.
 
     ``name`` is unique and stays the same over restarts; ``boot_id`` names this life; ``url`` is where the others reach it.
+    ``order``: how it orders the queue (``OrderPolicy.signature``), empty of a version that does not tell.
     ``running``: the ids of the jobs on its machine; ``resident``: the model files in memory; ``capabilities_mark`` changes when
     what it can run does.
     """
@@ -86,6 +87,7 @@ class Instance:
     devices: tuple[Device, ...] = field(default=())
     capabilities_mark: str = ""
     busy_ratio: float | None = None
+    order: str = ""
 
 
 def boot_id_of(instance: str, life: str) -> str:

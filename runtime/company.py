@@ -29,6 +29,7 @@ from .lives import Lives
 from .members import Members, Picture
 from .membership import Membership, SharedInstances, Standing
 from .settings import Settings
+from .storage import order_policy
 
 
 class Shared(Protocol):
@@ -81,6 +82,7 @@ class AboutMe:
         """``sampled`` is given later: the sampler starts with the server."""
         self._parts = parts
         self._started_at_s: float | None = None
+        self._order = order_policy(parts.settings).signature
         self.sampled: Callable[[], Sample] = Sample
 
     def now(self) -> Instance:
@@ -102,6 +104,7 @@ class AboutMe:
             resident=tuple(sorted(parts.residents.models())),
             devices=tuple(Device(each.device, each.total_bytes, each.free_bytes) for each in self.sampled().memory),
             busy_ratio=parts.metrics.worker_busy_ratio(),
+            order=self._order,
         )
 
     def _state(self) -> InstanceState:

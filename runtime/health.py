@@ -85,11 +85,12 @@ class StoreWatch:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """How the records of assets and the outbox of webhooks are, which the queue works without. ``results``: why files cannot go home to
-    other instances now, or None."""
+    other instances now, or None. ``members``: what is wrong among the instances, or None."""
 
     assets: Callable[[], StoreState]
     webhooks: Callable[[], StoreState]
     results: Callable[[], str | None] = lambda: None
+    members: Callable[[], str | None] = lambda: None
 
 
 class Health:
@@ -131,7 +132,7 @@ class Health:
         state = self._store.state()
         sides = {"assets": self._beside.assets(), "webhooks": self._beside.webhooks()}
         # These leave the server ready: the queue works.
-        fault = self._fault() or state.notice or _fault_beside(sides) or self._fault_of_results()
+        fault = self._fault() or state.notice or _fault_beside(sides) or self._fault_among_instances()
         return {
             "status": "ok" if fault is None else "degraded",
             "fault": fault,
@@ -158,9 +159,9 @@ class Health:
         """Why this server should get no work now, or None. A queue that is nearly full is such a reason, and no fault."""
         return self._fault() or self._too_full()
 
-    def _fault_of_results(self) -> str | None:
-        fault = self._beside.results()
-        return None if fault is None else f"results: {fault}"
+    def _fault_among_instances(self) -> str | None:
+        told = (("results", self._beside.results()), ("instances", self._beside.members()))
+        return next((f"{name}: {what}" for name, what in told if what is not None), None)
 
     def _fault(self) -> str | None:
         state = self._store.state()

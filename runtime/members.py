@@ -51,6 +51,19 @@ class Members:
         self._own_capabilities = capabilities
         self._remark()
 
+    def at_odds(self) -> str | None:
+        """Which living instances order the queue in another way than this one, in a sentence; None when all do alike."""
+        instances = self._picture.instances
+        own = instances[self._name].order if self._name in instances else ""
+        others = [each for each in instances.values() if each.state is not InstanceState.GONE and each.order]
+        other = [f"{each.name} by {each.order}" for each in others if own and each.order != own]
+        if not other:
+            return None
+        return (
+            f"The instances do not order the queue alike: this one by {own}, {', '.join(other)}. Whoever starts last orders all that waits "
+            "its own way: set ordering and ageing_s alike on all and restart those that differ."
+        )
+
     # -- pools -------------------------------------------------------------------------------------------------------
 
     def pools(self) -> tuple[str, ...]:

@@ -81,6 +81,7 @@ class Membership:
         self._gone_after_s = gone_after_s
         self._wished: InstanceState | None = None
         self._sent = ""
+        self._at_odds: str | None = None
         self._gone = False
         self._hurry: Callable[[], None] = lambda: None
 
@@ -182,6 +183,9 @@ class Membership:
                 found = await self._wait(self._registry.capabilities(name))
                 known |= {} if found is None else {name: found}
         self._members.draw(Picture(instances, known))
+        before_odds, self._at_odds = self._at_odds, self._members.at_odds()
+        if self._at_odds is not None and self._at_odds != before_odds:
+            log.error("%s", self._at_odds, extra={"event": "instances.at_odds"})
 
     async def _other(self, me: Instance) -> Instance | None:
         """Who has this name."""

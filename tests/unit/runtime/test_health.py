@@ -44,6 +44,7 @@ class Made:
         self.too_full: str | None = None
         self.stuck: str | None = None
         self.results: str | None = None
+        self.members: str | None = None
         self.assets = self.webhooks = StoreState("sqlite", True, None, 0)
         self.health = Health(
             board=self.board,
@@ -53,7 +54,7 @@ class Made:
             worker_alive=lambda: self.alive,
             too_full=lambda: self.too_full,
             stuck=lambda: self.stuck,
-            beside=Beside(lambda: self.assets, lambda: self.webhooks, lambda: self.results),
+            beside=Beside(lambda: self.assets, lambda: self.webhooks, lambda: self.results, lambda: self.members),
             instance="gpu1",
         )
 
@@ -105,6 +106,12 @@ def test_results_that_cannot_go_home_are_told_and_the_queue_is_ready(made):
     made.results = "s3://b cannot be written: the server says AccessDenied."
     facts = made.health.facts()
     assert (facts["status"], facts["fault"]) == ("degraded", f"results: {made.results}")
+    assert made.health.not_ready() is None
+
+
+def test_instances_at_odds_are_told_and_the_queue_is_ready(made):
+    made.members = "The instances do not order the queue alike."
+    assert made.health.facts()["fault"] == f"instances: {made.members}"
     assert made.health.not_ready() is None
 
 

@@ -282,3 +282,28 @@ class TestPicture:
         assert a.members.lacks(frozenset({"B"})) == {"a": {"B"}}
         assert [each.name for each in a.members.had("B")] == ["b"]
         assert a.members.had("C") == ()
+
+
+async def test_instances_that_order_the_queue_in_other_ways_are_told_of_once_and_until_they_do_alike(make, caplog):
+    a, b, old = make("a", order="strict=False;ageing_s=100.0"), make("b", order="strict=True;ageing_s=100.0"), make("c")
+    for each in (a, b, old):
+        await each.membership.join()
+    for _ in range(2):
+        await a.membership.beat()
+    said = a.members.at_odds()
+    assert said is not None
+    assert said.startswith(
+        "The instances do not order the queue alike: this one by strict=False;ageing_s=100.0, b by strict=True;ageing_s=100.0. "
+    )
+    assert [
+        record.getMessage() for record in caplog.records if getattr(record, "event", "") == "instances.at_odds"
+    ].count(said) == 1
+    assert old.members.at_odds() is None, "it does not know its own"
+    b.membership.leave()
+    await a.membership.beat()
+    assert a.members.at_odds() is None
+    b.told = {"order": "strict=False;ageing_s=100.0"}
+    b.membership.stay()
+    await b.membership.beat()
+    await a.membership.beat()
+    assert (seen(a)["b"], a.members.at_odds(), b.members.at_odds()) == (ACTIVE, None, None)
