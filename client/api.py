@@ -89,6 +89,10 @@ class Expeditor:
             self.transport.wait(poll_s)
         return job
 
+    def ended_within(self, job_id: str, wait_s: float) -> bool:
+        """Whether the job ended before so many seconds were over: the server holds the answer until then."""
+        return self._job(Ask("GET", _path(job_id), params={"wait_s": f"{wait_s:g}"})).ended
+
     def cancel(self, job_id: str) -> Job:
         """Cancel it, whether it waits or runs; harmless when it has ended."""
         return self._act(job_id, "cancel")

@@ -6,7 +6,7 @@ happens, the record knows how far each item got. Prints nothing: the ``Board`` h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ LOST = "lost"
 UNAUTHENTICATED = 401
 SLOWEST_LOOK_S = 10.0
 _JOBS_PER_LOOK_S = 50.0
+_FEW = 8
+_HELD_S = 5.0
 
 
 class Stopped(ClientError):
@@ -189,9 +191,24 @@ class Runner:
                 break
             # The longer the queue, the more a look costs the server (stock tells all of it, graphs included).
             pause_s = min(max(self._options.poll_s, len(unfinished) / _JOBS_PER_LOOK_S), SLOWEST_LOOK_S)
-            self._stopper.sleep(pause_s)
+            self._pause(pause_s, unfinished)
         self._board.running(())
         _raise_first(saves, wait_for_all=True)
+
+    def _pause(self, pause_s: float, unfinished: Mapping[str, Job]) -> None:
+        """Until the next look. Of the last few the server itself says when one has ended."""
+        self._stopper.sleep(0)
+        if 0 < len(unfinished) <= _FEW and isinstance(self._server, Expeditor):
+            runs = [job.id for job in unfinished.values() if job.status == "running"]  # newest first
+            try:
+                self._server.ended_within((runs or list(unfinished))[-1], min(pause_s, _HELD_S))
+            except Busy:
+                raise
+            except Refused:
+                pass  # it is gone, or the server is an older one
+            else:
+                return
+        self._stopper.sleep(pause_s)
 
     def _settle(self, item: Item, job_id: str) -> None:
         try:

@@ -201,6 +201,46 @@ class QuietBoard:
         pass
 
 
+class LookedBoard(QuietBoard):
+    """The same; says when the batch was looked at for the first time."""
+
+    def __init__(self):
+        super().__init__(0, lambda: None)
+        self.looked = threading.Event()
+
+    def running(self, jobs):
+        self.looked.set()
+
+
+class CountedStopper(Stopper):
+    """The same; knows for how long it was slept."""
+
+    def __init__(self):
+        super().__init__()
+        self.slept_s = 0.0
+
+    def sleep(self, seconds):
+        self.slept_s += seconds
+        super().sleep(seconds)
+
+
+def test_the_end_of_the_last_is_told_and_not_waited_for_by_the_clock(there, tmp_path):
+    edge, url = there
+    plan, board = plan_of(PROMPT, axes_of(["1.seed=1..3"], []), 1, {}), LookedBoard()
+    transport, stopper = Transport(url), CountedStopper()
+    with open_record(tmp_path / "out", plan.digest(), 3, url) as record, ThreadPoolExecutor(1) as pool:
+        try:
+            run = pool.submit(Runner(Expeditor(transport), plan, record, board, Options(tmp_path / "out"), stopper).run)
+            assert board.looked.wait(20)
+            with Machine(edge.store, well):
+                run.result(60)
+        finally:
+            stopper.stop()
+            transport.close()
+    assert [record.standing(number).status for number in (1, 2, 3)] == ["succeeded"] * 3
+    assert stopper.slept_s == 0
+
+
 @pytest.mark.parametrize("workers", [1, 8])
 def test_stopped_half_way_it_goes_on_where_it_was(there, tmp_path, workers):
     edge, url = there
