@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from .waits import Parked
+
 PRIORITY_MIN = 1
 PRIORITY_MAX = 10
 PRIORITY_DEFAULT = 3
@@ -114,7 +116,7 @@ class Attempt:
 
     ``boot_id`` names the instance's life that ran it. While it runs, a ``cause`` of ``INTERRUPTED`` says that its process
     was asked to stop (a planned stop), at ``finished_at_s``: if the process ends now, that is no death. ``message`` says
-    why it did not succeed.
+    why it did not succeed. ``parked_s``: how long of it the job was parked, and nothing ran.
     """
 
     number: int
@@ -125,6 +127,7 @@ class Attempt:
     cause: Cause | None = None
     last_node_id: str | None = None
     message: str | None = None
+    parked_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +230,7 @@ class Job:
     """A stored job. ``seq`` is the order of arrival; ``score`` the static place in the queue (smallest first).
 
     ``not_before_s`` is also when a back-off ends. ``forgiven``: the number of the last attempt before the job was
-    re-driven by hand; attempts up to it count neither as tries nor as deaths.
+    re-driven by hand; attempts up to it count neither as tries nor as deaths. ``parked``: None unless it was since it came.
     """
 
     id: str
@@ -265,11 +268,22 @@ class Job:
     webhook: WebhookTarget | None = None
     pool: str = DEFAULT_POOL
     origin: str | None = None
+    parked: Parked | None = None
 
     @property
     def attempt(self) -> int:
         """The number of the current or last attempt; 0 before the first."""
         return self.attempts[-1].number if self.attempts else 0
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it stands in the line, claimable or not: it is queued or parked."""
+        return self.status in _IN_LINE
+
+    def parked_s(self, at_s: float) -> float:
+        """How long it was parked by ``at_s``, in all."""
+        now_s = 0.0 if self.parked is None or self.parked.since_s is None else max(0.0, at_s - self.parked.since_s)
+        return now_s + sum(attempt.parked_s for attempt in self.attempts)
 
     @property
     def deaths(self) -> int:
@@ -292,6 +306,7 @@ class Job:
         return self.deaths >= SUSPECT_DEATHS
 
 
+_IN_LINE = frozenset({JobStatus.QUEUED, JobStatus.WAITING})
 _DEATHS = frozenset({Cause.PROCESS_DIED, Cause.LEASE_LOST})
 _NO_TRY = _DEATHS | {Cause.INTERRUPTED}
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .errors import Conflict
+from .errors import Conflict, Gone, LimitExceeded, NotFound
 from .events import JobEvent
 from .model import Attempt, Cause, Ending, Job, JobError, JobStatus
+from .waits import JobWait, Parked, read_answer
 
 TERMINAL = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED, JobStatus.EXPIRED})
 
@@ -43,7 +44,7 @@ def advance(
     """Move ``job`` to ``to``. Returns the moved job and its event.
 
     Raises ``Conflict`` with both statuses when the move is not legal. Sets ``started_at_s`` at the first
-    start and ``finished_at_s``, ``cause`` and ``error`` at the end; touches nothing else.
+    start and ``finished_at_s``, ``cause`` and ``error`` at the end, where the questions of a parked job are forgotten; touches nothing else.
     """
     if to not in LEGAL[job.status]:
         raise Conflict(
@@ -56,14 +57,65 @@ def advance(
     if to is JobStatus.QUEUED:
         moved = replace(moved, queued_at_s=at_s)
     if to in TERMINAL:
-        moved = replace(moved, finished_at_s=at_s, cause=cause, error=error)
+        moved = replace(moved, finished_at_s=at_s, cause=cause, error=error, parked=None)
     return moved, JobEvent.of(moved, at_s, cause=cause)
 
 
 def start(job: Job, at_s: float, boot_id: str) -> tuple[Job, JobEvent]:
-    """Queued to running: opens the next attempt."""
+    """Queued to running: opens the next attempt. Answers that were given to an earlier one stay."""
     attempt = Attempt(number=job.attempt + 1, started_at_s=at_s, boot_id=boot_id)
     return advance(replace(job, attempts=(*job.attempts, attempt)), JobStatus.RUNNING, at_s)
+
+
+def park(job: Job, at_s: float, waits: tuple[JobWait, ...]) -> tuple[Job, JobEvent]:
+    """Running to waiting for people: what every store's ``park`` does. The attempt stays open; the job keeps its score and can be
+    claimed again when the first deadline of its questions has come, or one is answered."""
+    parked = Parked(waits, at_s)
+    return advance(replace(job, parked=parked, not_before_s=parked.deadline_at_s), JobStatus.WAITING, at_s)
+
+
+def resume(job: Job, at_s: float, boot_id: str) -> tuple[Job, JobEvent]:
+    """Waiting to running: the open attempt goes on in the life ``boot_id``."""
+    job = _parked_until(job, at_s)
+    attempts = (*job.attempts[:-1], replace(job.attempts[-1], boot_id=boot_id))
+    return advance(replace(job, attempts=attempts, not_before_s=None), JobStatus.RUNNING, at_s)
+
+
+def _parked_until(job: Job, at_s: float) -> Job:
+    """The job with the time that it was parked in its open attempt; unchanged when it is not parked."""
+    if job.parked is None or job.parked.since_s is None:
+        return job
+    last = job.attempts[-1]
+    last = replace(last, parked_s=last.parked_s + max(0.0, at_s - job.parked.since_s))
+    return replace(job, attempts=(*job.attempts[:-1], last), parked=replace(job.parked, since_s=None))
+
+
+def leave(job: Job, at_s: float, outcome: JobStatus, cause: Cause | None, message: str | None = None) -> Job:
+    """A parked job that will not go on, with its attempt closed; unchanged when it is not parked."""
+    if job.status is not JobStatus.WAITING:
+        return job
+    return close_attempt(_parked_until(job, at_s), at_s, outcome, cause, None, message)
+
+
+def answer(job: Job, token: str, message: str, at_s: float) -> Job:
+    """A parked job with one of its questions answered: what every store's ``answer`` does. It can be claimed at once.
+
+    Raises ``Gone`` when the question is over (answered, its time has passed, or the job does not wait any more), ``NotFound`` for one that
+    the job never asked, ``LimitExceeded`` for more than it takes, ``InputInvalid`` for no answer to what is asked.
+    """
+    waits = () if job.parked is None else job.parked.waits
+    asked = next((wait for wait in waits if wait.token == token), None)
+    if asked is None:
+        raise NotFound(f"Job {job.id} asks nothing by this token.", details={"job_id": job.id, "token": token})
+    if asked.answer is not None or at_s >= asked.deadline_at_s or job.status is not JobStatus.WAITING:
+        raise Gone(f"Node {asked.node_id} no longer waits: it was answered, timed out or was cancelled.")
+    size_bytes = len(message.encode("utf-8", "surrogatepass"))
+    if size_bytes > asked.max_bytes:
+        text = f"The message has {size_bytes} bytes of UTF-8; this wait takes at most {asked.max_bytes}."
+        raise LimitExceeded(text, details={"bytes": size_bytes, "max_bytes": asked.max_bytes}, too_large=True)
+    read_answer(asked.ask, message)
+    answered = tuple(replace(wait, answer=message) if wait is asked else wait for wait in waits)
+    return replace(job, parked=replace(job.parked or Parked(), waits=answered), not_before_s=None)
 
 
 def settle(job: Job, ending: Ending) -> tuple[Job, tuple[JobEvent, ...]]:
@@ -92,12 +144,14 @@ def settle(job: Job, ending: Ending) -> tuple[Job, tuple[JobEvent, ...]]:
 def withdraw(job: Job, at_s: float, cause: Cause = Cause.CANCELED) -> tuple[Job, tuple[JobEvent, ...]]:
     """Ask for a job's cancellation: what every store's ``cancel`` does; idempotent.
 
-    A queued job ends ``canceled`` at once; a running or waiting one becomes ``canceling`` until its run
+    A queued or parked job ends ``canceled`` at once, nobody runs it; a running one becomes ``canceling`` until its run
     settles; a canceling or ended one is returned unchanged with no event.
     """
     if job.status is JobStatus.CANCELING or is_terminal(job.status):
         return job, ()
-    on_machine = job.status in {JobStatus.RUNNING, JobStatus.WAITING}
+    on_machine = job.status is JobStatus.RUNNING
+    if job.status is JobStatus.WAITING:
+        job = leave(job, at_s, JobStatus.CANCELED, cause)
     job, first = advance(job, JobStatus.CANCELING, at_s)
     if on_machine:
         return job, (first,)
@@ -149,6 +203,7 @@ def reopen(job: Job, at_s: float) -> tuple[Job, JobEvent]:
         held=False,
         not_before_s=None,
         expires_at_s=None,
+        parked=None,
     )
     return blank, JobEvent.of(blank, at_s)
 

@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from .errors import Fault, InputInvalid
-from .model import JsonObject
+
+if TYPE_CHECKING:
+    from .model import JsonObject
 
 APPROVE, REJECT = "approve", "reject"
 _PICKS = re.compile(r"[0-9]{1,9}(?:\s*,\s*[0-9]{1,9})*", re.ASCII)
@@ -62,6 +64,20 @@ class JobWait:
     deadline_at_s: float
     max_bytes: int
     answer: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """What a job that was parked keeps of it until it ends. ``waits``: all questions of its run, answered ones too, in the order in which
+    they were opened. ``since_s``: when it was parked, None while it runs again."""
+
+    waits: tuple[JobWait, ...] = ()
+    since_s: float | None = None
+
+    @property
+    def deadline_at_s(self) -> float | None:
+        """When the first unanswered question is over; None when there is none."""
+        return min((wait.deadline_at_s for wait in self.waits if wait.answer is None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The verbs on jobs that wait: enqueue (one or many), redrive, reprioritise, hold, cancel, fail.
+"""The verbs on jobs that wait: enqueue (one or many), redrive, reprioritise, hold, answer, cancel, fail.
 
 Owns what each does to a ledger and which events it yields. A verb raises before its first change, so that a ledger
 without transactions is left as it was.
@@ -71,14 +71,21 @@ class Arrivals:
     def cancel(self, job_id: str, cause: Cause) -> Done[Job]:
         """See ``JobStore.cancel``."""
         job = known(self._ledger, job_id)
-        waited = job.status is JobStatus.QUEUED
+        waited, unran = job.in_line, job.status is JobStatus.QUEUED
         job, events = transitions.withdraw(_let_go(job), self._times.now_s(), cause)
         if events:
             self._ledger.save(job)
         if waited:
             self._ledger.set_history(job, "")
+        if unran:
             self._standing.owe(job)
         return Done(job, events)
+
+    def answer(self, job_id: str, token: str, message: str) -> Done[Job]:
+        """See ``JobStore.answer``."""
+        job = transitions.answer(known(self._ledger, job_id), token, message, self._times.now_s())
+        self._ledger.save(job)
+        return Done(job)
 
     def reprioritise(self, job_id: str, change: Reprioritise) -> Done[Job]:
         """See ``JobStore.reprioritise``. The new level is charged as for a new arrival."""
@@ -93,7 +100,10 @@ class Arrivals:
 
     def fail_queued(self, job_id: str, ending: Ending) -> Done[Job]:
         """See ``JobStore.fail_queued``."""
-        job = _let_go(waiting(self._ledger, job_id))
+        job = known(self._ledger, job_id)
+        job = _let_go(job if job.in_line else waiting(self._ledger, job_id))
+        message = None if ending.error is None else ending.error.message
+        job = transitions.leave(job, ending.finished_at_s, JobStatus.FAILED, ending.cause, message)
         job, event = transitions.advance(
             job, JobStatus.FAILED, ending.finished_at_s, cause=ending.cause, error=ending.error
         )

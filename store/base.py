@@ -34,6 +34,7 @@ from ..jobs.transitions import LastSeen
 from .batches import BatchStore
 from .log import EventLog
 from .moving import MovingStore
+from .parking import ParkingStore
 from .records import Ahead, Crowd, EstimateBasis, JobPage, JobQuery, Place, QueueSummary
 
 Clock = Callable[[], float]
@@ -186,7 +187,7 @@ class StoreObserver(Protocol):
         ...
 
 
-class JobStore(BatchStore, EventLog, MovingStore, Protocol):
+class JobStore(BatchStore, EventLog, MovingStore, ParkingStore, Protocol):
     """See the module's docstring for what holds for all verbs, also for those that are inherited."""
 
     def open(self) -> None:
@@ -213,7 +214,8 @@ class JobStore(BatchStore, EventLog, MovingStore, Protocol):
         self, resident: AbstractSet[str] = frozenset(), unfit: AbstractSet[str] = frozenset()
     ) -> Future[Claim | None]:
         """Take the next waiting job, open its next attempt and advance the virtual time; None when none can be claimed
-        (nothing waits, all is held or delayed, or the queue is paused).
+        (nothing waits, all is held or delayed, or the queue is paused). A parked job that was answered, or whose time has come, goes on in
+        the attempt that it has.
 
         ``resident``: the model files in memory, for affinity. ``unfit``: jobs, by id, that this instance cannot run: passed over, and
         as many as ``UNFIT_MAX`` at most. A job that has expired is never given out, nor, where
@@ -260,7 +262,7 @@ class JobStore(BatchStore, EventLog, MovingStore, Protocol):
         ...
 
     def fail_queued(self, job_id: str, ending: Ending) -> Future[Job]:
-        """End a *queued* job as failed without an attempt (for example ``SECRET_LOST``); ``Conflict`` if it does not wait."""
+        """End a *queued* or parked job as failed without a further attempt (for example ``SECRET_LOST``); ``Conflict`` if it does not wait."""
         ...
 
     def hold(self, job_id: str, held: bool) -> Future[Job]:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Protocol
 
 from ..jobs.events import JobEvent
-from ..jobs.model import Attempt, Job, JobStatus, NewJob, Payload
+from ..jobs.model import Attempt, Job, NewJob, Payload
 from ..jobs.transitions import is_terminal
 from .batches import NewBatch
 from .changes import Changes, Forgetting, Pruned
@@ -266,7 +266,7 @@ class HeldLedger:
     def waits(self, job_id: str) -> bool:
         """See ``Ledger``."""
         job = self.line.get(job_id)
-        return job is not None and job.status is JobStatus.QUEUED
+        return job is not None and job.in_line
 
     def idle(self) -> bool:
         """See ``Ledger``."""

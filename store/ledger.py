@@ -3,8 +3,8 @@
 Owns the protocol alone. A ledger stores and finds; it decides nothing: statuses come from ``jobs.transitions``, the
 order from ``jobs.ordering``, both by way of the verbs. It is used by one thread at a time.
 
-*Claimable* is a queued job that is neither held nor delayed; *delayed* is one whose ``not_before_s`` is after the latest
-``promote``.
+*Claimable* is a queued or parked job (``Job.in_line``) that is neither held nor delayed; *delayed* is one whose ``not_before_s`` is after
+the latest ``promote``.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def promote(self, now_s: float) -> bool:
-        """It is ``now_s`` (never earlier than said before): whether a delayed job became claimable."""
+        """It is ``now_s`` (never earlier than said before): whether a delayed or parked job became claimable."""
         ...
 
     def expired(self, now_s: float) -> list[Job]:
@@ -214,7 +214,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def queued(self) -> list[Job]:
-        """Every queued job, held and delayed ones too, by ``ordering.sort_key``."""
+        """Every queued or parked job, held and delayed ones too, by ``ordering.sort_key``."""
         ...
 
     def payloads_come(self, jobs: Sequence[Job]) -> None:
@@ -222,7 +222,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def on_machine(self) -> list[Job]:
-        """Every job that neither waits in the queue nor has ended, by ``seq``."""
+        """Every job that neither stands in the line (``Job.in_line``) nor has ended, by ``seq``."""
         ...
 
     def abandoned(self) -> list[Job]:
@@ -234,7 +234,7 @@ class Ledger(KnownRows, Protocol):
         ...
 
     def waits(self, job_id: str) -> bool:
-        """Whether a job is queued."""
+        """Whether a job is queued or parked."""
         ...
 
     def idle(self) -> bool:

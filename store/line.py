@@ -92,6 +92,7 @@ class Line:
         self._groups: dict[_Group, tuple[int, float]] = {}  # jobs, their estimated seconds
         self._waiting: Waiting = SortedBlocks() if waiting is None else waiting
         self._delayed = Timetable()
+        self._parked = Timetable()
         self._expiring = Timetable()
         self._held = 0
 
@@ -124,7 +125,8 @@ class Line:
         if now_s <= self._now_s:
             return False
         with self._lock:
-            due = [self._jobs[job_id] for job_id in self._delayed.until(now_s)]
+            ids = (*self._delayed.until(now_s), *self._parked.until(now_s))
+            due = [self._jobs[job_id] for job_id in ids]
             for job in due:
                 self._remove(job.id)
             self._now_s = now_s
@@ -137,8 +139,8 @@ class Line:
         return [self._jobs[job_id] for job_id in self._expiring.until(now_s)]
 
     def queued(self) -> list[Job]:
-        """Every queued job, held and delayed ones too, in order."""
-        return sorted((job for job in self._jobs.values() if job.status is JobStatus.QUEUED), key=key_of)
+        """Every queued or parked job, held and delayed ones too, in order."""
+        return sorted((job for job in self._jobs.values() if job.in_line), key=key_of)
 
     def unfinished(self) -> list[Job]:
         """Every job, in no order; for any thread."""
@@ -202,17 +204,17 @@ class Line:
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = self._of_principal[job.principal.name][job.id] = job
         self._count(job, 1)
-        if job.status is not JobStatus.QUEUED:
+        if not job.in_line:
             self._on_machine[job.id] = job
             return
-        if job.expires_at_s is not None:
+        if job.expires_at_s is not None and job.status is JobStatus.QUEUED:
             self._expiring.add(job.expires_at_s, job)
         if job.held:
             self._held += 1
         elif self._claimable(job):
             self._waiting.add(job)
         elif job.not_before_s is not None:
-            self._delayed.add(job.not_before_s, job)
+            self._aside_of(job).add(job.not_before_s, job)
 
     def _remove(self, job_id: str) -> None:
         job = self._jobs.pop(job_id, None)
@@ -225,14 +227,17 @@ class Line:
             del self._of_principal[job.principal.name]
         if self._on_machine.pop(job_id, None) is not None:
             return
-        if job.expires_at_s is not None:
+        if job.expires_at_s is not None and job.status is JobStatus.QUEUED:
             self._expiring.remove(job.expires_at_s, job)
         if job.held:
             self._held -= 1
         elif self._claimable(job):
             self._waiting.remove(job)
         elif job.not_before_s is not None:
-            self._delayed.remove(job.not_before_s, job)
+            self._aside_of(job).remove(job.not_before_s, job)
+
+    def _aside_of(self, job: Job) -> Timetable:
+        return self._parked if job.status is JobStatus.WAITING else self._delayed
 
     def _count(self, job: Job, by: int) -> None:
         group = (job.principal.name, job.priority, job.status)
@@ -242,7 +247,7 @@ class Line:
 
     def _claimable(self, job: Job) -> bool:
         due = job.not_before_s is None or job.not_before_s <= self._now_s
-        return due and job.status is JobStatus.QUEUED and not job.held
+        return due and job.in_line and not job.held
 
     def _working(self) -> list[Job]:
         return [job for job in self._on_machine.values() if job.status in _WORKING]

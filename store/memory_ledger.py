@@ -37,7 +37,7 @@ class MemoryLedger:
         self._payloads: dict[str, Payload] = {}
         self._ids: list[str] = []  # by arrival: the job of seq n stands at n - 1
         self._unfinished: dict[str, Job] = {}
-        self._timed: dict[str, Job] = {}  # queued jobs with a time limit
+        self._timed: dict[str, Job] = {}  # queued and parked jobs with a time limit
         self._line: list[_Key] = []  # claimable jobs by their key
         self._now_s = -math.inf
         self._paused = False
@@ -99,7 +99,8 @@ class MemoryLedger:
     def aside(self) -> Aside:
         """See ``ReadLedger``."""
         held = sum(job.held for job in self._unfinished.values())
-        return Aside(held, sum(not job.held and not self._claimable(job) for job in self._timed.values()))
+        delayed = [job for job in self._timed.values() if job.status is JobStatus.QUEUED and not self._claimable(job)]
+        return Aside(held, sum(not job.held for job in delayed))
 
     def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
         """See ``ReadLedger``."""
@@ -224,7 +225,7 @@ class MemoryLedger:
         self._makers.update((output_asset_id(job.id, output), job.id) for output in job.outputs)
         if not is_terminal(job.status):
             self._unfinished[job.id] = job
-        if job.status is JobStatus.QUEUED and (job.not_before_s is not None or job.expires_at_s is not None):
+        if job.in_line and (job.not_before_s is not None or job.expires_at_s is not None):
             self._timed[job.id] = job
         if self._claimable(job):
             insort(self._line, _key(job))
@@ -258,20 +259,20 @@ class MemoryLedger:
 
     def expired(self, now_s: float) -> list[Job]:
         """See ``Ledger``."""
-        over = [(s, job.seq, job) for job in self._timed.values() if (s := job.expires_at_s) is not None and s <= now_s]
+        timed = (job for job in self._timed.values() if job.status is JobStatus.QUEUED)
+        over = [(s, job.seq, job) for job in timed if (s := job.expires_at_s) is not None and s <= now_s]
         return [job for _, _, job in sorted(over, key=lambda found: found[:2])]
 
     def queued(self) -> list[Job]:
         """See ``Ledger``."""
-        return sorted((job for job in self._unfinished.values() if job.status is JobStatus.QUEUED), key=_key)
+        return sorted((job for job in self._unfinished.values() if job.in_line), key=_key)
 
     def payloads_come(self, jobs: Sequence[Job]) -> None:
         """See ``Ledger``."""
 
     def on_machine(self) -> list[Job]:
         """See ``Ledger``."""
-        begun = (job for job in self._unfinished.values() if job.status is not JobStatus.QUEUED)
-        return sorted(begun, key=lambda job: job.seq)
+        return sorted((job for job in self._unfinished.values() if not job.in_line), key=lambda job: job.seq)
 
     def abandoned(self) -> list[Job]:
         """See ``Ledger.abandoned``."""
@@ -284,7 +285,7 @@ class MemoryLedger:
     def waits(self, job_id: str) -> bool:
         """See ``Ledger``."""
         job = self._unfinished.get(job_id)
-        return job is not None and job.status is JobStatus.QUEUED
+        return job is not None and job.in_line
 
     def idle(self) -> bool:
         """See ``Ledger``."""
@@ -363,7 +364,7 @@ class MemoryLedger:
 
     def _claimable(self, job: Job) -> bool:
         due = job.not_before_s is None or job.not_before_s <= self._now_s
-        return job.status is JobStatus.QUEUED and not job.held and due
+        return job.in_line and not job.held and due
 
     def _before(self, job_id: str) -> list[Job] | None:
         """The claimable jobs before a claimable job."""

@@ -1,4 +1,4 @@
-"""The verbs on jobs that run: claim, give back, finish, retry, rerun, and the word that this process is asked to stop.
+"""The verbs on jobs that run: claim, give back, finish, retry, rerun, park, and the word that this process is asked to stop.
 
 Owns what each does to a ledger, fencing by attempt and affinity's memory. A verb raises before its first
 change, so that a ledger without transactions is left as it was.
@@ -15,6 +15,7 @@ from ..jobs.errors import Conflict
 from ..jobs.events import JobEvent
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus
 from ..jobs.ordering import OrderPolicy
+from ..jobs.waits import JobWait
 from .arrivals import known
 from .base import UNFIT_MAX
 from .done import Done
@@ -92,8 +93,11 @@ class Running:
             return Done(None, expired)
         payload = self._ledger.payload(chosen.id)
         assert payload is not None, "a job is stored together with its payload"
-        job, event = transitions.start(chosen, now_s, self._boot_id)
+        goes_on = chosen.status is JobStatus.WAITING
+        job, event = (transitions.resume if goes_on else transitions.start)(chosen, now_s, self._boot_id)
         self._ledger.save(job)
+        if goes_on:
+            return Done(Claim(job, payload, job.attempt), (*expired, event))
         self._standing.claimed(job)
         self._learning.claimed(job, resident)
         return Done(Claim(job, payload, job.attempt), (*expired, event))
@@ -117,7 +121,7 @@ class Running:
         job, events = transitions.settle(self._current(job_id, attempt), ending)
         self._save_ended(job, ending)
         if job.status is JobStatus.SUCCEEDED and not job.cached:
-            self._learning.ran(job, ending.run_s, self._times.now_s())
+            self._learning.ran(job, _run_s(job, ending), self._times.now_s())
         return Done(job, events)
 
     def retry(self, job_id: str, attempt: int, ending: Ending, not_before_s: float | None) -> Done[Job]:
@@ -141,6 +145,17 @@ class Running:
         self._ledger.save(job)
         return Done(job, (*events, started))
 
+    def park(self, job_id: str, attempt: int, waits: tuple[JobWait, ...], ending: Ending) -> Done[Job]:
+        """See ``JobStore.park``."""
+        current = self._current(job_id, attempt)
+        if current.status is not JobStatus.RUNNING:
+            job, events = transitions.settle(current, ending)
+            self._save_ended(job, ending)
+            return Done(job, events)
+        job, event = transitions.park(current, self._times.now_s(), waits)
+        self._ledger.save(job)
+        return Done(job, (event,))
+
     def stopping(self) -> Done[int]:
         """See ``JobStore.stopping``."""
         marked, now_s = 0, self._times.now_s()
@@ -155,7 +170,8 @@ class Running:
 
     def _current(self, job_id: str, attempt: int) -> Job:
         job = known(self._ledger, job_id)
-        if not job.attempts or job.attempts[-1].outcome is not None or job.attempt != attempt:
+        closed = not job.attempts or job.attempts[-1].outcome is not None or job.status is JobStatus.WAITING
+        if closed or job.attempt != attempt:
             raise Conflict(
                 f"Attempt {attempt} of job {job_id} is not its current one; its late result is refused.",
                 details={"job_id": job_id, "status": job.status.value, "attempt": attempt},
@@ -165,6 +181,12 @@ class Running:
     def _save_ended(self, job: Job, ending: Ending) -> None:
         self._ledger.save(job)
         self._ledger.set_history(job, ending.history_json or "")
+
+
+def _run_s(job: Job, ending: Ending) -> float:
+    """How long the attempt that has just ended was on a machine; of one that was parked ``ending`` knows the last stretch only."""
+    last = job.attempts[-1]
+    return ending.finished_at_s - last.started_at_s - last.parked_s if last.parked_s else ending.run_s
 
 
 def _showing(job: Job, events: tuple[JobEvent, ...]) -> tuple[JobEvent, ...]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from ..jobs.leftovers import FileName
 from ..jobs.log import LogPage, LogQuery
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
+from ..jobs.waits import JobWait
 from .base import Finished, KeptFor, KeyedJob, Naming, Recovered, RecoveryRule, Reprioritise, Ticked
 from .batches import Batch, NewBatch
 from .done import Done
@@ -72,6 +73,14 @@ class ThreadedStore(ABC):
     def rerun(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
         """See ``JobStore.rerun``."""
         return self._write(lambda verbs: verbs.rerun(job_id, attempt, ending), job_id)
+
+    def park(self, job_id: str, attempt: int, waits: Sequence[JobWait], ending: Ending) -> Future[Job]:
+        """See ``JobStore.park``."""
+        return self._write(lambda verbs: verbs.park(job_id, attempt, tuple(waits), ending), job_id)
+
+    def answer(self, job_id: str, token: str, message: str) -> Future[Job]:
+        """See ``JobStore.answer``."""
+        return self._write(lambda verbs: verbs.answer(job_id, token, message), job_id)
 
     def cancel(self, job_id: str, cause: Cause = Cause.CANCELED) -> Future[Job]:
         """See ``JobStore.cancel``."""

@@ -66,6 +66,7 @@ class Verbs:
         self.redrive = logged(arrivals.redrive)
         self.cancel = logged(arrivals.cancel)
         self.reprioritise = logged(arrivals.reprioritise)
+        self.answer = arrivals.answer
         self.fail_queued = logged(arrivals.fail_queued)
         self.hold = logged(arrivals.hold)
         self.claim = logged(running.claim)
@@ -73,6 +74,7 @@ class Verbs:
         self.finish = logged(running.finish)
         self.retry = logged(running.retry)
         self.rerun = logged(running.rerun)
+        self.park = logged(running.park)
         self.stopping = running.stopping
         self.adopt = logged(carrying.adopt)
         self.let_go = carrying.let_go

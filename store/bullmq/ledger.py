@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from ...jobs.events import LoggedEvent
-from ...jobs.model import Job, JobStatus, NewJob, Payload
+from ...jobs.model import Job, NewJob, Payload
 from ...jobs.transitions import is_terminal
 from ..base import Room
 from ..changes import Changes
@@ -180,7 +180,7 @@ class BullmqLedger(HeldLedger):
                 self._told[job_id] = kept[1:]
                 self._logbook.heard(kept.job.seq, kept.number)
                 self.line.put(kept.job)
-                woken = woken or kept.job.status is JobStatus.QUEUED
+                woken = woken or kept.job.in_line
         tags = {name: dict(levels) for name, levels in self._tags.items()}
         for also in view.also:
             for principal, level, finish in also.get("t", ()):

@@ -47,13 +47,14 @@ class Mover:
         """From what was committed last to what is about to be; None: there is, or will be, no such job."""
         if after is None:
             return [] if before is None else [self._move("drop", before)]
-        waited = before is not None and before.status is JobStatus.QUEUED
+        waited = before is not None and before.in_line
         begun = before is not None and not waited and not is_terminal(before.status)
         if begun:
             assert before is not None, "it has begun"
             return self._from_machine(before, after)
-        ran = after.attempt > (0 if before is None else before.attempt)
-        if after.status is JobStatus.QUEUED:
+        goes_on = before is not None and before.status is JobStatus.WAITING and after.status is JobStatus.RUNNING
+        ran = goes_on or after.attempt > (0 if before is None else before.attempt)
+        if after.in_line:
             if waited and before is not None and self._aside_until(before) == self._aside_until(after):
                 return [] if before.score == after.score else [self._move("rank", after, str(self.rank(after)), "0")]
             return [self._put(after, new=before is None)]
@@ -84,7 +85,7 @@ class Mover:
     def _from_machine(self, before: Job, after: Job) -> list[Move]:
         if is_terminal(after.status):
             return [self._finish(before, after)]
-        if after.status is JobStatus.QUEUED:
+        if after.in_line:
             return [self._back(before, after)]
         if after.attempt == before.attempt or not after.attempts:
             return []
@@ -122,7 +123,7 @@ class Mover:
         return self._pack(head), data, self._pack(opts), self._now_ms, int(until_s is not None)
 
     def _aside_until(self, job: Job) -> float | None:
-        """Until when a queued job cannot be claimed; None when it can."""
+        """Until when a queued or parked job cannot be claimed; None when it can."""
         if job.held:
             return float("inf")
         due_s = job.not_before_s

@@ -27,7 +27,7 @@ class OwnRuns:
                 self._attempts.pop(job.id, None)
                 continue
             kept = before.get(job.id)
-            if kept is None or kept.job.attempt != job.attempt:
+            if kept is None or kept.job.attempt != job.attempt or kept.job.in_line:
                 self._attempts[job.id] = job.attempt
 
     def lost(self, job_id: str) -> None:
@@ -37,7 +37,7 @@ class OwnRuns:
     def claims(self, job: Job) -> bool:
         """Whether the job stands as one that this life runs."""
         last = job.attempts[-1] if job.attempts else None
-        return last is not None and last.outcome is None and last.boot_id == self._boot_id
+        return not job.in_line and last is not None and last.outcome is None and last.boot_id == self._boot_id
 
     def knows(self, job: Job) -> bool:
         """Whether it does run here."""

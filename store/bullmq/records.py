@@ -30,6 +30,7 @@ from ...jobs.model import (
     Source,
     WebhookTarget,
 )
+from ..plain import parked_json, parked_of
 
 _FORMAT = b"1"
 _JSON = json.JSONEncoder(separators=(",", ":")).encode
@@ -109,6 +110,7 @@ def pack_job(kept: Kept) -> bytes:
         kept.positions,
         kept.number,
         kept.size_bytes,
+        None if job.parked is None else parked_json(job.parked),
         *kept.later,
     )
     return _squeezed(_JSON(plain).encode("ascii"))
@@ -181,8 +183,9 @@ def _unpacked_job(job_id: str, packed: bytes) -> Kept:
         webhook=None if webhook is None else WebhookTarget(webhook[0], tuple(webhook[1])),
         pool=pool,
         origin=origin,
+        parked=parked_of(later[0]) if later and later[0] is not None else None,
     )
-    return Kept(job, tuple(positions), told, size_bytes, tuple(later))
+    return Kept(job, tuple(positions), told, size_bytes, tuple(later[1:]))
 
 
 def pack_payload(payload: Payload) -> bytes:
@@ -268,9 +271,10 @@ def _bytes(text: str) -> bytes:
 
 
 def _attempt_of(values: list[Any]) -> Attempt:
-    number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message = values[:8]
+    number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message, *later = values
     outcome = None if outcome is None else JobStatus(outcome)
-    return Attempt(number, started_at_s, boot_id, finished_at_s, outcome, _cause(cause), last_node_id, message)
+    parked_s = later[0] if later else 0.0
+    return Attempt(number, started_at_s, boot_id, finished_at_s, outcome, _cause(cause), last_node_id, message, parked_s)
 
 
 def _cause(word: str | None) -> Cause | None:

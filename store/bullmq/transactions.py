@@ -18,7 +18,7 @@ import redis
 
 from ...jobs.errors import ExpeditorError, StoreUnavailable
 from ...jobs.events import Publisher
-from ...jobs.model import Job, JobStatus
+from ...jobs.model import Job
 from ...jobs.transitions import is_terminal
 from ..base import Clock, StoreObserver
 from ..done import Done
@@ -253,7 +253,7 @@ class Transactions:
         """The steps for BullMQ, and the epoch of its ranks if it is another one now."""
         ledger, changes = self._ledger, self._ledger.changes
         jobs, moved = list(changes.jobs.values()), None
-        waiting = [job.score for job in jobs if job.status is JobStatus.QUEUED and not job.suspect]
+        waiting = [job.score for job in jobs if job.in_line and not job.suspect]
         epoch = ledger.state.epoch
         if waiting and (epoch is None or not all(fits(score, epoch) for score in waiting)):
             head = ledger.head_score("")
@@ -280,7 +280,7 @@ class Transactions:
         found: list[list[str]] = []
         for job_id, kept in ledger.before.items():
             job = kept.job
-            if job.status is JobStatus.QUEUED or is_terminal(job.status):
+            if job.in_line or is_terminal(job.status):
                 continue
             after = ledger.changes.jobs.get(job_id)
             if after is not None and _left(job, after):
@@ -349,7 +349,7 @@ class Transactions:
 
 def _left(before: Job, after: Job) -> bool:
     """Whether the attempt that ran is over."""
-    return is_terminal(after.status) or after.status is JobStatus.QUEUED or after.attempt != before.attempt
+    return is_terminal(after.status) or after.in_line or after.attempt != before.attempt
 
 
 def _refusable(call: Call) -> Outcome:

@@ -21,10 +21,10 @@ ROWS_MAX = 64
 """The most rows of one statement, for SQLite's limit of bound values."""
 
 # The groups of columns in a row, when it says nothing of them. Zeros: Python takes four times as long to bind a None.
-_NO_JOB: Values = (None, *(0,) * 35)
+_NO_JOB: Values = (None, *(0,) * 36)
 _NO_PAYLOAD: Values = (None, 0, 0)
-_NO_ATTEMPT: Values = (None, *(0,) * 8)
-_TAKEN_AWAY: Values = (None,) * 7
+_NO_ATTEMPT: Values = (None, *(0,) * 9)
+_TAKEN_AWAY: Values = (None,) * 8
 _NO_TIME: Values = (None,)
 _NO_TAG: Values = (None, 0, 0)
 _NO_MEAN: Values = (None, 0, 0)

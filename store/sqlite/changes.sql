@@ -9,10 +9,10 @@ CREATE TEMP VIEW changes (
   seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
   estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
   finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
-  batch_id, batch_index, webhook, pool, origin,
+  batch_id, batch_index, webhook, pool, origin, parked,
   prompt_json, extra_json, outputs_json,
   attempt_seq, attempt_number, attempt_started_at_s, attempt_boot_id, attempt_finished_at_s, attempt_outcome,
-  attempt_cause, attempt_last_node_id, attempt_message,
+  attempt_cause, attempt_last_node_id, attempt_message, attempt_parked_s,
   virtual_time,
   tag_principal, tag_priority, tag_finish,
   mean_signature, mean_s, mean_learned_at_s,
@@ -29,7 +29,7 @@ CREATE TEMP VIEW changes (
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
   NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-  NULL, NULL, NULL;
+  NULL, NULL, NULL, NULL, NULL;
 
 CREATE TEMP TRIGGER job_added INSTEAD OF INSERT ON changes WHEN NEW.prompt_json IS NOT NULL
 BEGIN
@@ -37,13 +37,13 @@ BEGIN
     seq, id, principal, trusted, priority, source, status, created_at_s, queued_at_s, number, start_tag, score,
     estimated_s, signature, client_id, metadata, node_count, prompt_length, needs_secret, held, cached, started_at_s,
     finished_at_s, outputs, cause, error, not_before_s, expires_at_s, max_attempts, models, forgiven,
-    batch_id, batch_index, webhook, pool, origin
+    batch_id, batch_index, webhook, pool, origin, parked
   ) VALUES (
     NEW.seq, NEW.id, NEW.principal, NEW.trusted, NEW.priority, NEW.source, NEW.status, NEW.created_at_s,
     NEW.queued_at_s, NEW.number, NEW.start_tag, NEW.score, NEW.estimated_s, NEW.signature, NEW.client_id, NEW.metadata,
     NEW.node_count, NEW.prompt_length, NEW.needs_secret, NEW.held, NEW.cached, NEW.started_at_s, NEW.finished_at_s,
     NEW.outputs, NEW.cause, NEW.error, NEW.not_before_s, NEW.expires_at_s, NEW.max_attempts, NEW.models, NEW.forgiven,
-    NEW.batch_id, NEW.batch_index, NEW.webhook, NEW.pool, NEW.origin
+    NEW.batch_id, NEW.batch_index, NEW.webhook, NEW.pool, NEW.origin, NEW.parked
   );
   -- OR IGNORE: two keys may be one text to SQLite, which ends it at a NUL.
   INSERT OR IGNORE INTO labels (key, value, job_seq)
@@ -58,7 +58,8 @@ BEGIN
     priority = NEW.priority, status = NEW.status, queued_at_s = NEW.queued_at_s, start_tag = NEW.start_tag,
     score = NEW.score, estimated_s = NEW.estimated_s, held = NEW.held, cached = NEW.cached,
     started_at_s = NEW.started_at_s, finished_at_s = NEW.finished_at_s, outputs = NEW.outputs, cause = NEW.cause,
-    error = NEW.error, not_before_s = NEW.not_before_s, expires_at_s = NEW.expires_at_s, forgiven = NEW.forgiven
+    error = NEW.error, not_before_s = NEW.not_before_s, expires_at_s = NEW.expires_at_s, forgiven = NEW.forgiven,
+    parked = NEW.parked
   WHERE seq = NEW.seq;
 END;
 
@@ -79,11 +80,12 @@ CREATE TEMP TRIGGER attempt_saved INSTEAD OF INSERT ON changes
 WHEN NEW.attempt_seq IS NOT NULL AND NEW.attempt_boot_id IS NOT NULL
 BEGIN
   INSERT OR REPLACE INTO attempts (
-    job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message
+    job_seq, number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message, parked_s
   )
   VALUES (
     NEW.attempt_seq, NEW.attempt_number, NEW.attempt_started_at_s, NEW.attempt_boot_id, NEW.attempt_finished_at_s,
-    NEW.attempt_outcome, NEW.attempt_cause, NEW.attempt_last_node_id, NEW.attempt_message
+    NEW.attempt_outcome, NEW.attempt_cause, NEW.attempt_last_node_id, NEW.attempt_message,
+    NEW.attempt_parked_s
   );
 END;
 

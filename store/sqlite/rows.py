@@ -27,6 +27,7 @@ from ...jobs.model import (
     Source,
     WebhookTarget,
 )
+from ..plain import parked_json, parked_of
 
 Values = tuple[Any, ...]
 
@@ -73,6 +74,7 @@ def job_values(job: Job) -> Values:
         None if job.webhook is None else json.dumps([job.webhook.url, *job.webhook.events]),
         job.pool,
         job.origin,
+        None if job.parked is None else json.dumps(parked_json(job.parked)),
     )
 
 
@@ -114,6 +116,7 @@ def job_of(row: sqlite3.Row, attempts: Iterable[sqlite3.Row]) -> Job:
         webhook=None if row["webhook"] is None else _webhook_of(json.loads(row["webhook"])),
         pool=row["pool"],
         origin=row["origin"],
+        parked=None if row["parked"] is None else parked_of(json.loads(row["parked"])),
     )
 
 
@@ -134,6 +137,7 @@ def attempt_values(seq: int, attempt: Attempt) -> Values:
         _word(attempt.cause),
         storable(attempt.last_node_id),
         None if attempt.message is None else json.dumps(attempt.message),
+        attempt.parked_s,
     )
 
 
@@ -183,6 +187,7 @@ def _attempt_of(row: sqlite3.Row) -> Attempt:
         cause=_cause(row["cause"]),
         last_node_id=row["last_node_id"],
         message=None if row["message"] is None else json.loads(row["message"]),
+        parked_s=row["parked_s"],
     )
 
 

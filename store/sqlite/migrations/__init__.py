@@ -11,7 +11,7 @@ import sqlite3
 from ..functions import add_functions
 from ..statements import load_script
 
-SCRIPTS = ("0001_queue", "0002_scheduler", "0003_contract", "0004_cluster")
+SCRIPTS = ("0001_queue", "0002_scheduler", "0003_contract", "0004_cluster", "0005_parked")
 
 SCHEMA_VERSION = len(SCRIPTS)
 """What this version of Expeditor writes."""
