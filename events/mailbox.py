@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound
+from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound, StoreUnavailable
 from ..jobs.model import JsonObject
 from ..jobs.times import rfc3339
-from ..jobs.waits import Ask, AskKind, Picture, read_answer
+from ..jobs.waits import Ask, AskKind, JobWait, Picture, read_answer
+from .run_waits import RunWaits
 from .wait_pictures import WaitPictures
 
 MAX_MESSAGE_BYTES = 64 * 1024
@@ -65,15 +66,34 @@ class Delivered:
     prompt_id: str
 
 
-class Wait:
-    """A waiting node's end of the mailbox; made by ``Mailbox.open`` only."""
+class BeingParked(StoreUnavailable):
+    """The wait is a parked job's: its answer goes into the store (``parked_waits``)."""
 
-    def __init__(self, pending: PendingWait, clock: Callable[[], float]) -> None:
-        """Join the wait's facts with the clock that judges its deadline."""
+
+class Wait:
+    """A waiting node's end of the mailbox; made by the mailbox only. ``parked``: its job has left the machine, or is about to; ``stored``:
+    and that is committed."""
+
+    def __init__(self, pending: PendingWait, clock: Callable[[], float], index: int = 0) -> None:
+        """Join the wait's facts with the clock that judges its deadline. ``index``: which of its node's calls asks."""
+        self.index = index
         self.pending = pending
         self._clock = clock
         self._answered = threading.Event()
         self._message: str | None = None
+        self.parked = False
+        self.stored = False
+
+    @property
+    def node_id(self) -> str:
+        """The node that asks."""
+        return self.pending.node_id
+
+    def record(self) -> JobWait:
+        """The wait as it stands."""
+        asked = self.pending
+        times = (asked.opened_at_s, asked.deadline_at_s)
+        return JobWait(asked.token, asked.node_id, asked.ask, *times, asked.max_bytes, self._message, self.index)
 
     @property
     def token(self) -> str:
@@ -114,6 +134,7 @@ class Mailbox:
         self._lock = threading.Lock()
         self._open: dict[str, Wait] = {}
         self._over: OrderedDict[str, PendingWait] = OrderedDict()
+        self._runs = RunWaits()
         self._changed: Callable[[], None] = lambda: None
 
     def on_change(self, changed: Callable[[], None]) -> None:
@@ -129,12 +150,18 @@ class Mailbox:
         deadline_s: float,
         max_bytes: int = MAX_MESSAGE_BYTES,
         pictures: Iterable[Picture] = (),
+        index: int = 0,
     ) -> Wait:
-        """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done.
+        """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done. A node of a job that was parked
+        gets the wait that it began before; ``index``: which of its calls it is.
 
         ``pictures``: as many as ``ask`` tells of; they are stored first, which blocks, and time counts from then on. ``NotStored``: the
         disk does not take them, and nothing was begun.
         """
+        with self._lock:
+            before = self._runs.take(prompt_id, node_id, index)
+        if isinstance(before, Wait):
+            return before
         token = self._new_id()
         if self._pictures is not None and ask.pictures:
             self._pictures.keep(token, pictures)
@@ -148,26 +175,97 @@ class Mailbox:
             deadline_at_s=now_s + deadline_s,
             max_bytes=max_bytes,
         )
-        return self.reopen(pending)
+        return self.reopen(pending, index)
 
-    def reopen(self, pending: PendingWait) -> Wait:
+    def reopen(self, pending: PendingWait, index: int = 0) -> Wait:
         """Go on with a wait that was begun before, in an earlier process for example, under its token and until its deadline."""
-        wait = Wait(pending, self._clock)
+        wait = Wait(pending, self._clock, index)
         with self._lock:
             self._open[wait.token] = wait
+            self._runs.add(pending.prompt_id, wait)
         self._changed()
         return wait
 
-    def close(self, token: str) -> None:
-        """End a wait; nothing happens if it is over already. Later answers to it get ``Gone``."""
+    def close(self, token: str) -> bool:
+        """End a wait, unless its job was parked; says whether it did. Later answers to it get ``Gone``."""
         with self._lock:
-            wait = self._open.pop(token, None)
+            wait = self._open.get(token)
+            if wait is None or wait.parked:
+                return False
+            self._drop(wait)
+        self._over_for_good((wait,))
+        return True
+
+    def begin(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
+        """A run that can be parked begins, or goes on with these waits of it: ``open`` gives them to their nodes again."""
+        with self._lock:
+            self._take_up(prompt_id, waits, parked=False)
+        self._changed()
+
+    def keep(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
+        """A job was parked in an earlier life of this server: these can be answered."""
+        with self._lock:
+            self._take_up(prompt_id, waits, parked=True)
+        self._changed()
+
+    def park(self, prompt_id: str) -> tuple[JobWait, ...]:
+        """A run is to be parked: all that it has asked. From now on its answers go into the store (``parked_waits``).
+
+        Nothing, and nothing happens, when one of its waits is just being answered or over, or it was not begun.
+        """
+        with self._lock:
+            waits = [wait for wait in self._runs.of(prompt_id) if isinstance(wait, Wait)]
+            still = [wait for wait in waits if wait.token in self._open]
+            if not still or not all(_is_live(wait) for wait in still):
+                return ()
+            for wait in still:
+                wait.parked = True
+            return tuple(wait.record() for wait in waits)
+
+    def parked_for_good(self, prompt_id: str) -> None:
+        """That the job is parked is committed: its waits can be answered now."""
+        with self._lock:
+            for wait in self._runs.of(prompt_id):
+                if isinstance(wait, Wait):
+                    wait.stored = wait.parked
+
+    def end(self, prompt_id: str) -> tuple[PendingWait, ...]:
+        """A run, or a parked job, is over: so are all of its waits. Those that were open still."""
+        with self._lock:
+            asked = self._runs.end(prompt_id)
+            over = tuple(wait for wait in asked if isinstance(wait, Wait) and wait.token in self._open)
+            for wait in over:
+                self._drop(wait)
+        self._over_for_good(over)
+        return tuple(wait.pending for wait in over)
+
+    def is_parked(self, token: str) -> bool | None:
+        """Whether a wait's job is parked for good; False while it is about to be, None for a wait that can be answered no more, or not so."""
+        with self._lock:
+            wait = self._open.get(token)
+            return wait.stored if wait is not None and wait.parked and _is_live(wait) else None
+
+    def answered(self, token: str, message: str) -> None:
+        """The answer to a parked job's wait is stored."""
+        with self._lock:
+            wait = self._open.get(token)
             if wait is None:
                 return
-            self._keep_over(wait.pending)
-        if self._pictures is not None and wait.pending.ask.pictures:
-            self._pictures.drop(token)
-        self._changed()
+            wait.answer(message)
+            self._drop(wait)
+        self._over_for_good((wait,))
+
+    def parked(
+        self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None
+    ) -> PendingWait | None:
+        """The parked wait that a message is for, which it would answer; None when that wait is not parked. Errors as ``deliver``."""
+        with self._lock:
+            wait = self._one_live(node_id, token, prompt_id)
+            if not wait.parked:
+                return None
+            _refuse_excess(wait.pending, len(message.encode("utf-8", "surrogatepass")))
+            read_answer(wait.pending.ask, message)
+            return wait.pending
 
     def picture(self, token: str, number: int) -> Picture:
         """One of an open wait's pictures. Blocks. ``Gone``: the wait is over; ``NotFound``: there is no such wait or picture."""
@@ -207,6 +305,8 @@ class Mailbox:
             wait = self._one_live(node_id, token, prompt_id)
             _refuse_excess(wait.pending, size_bytes)
             read_answer(wait.pending.ask, message)
+            if wait.parked:
+                raise BeingParked("The job is just being parked; send the answer again.", retry_after_s=1)
             wait.answer(message)
         self._changed()
         return Delivered(token=wait.token, node_id=wait.pending.node_id, prompt_id=wait.pending.prompt_id)
@@ -215,6 +315,38 @@ class Mailbox:
         """The waits that can still be answered, oldest first."""
         with self._lock:
             return tuple(wait.pending for wait in self._open.values() if _is_live(wait))
+
+    def _take_up(self, prompt_id: str, records: Sequence[JobWait], *, parked: bool) -> None:
+        waits = [self._again(prompt_id, record) for record in records]
+        self._runs.begin(prompt_id, waits)
+        for wait in waits:
+            wait.parked = wait.stored = parked
+            if not wait.answered:
+                self._open[wait.token] = wait
+
+    def _again(self, prompt_id: str, record: JobWait) -> Wait:
+        """The wait of a record: the one that is open still, or made anew."""
+        wait = self._open.get(record.token)
+        if wait is None:
+            times = (record.opened_at_s, record.deadline_at_s)
+            pending = PendingWait(record.token, prompt_id, record.node_id, record.ask, *times, record.max_bytes)
+            wait = Wait(pending, self._clock, record.index)
+        if record.answer is not None and not wait.answered:
+            wait.answer(record.answer)
+            self._drop(wait)
+        return wait
+
+    def _over_for_good(self, waits: Sequence[Wait]) -> None:
+        """What follows once the lock is free again; blocks."""
+        for wait in waits:
+            if self._pictures is not None and wait.pending.ask.pictures:
+                self._pictures.drop(wait.token)
+        if waits:
+            self._changed()
+
+    def _drop(self, wait: Wait) -> None:
+        self._open.pop(wait.token, None)
+        self._keep_over(wait.pending)
 
     def _keep_over(self, wait: PendingWait) -> None:
         self._over[wait.token] = wait

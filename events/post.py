@@ -18,7 +18,8 @@ from typing import Any, cast
 from ..jobs.errors import Conflict, ExpeditorError, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from ..jobs.model import JsonObject
 from ..jobs.waits import Ask, Picture, ask_from, ask_json, read_answer
-from .mailbox import Delivered, Mailbox, PendingWait
+from .mailbox import BeingParked, Delivered, Mailbox, PendingWait
+from .parked_waits import ParkedWaits
 from .ports import PicturesElsewhere, Relayed
 from .words import object_of
 
@@ -48,9 +49,11 @@ class PostOffice:
         monotonic: Callable[[], float],
         relay: Relayed | None = None,
         pictures: PicturesElsewhere | None = None,
+        parked: ParkedWaits | None = None,
     ) -> None:
-        """``relay`` and ``pictures``: None where no others are."""
+        """``relay`` and ``pictures``: None where no others are; ``parked``: None where nothing is parked."""
         self._pictures = pictures
+        self._parked = parked
         self._mailbox = mailbox
         self._monotonic = monotonic
         self._relay = relay
@@ -100,7 +103,7 @@ class PostOffice:
             if wait.node_id == node_id and token in (None, wait.token) and prompt_id in (None, wait.prompt_id)
         ]
         if not away:
-            return self._mailbox.deliver(message, node_id, token, prompt_id)
+            return await self._deliver_here(message, node_id, token, prompt_id)
         if len(away) + len(here) > 1:
             tokens = [*here, *(wait.token for _, wait in away)]
             text = f"{len(tokens)} waits fit node {node_id}; send the token of one of them."
@@ -118,6 +121,18 @@ class PostOffice:
         if number >= wait.ask.pictures:
             raise NotFound(f"That wait has no picture {number}.")
         return await self._pictures.picture(instance, token, number)
+    async def _deliver_here(
+        self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None
+    ) -> Delivered:
+        while True:
+            parked = None if self._parked is None else self._mailbox.parked(message, node_id, token, prompt_id)
+            if parked is not None and self._parked is not None:
+                return await self._parked.deliver(parked, message)
+            try:
+                return self._mailbox.deliver(message, node_id, token, prompt_id)
+            except BeingParked:
+                if self._parked is None:
+                    raise
 
     async def _ask(self, instance: str, question: JsonObject) -> Delivered:
         loop = asyncio.get_running_loop()

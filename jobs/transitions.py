@@ -44,7 +44,7 @@ def advance(
     """Move ``job`` to ``to``. Returns the moved job and its event.
 
     Raises ``Conflict`` with both statuses when the move is not legal. Sets ``started_at_s`` at the first
-    start and ``finished_at_s``, ``cause`` and ``error`` at the end, where the questions of a parked job are forgotten; touches nothing else.
+    start and ``finished_at_s``, ``cause`` and ``error`` at the end, where what was parked is forgotten; touches nothing else.
     """
     if to not in LEGAL[job.status]:
         raise Conflict(

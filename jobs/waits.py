@@ -54,7 +54,8 @@ class Picture:
 class JobWait:
     """One wait of a parked job, as its store keeps it. ``answer`` is the message as it was sent, None while nobody did.
 
-    A node finds its own by ``node_id`` when its job runs again. Times are seconds since the epoch.
+    A node finds its own by ``node_id`` when its job runs again, and by ``index`` where it is called for each of a list. Times are seconds
+    since the epoch.
     """
 
     token: str
@@ -64,6 +65,7 @@ class JobWait:
     deadline_at_s: float
     max_bytes: int
     answer: str | None = None
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)

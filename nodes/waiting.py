@@ -7,7 +7,7 @@ Owns the order of these steps and the look for an interruption. Does not own del
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import comfy.model_management
@@ -44,7 +44,7 @@ async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: A
     """
     services = current()
     _check(ask, timeout_s, services.settings.max_message_bytes)
-    prompt_id, node_id = _where_we_run(node.hidden.unique_id)
+    prompt_id, node_id, index = _where_we_run(node.hidden.unique_id)
     wait = await asyncio.to_thread(
         services.mailbox.open,
         prompt_id,
@@ -53,15 +53,17 @@ async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: A
         deadline_s=timeout_s,
         max_bytes=services.settings.max_message_bytes,
         pictures=_watched(previews(images, ask.pictures)),
+        index=index,
     )
     facts = wait.pending.describe()
     try:
         # To every page, not only the submitter's: whoever watches may answer, also for a job that came over HTTP.
-        services.audience.notifier.send({"type": "message.waiting", **facts}, None)
-        await _until_over(wait)
+        if not wait.answered:
+            services.audience.notifier.send({"type": "message.waiting", **facts}, None)
+        await _until_over(wait, lambda: services.machine.parking.parks(prompt_id, node_id))
     finally:
-        services.mailbox.close(wait.token)
-        services.audience.notifier.send({"type": "message.closed", **facts}, None)
+        if services.mailbox.close(wait.token):  # not while its job is parked: the question stays
+            services.audience.notifier.send({"type": "message.closed", **facts}, None)
     message = wait.poll(0)  # after the close: an answer accepted in the last instant counts
     return None if message is None else read_answer(ask, message)
 
@@ -86,25 +88,36 @@ def _check(ask: Ask, timeout_s: float, max_bytes: int) -> None:
         raise ValueError(f"The text to edit has {size_bytes} bytes of UTF-8; at most {max_bytes} can be sent back.")
 
 
-def _where_we_run(unique_id: Any) -> tuple[str, str]:
-    """Prompt id and node id; the context is core's own word, the server's last prompt id the older way."""
+def _where_we_run(unique_id: Any) -> tuple[str, str, int]:
+    """Prompt id, node id, and which of the node's calls it is where it is called for each of a list; the context is core's own word,
+    the server's last prompt id the older way."""
     context = get_executing_context()
     if context is not None:
-        return context.prompt_id, context.node_id
-    return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id)
+        return context.prompt_id, context.node_id, context.list_index or 0
+    return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id), 0
 
 
+<<<<<<< HEAD
 def _watched(pictures: Iterator[Picture]) -> Iterator[Picture]:
     """Making many large ones takes a while, in which somebody may interrupt."""
     for picture in pictures:
         _look_for_interruption()
         yield picture
+=======
+async def _until_over(wait: Wait, parks: Callable[[], bool]) -> None:
+    """Until the answer or the deadline; raises core's interruption, also for a job that is to be parked.
+>>>>>>> 4b94f09 (wip: waits of parked jobs in the mailbox)
 
 
 async def _until_over(wait: Wait) -> None:
     """Until the answer or the deadline; raises core's interruption."""
     while not wait.answered and not wait.expired:
+<<<<<<< HEAD
         _look_for_interruption()
+=======
+        if comfy.model_management.processing_interrupted() or parks():
+            raise comfy.model_management.InterruptProcessingException
+>>>>>>> 4b94f09 (wip: waits of parked jobs in the mailbox)
         await asyncio.sleep(LOOK_INTERVAL_S)
 
 

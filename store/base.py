@@ -262,7 +262,7 @@ class JobStore(BatchStore, EventLog, MovingStore, ParkingStore, Protocol):
         ...
 
     def fail_queued(self, job_id: str, ending: Ending) -> Future[Job]:
-        """End a *queued* or parked job as failed without a further attempt (for example ``SECRET_LOST``); ``Conflict`` if it does not wait."""
+        """End a *queued* or parked job as failed, without a further attempt (for example ``SECRET_LOST``); ``Conflict`` for any other."""
         ...
 
     def hold(self, job_id: str, held: bool) -> Future[Job]:

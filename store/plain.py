@@ -9,7 +9,7 @@ from typing import Any
 
 from ..jobs.waits import JobWait, Parked, ask_from, ask_json
 
-_OF_WAIT = 7
+_OF_WAIT = 8
 
 
 def parked_json(parked: Parked) -> list[Any]:
@@ -25,9 +25,9 @@ def parked_of(plain: list[Any]) -> Parked:
 
 def _wait(wait: JobWait) -> list[Any]:
     times = (wait.opened_at_s, wait.deadline_at_s)
-    return [wait.token, wait.node_id, ask_json(wait.ask), *times, wait.max_bytes, wait.answer]
+    return [wait.token, wait.node_id, ask_json(wait.ask), *times, wait.max_bytes, wait.answer, wait.index]
 
 
 def _wait_of(values: list[Any]) -> JobWait:
-    token, node_id, ask, opened_at_s, deadline_at_s, max_bytes, answer = values[:_OF_WAIT]
-    return JobWait(token, node_id, ask_from(ask), opened_at_s, deadline_at_s, max_bytes, answer)
+    token, node_id, ask, opened_at_s, deadline_at_s, max_bytes, answer, index = values[:_OF_WAIT]
+    return JobWait(token, node_id, ask_from(ask), opened_at_s, deadline_at_s, max_bytes, answer, index)

@@ -274,7 +274,9 @@ def _attempt_of(values: list[Any]) -> Attempt:
     number, started_at_s, boot_id, finished_at_s, outcome, cause, last_node_id, message, *later = values
     outcome = None if outcome is None else JobStatus(outcome)
     parked_s = later[0] if later else 0.0
-    return Attempt(number, started_at_s, boot_id, finished_at_s, outcome, _cause(cause), last_node_id, message, parked_s)
+    return Attempt(
+        number, started_at_s, boot_id, finished_at_s, outcome, _cause(cause), last_node_id, message, parked_s
+    )
 
 
 def _cause(word: str | None) -> Cause | None:
