@@ -20,6 +20,7 @@ from ..jobs.errors import Conflict, NotFound, StoreUnavailable
 from ..jobs.model import Attempt, Cause, Ending, Job, JobError, JobStatus
 from ..jobs.settled import Settled
 from ..jobs.transitions import is_terminal
+from ..jobs.waits import JobWait
 from ..store.base import JobStore
 
 log = logging.getLogger("expeditor.dispatch")
@@ -32,6 +33,7 @@ class Debt:
 
     ``rerun``: the attempt was to be followed by another one at once, and whether that was committed is not known yet.
     ``fenced``: other instances may run the job too, so an end that is refused is not this instance's to tell.
+    ``park``: the job is parked with these questions.
     ``home``: the run's results are on their way; what comes is the ending to be stored. ``over``: what became of it. ``left``:
     whoever owed it has gone on, so ``Debts`` tells of it.
     """
@@ -40,6 +42,7 @@ class Debt:
     attempt: int
     ending: Ending
     put_back: bool = False
+    park: tuple[JobWait, ...] = ()
     not_before_s: float | None = None
     rerun: Future[Job] | None = None
     asked: Future[Job] | None = None
@@ -168,6 +171,8 @@ class Debts:
             self._ended.append(debt.job_id)
 
     def _ask(self, debt: Debt) -> Future[Job]:
+        if debt.park:
+            return self._store.park(debt.job_id, debt.attempt, debt.park, debt.ending)
         if debt.put_back:
             return self._store.retry(debt.job_id, debt.attempt, debt.ending, debt.not_before_s)
         return self._store.finish(debt.job_id, debt.attempt, debt.ending)

@@ -23,7 +23,7 @@ from ..jobs.transitions import is_terminal
 from ..store.base import JobStore, Recovered, RecoveryRule
 from .debts import Debt, Debts
 from .fitting import IN_A_ROW, Fitting
-from .ports import Abilities, AtHome, Homeward, NoneResident, OutputFiles, Resident, RunObserver
+from .ports import Abilities, AtHome, Homeward, NoneResident, NoParking, OutputFiles, Parking, Resident, RunObserver
 from .retrying import AgainLater, AgainNow, Decision, Last, RetryPolicy, decide
 from .runs import RunTable
 from .stall import RunSigns
@@ -90,6 +90,7 @@ class Dispatcher:
         self._monotonic = monotonic
         self._resident = resident or NoneResident()
         self._homeward: Homeward = AtHome()
+        self._parking: Parking = NoParking()
         self._debts = Debts(store, deadline_s)
         self._fitting = Fitting(store, abilities)
         self._on_machine: dict[str, _OnMachine] = {}
@@ -100,6 +101,10 @@ class Dispatcher:
     def join(self, homeward: Homeward) -> None:
         """Results go home by this; called once, before the first claim."""
         self._homeward = homeward
+
+    def join_parking(self, parking: Parking) -> None:
+        """Runs that wait for people are parked by this; called once, before the first claim."""
+        self._parking = parking
 
     def recover(self, rule: RecoveryRule = RecoveryRule(), here: str | None = None) -> Recovered:  # noqa: B008 - a frozen value
         """What waits from before this start; called once, before the first claim. Raises ``StoreUnavailable``. ``here``: this instance's
@@ -134,7 +139,7 @@ class Dispatcher:
             return None
         claim, classes = found
         self._tell_gap(claim)
-        self._begin(claim.job, classes)
+        self._begin(claim.job, classes, self._parking.began(claim.job))
         return claim
 
     def again_now(self, job_id: str, succeeded: bool, messages: Messages, outputs: Mapping[str, Any]) -> bool:
@@ -179,7 +184,8 @@ class Dispatcher:
         """
         facts = self._runs.end(job_id, self._clock())
         ending = self._sized(job_id, self._judged(job_id, RunReport(succeeded, messages, outputs), facts))
-        return self._settle(job_id, replace(ending, history_json=history_json), facts)
+        stopped = ending.cause is Cause.INTERRUPTED and not facts.cancel_wanted
+        return self._settle(job_id, replace(ending, history_json=history_json), facts, parkable=stopped)
 
     def refuse(self, job_id: str, error: JobError) -> Settled:
         """Settle a claimed job that could not be started as failed; ``error.code`` names the cause. Never raises.
@@ -292,8 +298,17 @@ class Dispatcher:
             return Last()
         return decide(job, ending, self._retries.policy, self._retries.rng)
 
-    def _settle(self, job_id: str, ending: Ending, facts: RunFacts | None = None, at_least_s: float = 0.0) -> Settled:
+    def _settle(
+        self,
+        job_id: str,
+        ending: Ending,
+        facts: RunFacts | None = None,
+        at_least_s: float = 0.0,
+        *,
+        parkable: bool = False,
+    ) -> Settled:
         """Without ``facts`` the job never ran, and is not tried again."""
+        waits = self._parking.stopped(job_id, frozenset() if facts is None else facts.ran, parkable=parkable)
         here = self._on_machine.pop(job_id, None)
         if here is None:
             log.warning("A run ended that was not claimed here", extra={"event": "run.unknown", "job_id": job_id})
@@ -304,7 +319,8 @@ class Dispatcher:
             job_id,
             here.job.attempt,
             ending,
-            put_back=not isinstance(decision, Last),
+            put_back=bool(waits) or not isinstance(decision, Last),
+            park=waits,
             not_before_s=max(decision.not_before_s, soonest_s) if isinstance(decision, AgainLater) else None,
             rerun=here.rerun,
             fenced=here.job.origin is not None,

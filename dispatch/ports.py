@@ -6,6 +6,7 @@ from concurrent.futures import Future
 from typing import Protocol
 
 from ..jobs.model import Ending, Job
+from ..jobs.waits import JobWait
 
 
 class Interrupter(Protocol):
@@ -75,6 +76,30 @@ class NoneResident:
     def models(self) -> frozenset[str]:
         """None at all."""
         return frozenset()
+
+
+class Parking(Protocol):
+    """Runs that wait for people only, and what is kept of them; ``host.parking`` fits. Never raises, never blocks for long."""
+
+    def began(self, job: Job) -> frozenset[str]:
+        """A run of the job begins, or goes on: the nodes that had run when it was parked."""
+        ...
+
+    def stopped(self, job_id: str, ran: frozenset[str], *, parkable: bool) -> tuple[JobWait, ...]:
+        """A run is over, after these nodes ran: what it is parked with; nothing when it is not, as unless it is ``parkable``."""
+        ...
+
+
+class NoParking:
+    """Fits ``Parking`` where nothing is parked."""
+
+    def began(self, job: Job) -> frozenset[str]:  # noqa: ARG002 - a port's form
+        """It is its first run."""
+        return frozenset()
+
+    def stopped(self, job_id: str, ran: frozenset[str], *, parkable: bool) -> tuple[JobWait, ...]:  # noqa: ARG002
+        """It is not parked."""
+        return ()
 
 
 class Homeward(Protocol):

@@ -34,6 +34,7 @@ class _Run:
     cancel_wanted: bool = False
     heard: bool = False
     executed: set[str] = field(default_factory=set[str])
+    begun: int = 0
     ran_before: frozenset[str] = frozenset()
     node_id: str | None = None
     node_started_s: float | None = None
@@ -157,6 +158,14 @@ class RunTable:
             run = self._runs.get(job_id)
             return None if run is None else _progress(run)
 
+    def nodes_begun(self, job_id: str) -> int | None:
+        """How many nodes of a run have begun by now, those of expansions too; None when nothing is heard of it, or it is to be stopped."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            if run is None or not run.heard or run.cancel_wanted or run.stalled_s is not None:
+                return None
+            return run.begun
+
     def running_for_s(self, job_id: str) -> float | None:
         """Seconds since the claim of a job that runs here, else None."""
         with self._lock:
@@ -215,6 +224,7 @@ class RunTable:
             self._recorder.began(job_id, run.attempt, str(node), run.classes.get(str(node)))
         run.node_id, run.node_started_s = str(node), now_s
         run.executed.add(str(node))
+        run.begun += 1
 
     def _close_node(self, run: _Run, now_s: float) -> None:
         if run.node_id is not None and run.node_started_s is not None:

@@ -240,7 +240,7 @@ class Mailbox:
         return tuple(wait.pending for wait in over)
 
     def is_parked(self, token: str) -> bool | None:
-        """Whether a wait's job is parked for good; False while it is about to be, None for a wait that can be answered no more, or not so."""
+        """Whether a wait's job is parked for good; False while it is about to be, None for a wait that cannot be answered so."""
         with self._lock:
             wait = self._open.get(token)
             return wait.stored if wait is not None and wait.parked and _is_live(wait) else None

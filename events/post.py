@@ -121,6 +121,7 @@ class PostOffice:
         if number >= wait.ask.pictures:
             raise NotFound(f"That wait has no picture {number}.")
         return await self._pictures.picture(instance, token, number)
+
     async def _deliver_here(
         self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None
     ) -> Delivered:

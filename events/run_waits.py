@@ -33,8 +33,8 @@ class RunWait(Protocol):
 
 @dataclass(slots=True)
 class _Run:
-    asked: list[RunWait] = field(default_factory=lambda: list[RunWait]())
-    taken: set[int] = field(default_factory=lambda: set[int]())  # by their place in `asked`
+    asked: list[RunWait] = field(default_factory=list[RunWait])
+    taken: set[int] = field(default_factory=set[int])  # by their place in `asked`
 
 
 class RunWaits:

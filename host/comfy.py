@@ -31,6 +31,13 @@ def version() -> str:
     return str(__version__)
 
 
+def interruption_wanted() -> bool:
+    """Whether somebody has asked ComfyUI to stop what it runs, and nothing has heard it yet."""
+    from comfy.model_management import processing_interrupted
+
+    return bool(processing_interrupted())
+
+
 @dataclass(frozen=True, slots=True)
 class Listening:
     """Where ComfyUI listens, or is about to: the first address of its arguments, which may stand for all of the host's."""

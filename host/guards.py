@@ -16,7 +16,7 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 log = logging.getLogger("expeditor.host")
 
@@ -27,6 +27,18 @@ Again = Callable[[Any, Call], Call | None]
 
 Ran = Callable[[Any, Any], None]
 """Told the executor and the prompt of an execution that has ended. Never raises."""
+
+
+class Around(Protocol):
+    """Hears of each execution before and after, with the executor, and the prompt's id. Never raises."""
+
+    def before(self, executor: Any, prompt_id: str, prompt: Any) -> None:
+        """It begins."""
+        ...
+
+    def after(self, executor: Any, prompt_id: str) -> None:
+        """It has ended."""
+        ...
 
 
 def guard_send(server: Any, connected: Callable[[object], None] | None = None) -> None:
@@ -60,7 +72,9 @@ def _greeted(event: object = None, data: object = None, *_: object, **__: object
     return cast("dict[str, object]", data).get("sid") if event == "status" and isinstance(data, dict) else None
 
 
-def guard_execute(executor_class: Any, again: Again | None = None, ran: Ran | None = None) -> None:
+def guard_execute(
+    executor_class: Any, again: Again | None = None, ran: Ran | None = None, around: Around | None = None
+) -> None:
     """Wrap ``PromptExecutor.execute`` on the class; the worker thread makes its executor later.
 
     ``ran`` is told the executor and the prompt after each execution, however it ended; it must not raise.
@@ -76,16 +90,21 @@ def guard_execute(executor_class: Any, again: Again | None = None, ran: Ran | No
         return result
 
     def execute_once(executor: Any, *args: Any, **kwargs: Any) -> Any:
+        prompt_id = str(args[1] if len(args) > 1 else kwargs.get("prompt_id"))
+        prompt = args[0] if args else kwargs.get("prompt")
         try:
+            if around is not None:
+                around.before(executor, prompt_id, prompt)
             return original(executor, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - SystemExit of a node must not end the worker thread either
-            prompt_id = args[1] if len(args) > 1 else kwargs.get("prompt_id")
-            _fail(executor, str(prompt_id), error)
+            _fail(executor, prompt_id, error)
             _tell(executor)
             return None
         finally:
             if ran is not None:
-                ran(executor, args[0] if args else kwargs.get("prompt"))
+                ran(executor, prompt)
+            if around is not None:
+                around.after(executor, prompt_id)
 
     executor_class.execute = execute
 

@@ -1,4 +1,4 @@
-"""Stock ``/interrupt`` for jobs that were submitted here and run on another instance: cancelled through the store, which reaches them.
+"""Stock ``/interrupt`` for jobs that were submitted here and run on another instance, or are parked: cancelled through the store.
 
 Does not own runs on this machine: those are ComfyUI's own to interrupt.
 """

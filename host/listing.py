@@ -32,6 +32,7 @@ log = logging.getLogger("expeditor.host")
 
 QUEUED = "job.queued"
 STARTED = "job.started"
+PARKED = "job.waiting"
 ENDS = frozenset({"job.succeeded", "job.failed", "job.canceled", "job.expired"})
 
 
@@ -65,8 +66,8 @@ class Listing:
                     self._waits(queue, event.job)
             elif self._elsewhere is not None and event.type == STARTED and runs_elsewhere(event.job, here):
                 self._elsewhere.starts(queue, event.job)
-            elif event.type == STARTED:
-                self._starts(queue, event.job.id)
+            elif event.type in (STARTED, PARKED):
+                (self._starts if event.type == STARTED else self._parks)(queue, event.job.id)
             elif _is_end(event):
                 changed |= self._ends(queue, event.job, taken.pop(event.job.id, None), here)
         if changed:  # the end of a run is no change of ours: core tells it
@@ -102,6 +103,13 @@ class Listing:
         with queue.mutex:
             queue.expeditor.on_machine.add(job_id)
             queue.expeditor.to_list.discard(job_id)
+            queue.expeditor.parked.discard(job_id)
+
+    def _parks(self, queue: ExpeditorQueue, job_id: str) -> None:
+        """No run will tell its end any more, unless it goes on; ``run_ends`` lists it among those that wait."""
+        with queue.mutex:
+            queue.expeditor.on_machine.discard(job_id)
+            queue.expeditor.parked.add(job_id)
 
     def _waits(self, queue: ExpeditorQueue, job: Job) -> None:
         wiring = queue.expeditor
@@ -129,6 +137,7 @@ class Listing:
             ran, deleted = job.id in wiring.on_machine, job.id in wiring.deleted
             wiring.on_machine.discard(job.id)
             wiring.to_list.discard(job.id)
+            wiring.parked.discard(job.id)
             wiring.deleted.discard(job.id)
             if ran:
                 if job.status is JobStatus.CANCELED:

@@ -11,6 +11,7 @@ from aiohttp import web
 from ..jobs.entry import PreparedPrompt
 from ..jobs.model import Cause, Claim, Job, JobError, JsonObject, NewBatch, NewJob, Payload, Principal, RequestKey
 from ..jobs.settled import Settled
+from ..jobs.waits import JobWait
 
 
 class Finished(Protocol):
@@ -290,4 +291,28 @@ class Members(Protocol):
 
     def secret(self) -> str:
         """What members show each other."""
+        ...
+
+
+class Questions(Protocol):
+    """What runs ask people; ``events.mailbox`` fits. Any thread."""
+
+    def begin(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
+        """A run begins, or goes on with these questions."""
+        ...
+
+    def park(self, prompt_id: str) -> tuple[JobWait, ...]:
+        """All questions of a run that is to be parked, open from now on until its job has ended; none when it cannot be."""
+        ...
+
+    def end(self, prompt_id: str) -> object:
+        """A run is over and its job is not parked: nobody asks any more."""
+        ...
+
+
+class ParkedRuns(Protocol):
+    """What runs on this machine; ``dispatch.runs`` fits. Any thread."""
+
+    def nodes_begun(self, job_id: str) -> int | None:
+        """How many of a run's nodes have begun by now; None when it is not known, or the run is to be stopped."""
         ...

@@ -148,9 +148,11 @@ class ExpeditorQueue(ShownQueue):
 
     # --- ours -------------------------------------------------------------------------------------------------------
 
-    def restore(self, items: list[NativeItem]) -> None:
-        """List jobs that the store recovered; they are committed already, and validated again before they run."""
+    def restore(self, items: list[NativeItem], parked: AbstractSet[str] = frozenset()) -> None:
+        """List jobs that the store recovered; they are committed already, and validated again before they run. ``parked``: those of them
+        that wait for people."""
         with self.mutex:
+            self.expeditor.parked.update(parked)
             self.expeditor.restored = True
             self.queue.extend(items)
             self.expeditor.from_store.update(item_id(item) for item in items)

@@ -85,14 +85,15 @@ class ShownQueue(execution.PromptQueue):
             return True
 
     def interrupt_if_running(self, prompt_id: Any) -> bool:
-        """As newer ComfyUIs have it: interrupt this job if it runs, here or on another instance; says whether it did."""
+        """As newer ComfyUIs have it: interrupt this job if it runs, here or on another instance, or is parked; says whether it did."""
         job_id = str(prompt_id)
         return self.interrupt(job_id) or self.cancel_elsewhere(job_id)
 
     def cancel_elsewhere(self, job_id: str) -> bool:
-        """Cancel the job if it runs on another instance, which hears of it when that is committed; says whether it does."""
+        """Cancel the job if it runs on another instance, which hears of it when that is committed, or is parked; says whether it is."""
         with self.mutex:
-            away = not self.expeditor.stood_down and job_id in self.expeditor.elsewhere
+            begun = job_id in self.expeditor.elsewhere or job_id in self.expeditor.parked
+            away = begun and not self.expeditor.stood_down
         if away:
             remember_commit(self.expeditor.line.cancel(job_id))
         return away

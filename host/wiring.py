@@ -73,11 +73,9 @@ class QueueWiring:
         self.dispatch = dispatch
         self.clock = clock
         self.told = told
-        self.proof = proof
-        self.origin = origin
+        self.proof, self.origin = proof, origin
         self._usual_pool = usual_pool
-        self.abroad = abroad
-        self.inputs = inputs
+        self.abroad, self.inputs = abroad, inputs
         self.open = self.stood_down = self.store_away = False
         self.restored = False  # whether what waited before this start is listed
         self.uncommitted: list[NativeItem] = []
@@ -98,6 +96,8 @@ class QueueWiring:
         """Jobs that ended on their way to the list: between their commit, or a run, and their place in it."""
         self.canceled: dict[str, Job] = {}
         """Jobs that ended cancelled by their run, until that is told."""
+        self.parked: set[str] = set()
+        """Jobs that wait for people off the machine; listed among those that wait."""
         self.elsewhere: dict[str, NativeItem] = {}
         """Jobs that were submitted here and run on another instance; shown as running."""
         self.guests: set[str] = set()

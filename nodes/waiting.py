@@ -97,27 +97,19 @@ def _where_we_run(unique_id: Any) -> tuple[str, str, int]:
     return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id), 0
 
 
-<<<<<<< HEAD
 def _watched(pictures: Iterator[Picture]) -> Iterator[Picture]:
     """Making many large ones takes a while, in which somebody may interrupt."""
     for picture in pictures:
         _look_for_interruption()
         yield picture
-=======
+
+
 async def _until_over(wait: Wait, parks: Callable[[], bool]) -> None:
-    """Until the answer or the deadline; raises core's interruption, also for a job that is to be parked.
->>>>>>> 4b94f09 (wip: waits of parked jobs in the mailbox)
-
-
-async def _until_over(wait: Wait) -> None:
-    """Until the answer or the deadline; raises core's interruption."""
+    """Until the answer or the deadline; raises core's interruption, also to have the job parked."""
     while not wait.answered and not wait.expired:
-<<<<<<< HEAD
         _look_for_interruption()
-=======
-        if comfy.model_management.processing_interrupted() or parks():
+        if parks():
             raise comfy.model_management.InterruptProcessingException
->>>>>>> 4b94f09 (wip: waits of parked jobs in the mailbox)
         await asyncio.sleep(LOOK_INTERVAL_S)
 
 

@@ -40,7 +40,10 @@ def install_hooks(services: Services) -> None:
     )
     ran = services.residents.ran
     _hook(
-        services, "execute", settings.hooks_execute, lambda: guard_execute(core_executor(), services.machine.rerun, ran)
+        services,
+        "execute",
+        settings.hooks_execute,
+        lambda: guard_execute(core_executor(), machine.rerun, ran, machine.parking),
     )
     _hook(
         services,

@@ -19,7 +19,7 @@ from ..host.native import NativeItem, native_item
 from ..host.ownership import history_bound, our_queue
 from ..jobs.belonging import is_home
 from ..jobs.errors import ExpeditorError, StoreUnavailable
-from ..jobs.model import Cause, JsonObject
+from ..jobs.model import Cause, JobStatus, JsonObject
 from ..routes.errors import boundary
 from ..routes.metrics import MetricsRoutes
 from ..store.base import Recovered, RecoveryMode, RecoveryRule
@@ -155,7 +155,9 @@ class Lifespan:
         history = await self._history()
         queue.restore_history(history)
         items = await asyncio.to_thread(_readable, services, recovered)
-        queue.restore(items)
+        jobs = [job for job, _ in recovered.waiting]
+        services.parked.waits.restore(jobs)
+        queue.restore(items, {job.id for job in jobs if job.status is JobStatus.WAITING})
         await asyncio.to_thread(services.mailbox.sweep_pictures)
         self._background.append(asyncio.get_running_loop().create_task(services.page.keep()))
         numbers = (*(item[0] for item in items), *(entry["prompt"][0] for entry in history.values()))

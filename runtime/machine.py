@@ -15,10 +15,11 @@ from ..dispatch.watchdog import Watchdog
 from ..events.glimpses import Glimpses
 from ..events.hub import Hub
 from ..events.mailbox import Mailbox
-from ..host.comfy import ComfyFiles, free_memory
+from ..host.comfy import ComfyFiles, free_memory, interruption_wanted
 from ..host.definitions import comfy_mappings
 from ..host.live import LiveQueue
 from ..host.outbound import Outbound
+from ..host.parking import Parking
 from ..host.proof import ItemProof
 from ..host.rerun import Rerun
 from ..host.residents import Residents
@@ -48,6 +49,7 @@ class Machine:
     rerun: Rerun
     watchdog: Watchdog
     glimpses: Glimpses
+    parking: Parking
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class MachineParts:
     files: JobFiles
     identity: Identity
     roster: Members
+    parking: Parking
     abroad: Outbound | None = None
 
 
@@ -80,6 +83,7 @@ def build_machine(parts: MachineParts) -> Machine:
         interrupter=parts.live, observer=parts.metrics, monotonic=time.monotonic, recorder=parts.evidence.blackbox
     )
     dispatcher = _dispatcher(parts, runs)
+    parts.parking.join(runs, interruption_wanted)
     wiring = QueueWiring(
         line=parts.store,
         depth=parts.depth,
@@ -102,6 +106,7 @@ def build_machine(parts: MachineParts) -> Machine:
         rerun=rerun,
         watchdog=_watchdog(parts, runs, dispatcher, wiring),
         glimpses=Glimpses(parts.hub, runs, parts.clock, time.monotonic),
+        parking=parts.parking,
     )
 
 
@@ -124,6 +129,7 @@ def _dispatcher(parts: MachineParts, runs: RunTable) -> Dispatcher:
         resident=parts.residents,
         abilities=parts.roster if parts.identity.shared else None,
     )
+    dispatcher.join_parking(parts.parking)
     if parts.files.homeward is not None:
         dispatcher.join(parts.files.homeward.handover)
     return dispatcher

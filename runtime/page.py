@@ -17,6 +17,7 @@ from ..dispatch.runs import RunTable
 from ..events.glimpses import Glimpses
 from ..events.mailbox import Mailbox
 from ..events.onlookers import Onlookers
+from ..events.parked_waits import ParkedWaits
 from ..events.post import PostOffice
 from ..events.webhooks.filling import WebhookEars
 from ..host.elsewhere import Elsewhere
@@ -161,6 +162,7 @@ class PageParts:
     machine: Machine
     files: JobFiles
     mailbox: Mailbox
+    parked: ParkedWaits
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,8 +191,9 @@ class JoinedPage:
 
 def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPage:
     """Have those told whom it concerns what other instances do."""
+    parts.parked.join(parts.store, parts.live.wake, lambda event: page.notifier.send(event, None))
     if cluster is None:
-        post = PostOffice(parts.mailbox, time.monotonic)
+        post = PostOffice(parts.mailbox, time.monotonic, parked=parts.parked)
         return JoinedPage(page, Interrupts(parts.server), post, parts.machine.runs, parts.machine.glimpses)
     audience, here = parts.audience, cluster.neighbours.name
     onlookers = Onlookers(audience.hub, parts.machine.runs, cluster.relay, here, time.monotonic)

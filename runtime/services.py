@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..events.mailbox import Mailbox
-from ..events.wait_pictures import WaitPictures
 from ..host.board import HookBoard
 from ..host.comfy import listening, version
 from ..host.door import Door
@@ -27,6 +25,7 @@ from ..intake.admission import Limits, Pace
 from ..intake.depth import QueueDepth
 from ..intake.flow import Flow
 from ..jobs.awaiting import Awaiter
+from ..jobs.events import Publisher
 from ..store.base import Clock, JobStore
 from ..store.records import QueueSummary
 from ..telemetry.metrics import Metrics
@@ -43,11 +42,12 @@ from .machine import Machine, MachineParts, build_machine, worker_alive
 from .members import Members
 from .observers import RequestMetrics
 from .page import JoinedPage, Page, PageParts, build_page, join_page
+from .parked import Parked, build_parked
 from .retention import retention
 from .settings import Settings
 from .shelf import build_shelf
 from .stopping import Leaving
-from .storage import WAITS, JobFiles, build_files, build_store
+from .storage import JobFiles, build_files, build_store
 from .webhooks import WebhookParts, Webhooks
 
 
@@ -64,7 +64,7 @@ class Services:
     board: HookBoard
     metrics: Metrics
     requests: RequestMetrics
-    mailbox: Mailbox
+    parked: Parked
     awaiter: Awaiter
     audience: Audience
     store: JobStore
@@ -79,6 +79,11 @@ class Services:
     leaving: Leaving
     keeper: Keeper
     webhooks: Webhooks
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """What waits for people here."""
+        return self.parked.mailbox
 
     async def summary(self) -> QueueSummary:
         """The queue's depths, for a scrape."""
@@ -103,23 +108,23 @@ def set_current(services: Services) -> None:
 def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     """Make and join all objects for one server."""
     identity, awaiter = identity_of(settings, listening()), Awaiter(settings.store_deadline_s)
-    cluster = join_cluster(settings, identity)
+    cluster, here = join_cluster(settings, identity), identity.origin_of_new_jobs
     clock, board, lag, live = clock_of(cluster), HookBoard(), LoopLag(), LiveQueue(server)
     (metrics, residents), flow = _measured(server, clock), flow_of(settings, identity)
-    depth, told, mailbox = _depth(settings, metrics, flow), _told(settings, server, clock), _mailbox(clock, data_dir)
-    page = build_page(server, told, clock, time.monotonic, cluster)
-    audience = _audience(settings, identity, server, metrics, page, depth)
+    depth, told = _depth(settings, metrics, flow), _told(settings, server, clock)
+    parked = build_parked(settings, clock, data_dir, shared=identity.shared)
+    page, mailbox = build_page(server, told, clock, time.monotonic, cluster), parked.mailbox
+    audience = _audience(settings, identity, server, metrics, page, (depth, page.listing, *parked.ears))
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster, depth.require_room)
     files = build_files(settings, data_dir, _others(settings, data_dir, identity, cluster, live))
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock, files.outputs), Door(server, live, awaiter)
     evidence, leaving, members = Evidence(data_dir), Leaving(live, store, os._exit), members_of(settings, identity)
-    beside = (evidence, leaving, residents, files, identity, members, page.outbound)
+    beside = (evidence, leaving, residents, files, identity, members, parked.parking, page.outbound)
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
-    around = PageParts(server, live, store, metrics, clock, depth, audience, machine, files, mailbox)
+    around = PageParts(server, live, store, metrics, clock, depth, audience, machine, files, mailbox, parked.waits)
     joined = join_page(page, around, cluster)
-    here = identity.origin_of_new_jobs
     webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, here))
     parts = IntakeParts(
         settings, store, door, flow, depth, machine.runs, awaiter, clock, audience, files, shelf, members, joined.runs
@@ -136,7 +141,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
         metrics=metrics,
         requests=RequestMetrics(metrics, access_log=settings.access_log),
         awaiter=awaiter,
-        mailbox=mailbox,
+        parked=parked,
         audience=audience,
         store=store,
         depth=depth,
@@ -228,10 +233,10 @@ def _company(  # noqa: PLR0913, PLR0917 - it is about all of them
 
 
 def _audience(
-    settings: Settings, identity: Identity, server: Any, metrics: Metrics, page: Page, depth: QueueDepth
+    settings: Settings, identity: Identity, server: Any, metrics: Metrics, page: Page, first: tuple[Publisher, ...]
 ) -> Audience:
     here = identity.origin_of_new_jobs
-    return build_audience(AudienceParts(server, metrics, page.notifier, (depth, page.listing), settings, here))
+    return build_audience(AudienceParts(server, metrics, page.notifier, first, settings, here))
 
 
 def _told(settings: Settings, server: Any, clock: Clock) -> Told:
@@ -263,11 +268,3 @@ def _keeper(parts: IntakeParts, live: LiveQueue, identity: Identity, cluster: Cl
         shared=None if cluster is None else SharedQueue(identity.name, cluster.registry.instances),
         spared=parts.shelf.service.spared,
     )
-
-
-def _mailbox(clock: Clock, data_dir: Path) -> Mailbox:
-    return Mailbox(clock, _token, WaitPictures(data_dir / WAITS))
-
-
-def _token() -> str:
-    return uuid.uuid4().hex

@@ -224,6 +224,20 @@ class Settings(ApiSettings):
     max_message_bytes: int = Field(
         65_536, gt=0, le=65_536, description="Longest message to a node that waits, in bytes of UTF-8."
     )
+    parking: bool = Field(
+        True,
+        description="A prompt of which nothing is left to do but to wait for a person leaves the machine to other jobs until it is "
+        "answered. Off: it waits where it is.",
+    )
+    park_after_s: float = Field(
+        1.0, ge=0, le=86_400, description="How long a prompt waits where it is before it is parked."
+    )
+    park_cache_bytes: int = Field(
+        16 * 1024**3,
+        ge=0,
+        description="Most bytes that are kept, in main memory, of what the finished nodes of parked prompts have made, models "
+        "included. A prompt that would be more waits where it is.",
+    )
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "plain"] = Field("json", description="Shape of a log line.")

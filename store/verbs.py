@@ -44,13 +44,11 @@ class Verbs:
     ) -> None:
         """Touch nothing yet; ``clock`` is asked once per verb that needs the time."""
         learning = Learning(ledger)
-        standing = Standing(ledger, policy, learning)
+        standing, choosing = Standing(ledger, policy, learning), Choosing(ledger, affinity, policy, learning)
         times = DueTimes(ledger, standing, clock)
         arrivals = Arrivals(ledger, standing, times)
-        choosing = Choosing(ledger, affinity, policy, learning)
         running = Running(ledger, standing, times, choosing, learning, boot_id)
-        carrying = Carrying(ledger, standing, times)
-        upkeep = Upkeep(ledger, standing, times, boot_id)
+        carrying, upkeep = Carrying(ledger, standing, times), Upkeep(ledger, standing, times, boot_id)
 
         def logged(verb: Callable[P, Done[T]]) -> Callable[P, Done[T]]:
             """The verb, whose events are kept with what it does."""

@@ -106,7 +106,7 @@ def test_what_does_not_run_cannot_succeed(status):
         (S.QUEUED, S.CANCELED, ["job.canceling", "job.canceled"]),
         (S.RETRYING, S.CANCELED, ["job.canceling", "job.canceled"]),
         (S.RUNNING, S.CANCELING, ["job.canceling"]),
-        (S.WAITING, S.CANCELING, ["job.canceling"]),
+        (S.WAITING, S.CANCELED, ["job.canceling", "job.canceled"]),
         (S.CANCELING, S.CANCELING, []),
         *[(end, end, []) for end in sorted(ENDS)],
     ],

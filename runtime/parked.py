@@ -1,0 +1,41 @@
+"""The part of ``services`` that parks prompts which wait for people. No I/O, no threads."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..events.mailbox import Mailbox
+from ..events.parked_waits import ParkedWaits
+from ..events.wait_pictures import WaitPictures
+from ..host.parking import Parking, ParkingRules
+from ..jobs.events import Publisher
+from ..store.base import Clock
+from .settings import Settings
+from .storage import WAITS
+
+SHARED = "the queue is shared with other instances"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """``mailbox`` has the questions, ``parking`` stops runs and keeps what they have made, ``waits`` takes the answers."""
+
+    mailbox: Mailbox
+    parking: Parking
+    waits: ParkedWaits
+
+    @property
+    def ears(self) -> tuple[Publisher, ...]:
+        """Who hears of committed events."""
+        return (self.parking, self.waits)
+
+
+def build_parked(settings: Settings, clock: Clock, data_dir: Path, *, shared: bool) -> Parked:
+    """Make it. On a queue that is ``shared`` nothing is parked."""
+    mailbox = Mailbox(clock, lambda: uuid.uuid4().hex, WaitPictures(data_dir / WAITS))
+    off = "" if not settings.parking else SHARED if shared else None
+    rules = ParkingRules(settings.park_after_s, settings.park_cache_bytes, off)
+    return Parked(mailbox, Parking(mailbox, rules, time.monotonic), ParkedWaits(mailbox, settings.store_deadline_s))
