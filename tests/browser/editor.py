@@ -84,6 +84,21 @@ class Editor:
         self.question(label).fill(text)
         self.page.locator(".expeditor-wait", has=self.question(label)).get_by_role("button", name="Send").click()
 
+    @property
+    def in_node(self) -> Locator:
+        """What stands inside the one waiting node."""
+        return self.page.locator(".expeditor-wait")
+
+    @property
+    def panel(self) -> Locator:
+        """Our sidebar tab, where it is open."""
+        return self.page.locator(".expeditor-panel")
+
+    def open_panel(self) -> Locator:
+        """Open it by its icon."""
+        self.page.locator(".side-bar-button", has=self.page.locator(".pi-comments")).first.click()
+        return self.panel
+
     def post_message(self, **fields: str) -> tuple[int, Any]:
         """What the server answers when a page's script posts FormData: status and body."""
         answer = self.page.evaluate(

@@ -76,6 +76,44 @@ def twice_waiting_workflow(label: str) -> dict[str, Any]:
     )
 
 
+COLOURS = (0xFF0000, 0x00FF00, 0x0000FF)
+
+
+def _three_pictures() -> tuple[list[dict[str, Any]], list[tuple[int, int, int, int, int, str]]]:
+    """Nodes 1 to 5: a red, a green and a blue picture as one batch, which comes out of node 5."""
+    nodes = [node(n, "EmptyImage", [96, 64, 1, color], outputs=["IMAGE"]) for n, color in enumerate(COLOURS, 1)]
+    nodes.append(node(4, "ImageBatch", [], [("image1", "IMAGE", 1), ("image2", "IMAGE", 2)], ["IMAGE"]))
+    nodes.append(node(5, "ImageBatch", [], [("image1", "IMAGE", 3), ("image2", "IMAGE", 4)], ["IMAGE"]))
+    links = [(1, 1, 0, 4, 0), (2, 2, 0, 4, 1), (3, 4, 0, 5, 0), (4, 3, 0, 5, 1)]
+    for each in nodes[:5]:
+        each["size"] = [220, 110]
+        each["pos"] = [20, 40 + 150 * (each["id"] - 1)]
+    return nodes, [(*link, "IMAGE") for link in links]
+
+
+def picking_workflow(label: str, least: int = 1, most: int = 2, timeout_s: float = 120) -> dict[str, Any]:
+    """Node 6 lets choose of a red, a green and a blue picture, node 7 shows the indices."""
+    nodes, links = _three_pictures()
+    asks = node(
+        6, "PickImages", [label, least, most, timeout_s, "first"], [("images", "IMAGE", 5)], ["IMAGE", "STRING"]
+    )
+    shows = node(7, "PreviewAny", [], [("source", "*", 6)])
+    asks["pos"], shows["pos"] = [300, 40], [760, 40]
+    return workflow([*nodes, asks, shows], [*links, (5, 5, 0, 6, 0, "IMAGE"), (6, 6, 1, 7, 0, "STRING")])
+
+
+def approving_workflow(label: str, text: str, timeout_s: float = 120) -> dict[str, Any]:
+    """Node 6 asks about a batch of three, node 7 shows the text and node 8 the verdict."""
+    nodes, links = _three_pictures()
+    values = [label, timeout_s, "reject", "block", text]
+    asks = node(6, "ApproveImage", values, [("image", "IMAGE", 5)], ["IMAGE", "STRING", "BOOLEAN"])
+    text_shown = node(7, "PreviewAny", [], [("source", "*", 6)])
+    verdict = node(8, "PreviewAny", [], [("source", "*", 7)])
+    asks["pos"], text_shown["pos"], verdict["pos"] = [300, 40], [760, 40], [760, 400]
+    more = [(5, 5, 0, 6, 0, "IMAGE"), (6, 6, 1, 7, 0, "STRING"), (7, 6, 2, 8, 0, "BOOLEAN")]
+    return workflow([*nodes, asks, text_shown, verdict], [*links, *more])
+
+
 def failing_workflow(error: str, times: int, key: str) -> dict[str, Any]:
     """A test node that raises on its first `times` runs under `key`, then succeeds."""
     return workflow([node(1, "ExpeditorTestRaises", [error, "out of reach", times, key])], [])

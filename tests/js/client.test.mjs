@@ -51,3 +51,18 @@ test("an answer that is no JSON is a refusal too", async () => {
   const api = recordingApi(502, "<html>Bad gateway</html>");
   await assert.rejects(new ExpeditorClient(api).pendingWaits(), { name: "Refusal", status: 502 });
 });
+
+test("the list of waits tells how far the server's clock is ahead", async () => {
+  const ahead = new Date(Date.now() + 90_000).toUTCString();
+  const answer = new Response('{"pending": [{"token": "t"}]}', { headers: { Date: ahead } });
+  const { waits, skewMs } = await new ExpeditorClient({ fetchApi: async () => answer, apiURL: (route) => route }).pendingWaits();
+  assert.deepEqual(waits, [{ token: "t" }]);
+  assert.ok(Math.abs(skewMs - 90_000) < 5_000, String(skewMs));
+});
+
+test("without a date the clocks are taken to agree, and pictures are where the page's address has them", async () => {
+  const api = { ...recordingApi(200, '{"pending": []}'), apiURL: (route) => `/behind/api${route}` };
+  const client = new ExpeditorClient(api);
+  assert.deepEqual(await client.pendingWaits(), { waits: [], skewMs: 0 });
+  assert.equal(client.pictureUrl("/expeditor/messages/t/images/0"), "/behind/api/expeditor/messages/t/images/0");
+});

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { executionIds, nodeAt } from "../../web/js/graph.js";
+import { executionIds, nodeAt, showNode } from "../../web/js/graph.js";
 
 const inner = { id: 7 };
 const shared = { nodes: [inner] };
@@ -24,4 +24,21 @@ test("a node is found by any of its ids, and only by them", () => {
 test("no graph yet means no nodes", () => {
   assert.equal(executionIds(undefined).size, 0);
   assert.equal(nodeAt(undefined, "1"), null);
+});
+
+test("a node is brought into view, in the subgraph that holds it", () => {
+  const did = [];
+  const canvas = {
+    graph: root,
+    setGraph: (graph) => did.push(["graph", graph]),
+    centerOnNode: (node) => did.push(["center", node]),
+    select: (node) => did.push(["select", node]),
+    setDirty: () => did.push(["draw"]),
+  };
+  const node = { id: 7, graph: shared };
+  showNode(canvas, node);
+  assert.deepEqual(did, [["graph", shared], ["center", node], ["select", node], ["draw"]]);
+  did.length = 0;
+  showNode(canvas, null);
+  assert.deepEqual(did, []);
 });

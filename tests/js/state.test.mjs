@@ -8,7 +8,12 @@ const wait = (token, node_id = "7") => ({
   token,
   node_id,
   prompt_id: `job-of-${token}`,
+  kind: "text",
   label: "Which?",
+  text: "",
+  images: [],
+  least: null,
+  most: null,
   deadline_at: "2026-01-01T00:00:00.000Z",
 });
 const waiting = (token, node_id) => ({ type: "message.waiting", opened_at: "x", max_bytes: 1, ...wait(token, node_id) });
@@ -60,7 +65,24 @@ test("foreign events change nothing, and states cannot be written", () => {
 
 test("a node hears of the waits of all its execution ids only", () => {
   const state = after(waiting("a", "7"), waiting("b", "3:7"), waiting("c", "4:7"));
-  assert.deepEqual(waitsOf(state, ["7"]).map((each) => each.token), ["a"]);
-  assert.deepEqual(waitsOf(state, ["3:7", "4:7"]).map((each) => each.token), ["b", "c"]);
-  assert.deepEqual(waitsOf(state, ["8"]), []);
+  assert.deepEqual(waitsOf(state, ["7"], "text").map((each) => each.token), ["a"]);
+  assert.deepEqual(waitsOf(state, ["3:7", "4:7"], "text").map((each) => each.token), ["b", "c"]);
+  assert.deepEqual(waitsOf(state, ["8"], "text"), []);
+});
+
+test("a node is not asked what another kind of node asks under its id, in another workflow", () => {
+  const state = after(waiting("a", "7"), { ...waiting("b", "7"), kind: "pick", images: [{ url: "/x" }], least: 1, most: 1 });
+  assert.deepEqual(waitsOf(state, ["7"], "pick").map((each) => each.token), ["b"]);
+  assert.deepEqual(waitsOf(state, ["7"], "approve"), []);
+});
+
+test("a wait that an earlier version tells of is a text", () => {
+  const told = { token: "old", node_id: "7", prompt_id: "job-of-old", label: "Which?", deadline_at: "2026-01-01T00:00:00.000Z" };
+  assert.deepEqual(after(asked, { type: "list.came", waits: [told] }).waits, [wait("old")]);
+});
+
+test("the server's clock is known by the last list", () => {
+  const state = after(asked, { type: "list.came", waits: [], skewMs: 1500 });
+  assert.equal(state.skewMs, 1500);
+  assert.equal(reduce(state, waiting("a")).skewMs, 1500);
 });

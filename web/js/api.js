@@ -10,7 +10,7 @@ import { refusalOf } from "./refusal.js";
 /** @typedef {{message: string, node_id: string, token?: string, prompt_id?: string}} Message */
 
 export class ExpeditorClient {
-  /** @param {Pick<ComfyApi, "fetchApi" | "clientId">} api ComfyUI's `api` object */
+  /** @param {Pick<ComfyApi, "fetchApi" | "apiURL" | "clientId">} api ComfyUI's `api` object */
   constructor(api) {
     this._api = api;
   }
@@ -28,9 +28,19 @@ export class ExpeditorClient {
     return this._ask("/expeditor/messages", { method: "POST", body: form });
   }
 
-  /** @returns {Promise<OpenWait[]>} every wait that can be answered now, oldest first */
+  /**
+   * Every wait that can be answered now, oldest first, and how far the server's clock is ahead of the page's.
+   * @returns {Promise<{waits: OpenWait[], skewMs: number}>}
+   */
   async pendingWaits() {
-    return (await this._ask("/expeditor/messages/pending", {})).pending;
+    const response = await this._fetch("/expeditor/messages/pending", {});
+    const serverMs = Date.parse(response.headers.get("Date") ?? "");
+    return { waits: (await response.json()).pending, skewMs: Number.isNaN(serverMs) ? 0 : serverMs - Date.now() };
+  }
+
+  /** Where the page finds a picture of a wait. @param {string} route */
+  pictureUrl(route) {
+    return this._api.apiURL(route);
   }
 
   /**
@@ -59,9 +69,16 @@ export class ExpeditorClient {
    * @returns {Promise<any>}
    */
   async _ask(route, options) {
+    return (await this._fetch(route, options)).json().catch(() => null);
+  }
+
+  /**
+   * @param {string} route
+   * @param {RequestInit} options
+   */
+  async _fetch(route, options) {
     const response = await this._api.fetchApi(route, options);
-    const body = await response.json().catch(() => null);
-    if (!response.ok) throw refusalOf(response.status, body);
-    return body;
+    if (!response.ok) throw refusalOf(response.status, await response.json().catch(() => null));
+    return response;
   }
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * Finding nodes in the open graph and its subgraphs. Pure: reads graph objects, changes none of them.
+ * Finding nodes in the open graph and its subgraphs, and bringing one into view. Graph objects are read, never changed.
  * Node ids are numbers in older pages and strings in newer ones; execution ids are text such as "3:7".
  */
 
@@ -27,6 +27,20 @@ export function nodeAt(graph, executionId) {
     if (ids.includes(executionId)) return node;
   }
   return null;
+}
+
+/**
+ * Opens the subgraph that holds a node, brings it into the middle and selects it. Nothing happens for null.
+ * @param {any} canvas
+ * @param {any} node
+ */
+export function showNode(canvas, node) {
+  if (!node) return;
+  if (node.graph && canvas.graph !== node.graph) canvas.setGraph(node.graph);
+  canvas.centerOnNode(node);
+  canvas.deselectAll?.();
+  canvas.select?.(node);
+  canvas.setDirty(true, true);
 }
 
 /** @param {any} graph @param {string} prefix @param {Map<any, string[]>} found */

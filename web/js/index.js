@@ -7,18 +7,31 @@
 import { app } from "../../../scripts/app.js";
 import { api } from "../../../scripts/api.js";
 import { ExpeditorClient } from "./api.js";
+import { showNode } from "./graph.js";
 import { NodeMarks } from "./node_marks.js";
+import { Panel } from "./panel.js";
 import { PriorityRun } from "./run.js";
+import { TabBadge } from "./tab_badge.js";
 import { askPriority, PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN } from "./run_dialog.js";
 import { Toaster } from "./toast.js";
 import { WaitingNodes } from "./waiting_nodes.js";
+import { Waits } from "./waits.js";
 
 const DEFAULT_PRIORITY = "Expeditor.DefaultPriority";
+const PANEL = "Expeditor.Panel";
 const RUN = "Expeditor.RunWithPriority";
 
 const client = new ExpeditorClient(api);
 const marks = new NodeMarks(() => app.canvas?.setDirty(true, true));
-const waiting = new WaitingNodes(client, () => app.rootGraph);
+const waits = new Waits(client);
+const nodes = new WaitingNodes(waits, client, () => app.rootGraph);
+const panel = new Panel(
+  (wait, message) => waits.answer(wait, message),
+  (route) => client.pictureUrl(route),
+  { has: (wait) => nodes.nodeOf(wait) !== null, show: (wait) => showNode(app.canvas, nodes.nodeOf(wait)) },
+);
+waits.show(nodes);
+waits.show(panel);
 const run = new PriorityRun({
   app,
   client,
@@ -28,8 +41,8 @@ const run = new PriorityRun({
 });
 
 // At the top of the module: an event that comes before its listener is lost, and the page complains of an unknown type.
-api.addEventListener("expeditor.event", (event) => waiting.hear(event.detail));
-api.addEventListener("reconnected", () => void waiting.resync());
+api.addEventListener("expeditor.event", (event) => waits.hear(event.detail));
+api.addEventListener("reconnected", () => void waits.resync());
 api.addEventListener("execution_start", () => marks.clear());
 
 const style = document.createElement("link");
@@ -70,9 +83,22 @@ app.registerExtension({
     },
   ],
   nodeCreated(/** @type {any} */ node) {
-    if (node.comfyClass === "WaitForMessage") waiting.adopt(node);
+    nodes.adopt(node);
   },
   afterConfigureGraph() {
-    void waiting.resync();
+    void waits.resync();
+  },
+  setup() {
+    app.extensionManager.registerSidebarTab({
+      id: PANEL,
+      icon: "pi pi-comments",
+      title: "Expeditor",
+      label: "Needs you",
+      tooltip: "Expeditor: what needs you",
+      type: "custom",
+      // The host element is shared by all custom tabs and may still hold another's content.
+      render: (/** @type {HTMLElement} */ host) => host.replaceChildren(panel.element),
+    });
+    waits.show(new TabBadge(() => app.extensionManager.sidebarTab?.sidebarTabs?.find((/** @type {any} */ tab) => tab.id === PANEL)));
   },
 });

@@ -9,7 +9,12 @@
  * @property {string} token
  * @property {string} node_id execution id, such as "7" or "3:7" inside a subgraph
  * @property {string} prompt_id
+ * @property {string} kind "text", "approve" or "pick"
  * @property {string} label
+ * @property {string} text what can be edited before it is approved
+ * @property {readonly {url: string}[]} images what is shown, or chosen of
+ * @property {number | null} least how many must be chosen
+ * @property {number | null} most how many may be chosen
  * @property {string} deadline_at RFC 3339
  */
 
@@ -18,17 +23,18 @@
  * @property {readonly OpenWait[]} waits oldest first
  * @property {readonly string[]} closed tokens of waits that are over, newest last
  * @property {readonly string[]} fresh tokens heard of since the last list was asked for
+ * @property {number} skewMs how far the server's clock is ahead of the page's, by the last list
  */
 
 /**
  * @typedef {({type: "message.waiting"} & OpenWait) | ({type: "message.closed"} & OpenWait)
- *   | {type: "list.asked"} | {type: "list.came", waits: OpenWait[]}} WaitEvent
+ *   | {type: "list.asked"} | {type: "list.came", waits: OpenWait[], skewMs?: number}} WaitEvent
  */
 
 const REMEMBERED_CLOSED = 200;
 
 /** @type {WaitState} */
-export const NO_WAITS = Object.freeze({ waits: Object.freeze([]), closed: Object.freeze([]), fresh: Object.freeze([]) });
+export const NO_WAITS = Object.freeze({ waits: Object.freeze([]), closed: Object.freeze([]), fresh: Object.freeze([]), skewMs: 0 });
 
 /**
  * The state after an event; the same object when nothing changed. A list may be older than events that overtook it:
@@ -41,26 +47,26 @@ export function reduce(state, event) {
   if (event.type === "message.waiting") return opened(state, /** @type {any} */ (event));
   if (event.type === "message.closed") return closed(state, /** @type {any} */ (event).token);
   if (event.type === "list.asked") return freeze({ ...state, fresh: [] });
-  if (event.type === "list.came") return listed(state, /** @type {any} */ (event).waits);
+  if (event.type === "list.came") return listed(state, /** @type {any} */ (event));
   return state;
 }
 
 /**
- * The open waits of one node on the canvas, which may run under several ids.
+ * The open waits of one node on the canvas, which may run under several ids. A job of another workflow may use the same id for
+ * another node: what that one asks is not shown in this one.
  * @param {WaitState} state
  * @param {readonly string[]} executionIds
+ * @param {string} kind what the node asks
  * @returns {readonly OpenWait[]}
  */
-export function waitsOf(state, executionIds) {
-  return state.waits.filter((wait) => executionIds.includes(wait.node_id));
+export function waitsOf(state, executionIds, kind) {
+  return state.waits.filter((wait) => executionIds.includes(wait.node_id) && wait.kind === kind);
 }
 
 /** @param {WaitState} state @param {OpenWait} wait */
 function opened(state, wait) {
-  if (state.closed.includes(wait.token) || state.waits.some((known) => known.token === wait.token)) return state;
-  const { token, node_id, prompt_id, label, deadline_at } = wait;
-  const waits = [...state.waits, { token, node_id, prompt_id, label, deadline_at }];
-  return freeze({ ...state, waits, fresh: [...state.fresh, token] });
+  if (state.closed.includes(wait.token) || state.waits.some((each) => each.token === wait.token)) return state;
+  return freeze({ ...state, waits: [...state.waits, known(wait)], fresh: [...state.fresh, wait.token] });
 }
 
 /** @param {WaitState} state @param {string} token */
@@ -70,12 +76,18 @@ function closed(state, token) {
   return freeze({ ...state, waits, closed: [...state.closed, token].slice(-REMEMBERED_CLOSED) });
 }
 
-/** @param {WaitState} state @param {OpenWait[]} list */
-function listed(state, list) {
-  const fromList = list.filter((wait) => !state.closed.includes(wait.token));
+/** @param {WaitState} state @param {{waits: OpenWait[], skewMs?: number}} list */
+function listed(state, { waits, skewMs = state.skewMs }) {
+  const fromList = waits.filter((wait) => !state.closed.includes(wait.token)).map(known);
   const listedTokens = fromList.map((wait) => wait.token);
   const overtook = state.waits.filter((wait) => state.fresh.includes(wait.token) && !listedTokens.includes(wait.token));
-  return freeze({ ...state, waits: [...fromList, ...overtook] });
+  return freeze({ ...state, waits: [...fromList, ...overtook], skewMs });
+}
+
+/** What is kept of a wait; an instance of an earlier version tells less. @param {OpenWait} wait @returns {OpenWait} */
+function known({ token, node_id, prompt_id, kind, label, text, images, least, most, deadline_at }) {
+  const asked = { kind: kind ?? "text", label, text: text ?? "", images: images ?? [], least: least ?? null, most: most ?? null };
+  return { token, node_id, prompt_id, ...asked, deadline_at };
 }
 
 /** @param {WaitState} state @returns {WaitState} */

@@ -1,40 +1,36 @@
 // @ts-check
 /**
- * The question of a waiting node, drawn inside it: text field, Send, and which job asks when several do.
+ * What stands inside a waiting node: its question, which job asks when several do, and how the answer fared.
  * Owns its elements; does not know the socket, the graph or the server.
  */
 
 import { element, keepPlainKeys } from "./dom.js";
-import { Refusal } from "./refusal.js";
+import { QuestionView } from "./question_view.js";
 
 /** @typedef {import("./state.js").OpenWait} OpenWait */
 
 const IDLE = "Asks here when the workflow reaches this node";
-let made = 0;
 
 export class WaitView {
-  /** @param {(wait: OpenWait, text: string) => Promise<void>} send rejects with the reason when it could not be delivered */
-  constructor(send) {
+  /**
+   * @param {import("./question_view.js").Send} send
+   * @param {(route: string) => string} pictureUrl
+   */
+  constructor(send, pictureUrl) {
     this._send = send;
+    this._pictureUrl = pictureUrl;
     /** @type {readonly OpenWait[]} */
     this._waits = [];
+    /** @type {QuestionView | null} */
+    this._question = null;
     /** Token of the wait that this view has answered: its end is told a moment later. */
     this._answered = "";
-    made += 1;
-    const field = `expeditor-message-${made}`;
-    this._label = element("label", { className: "expeditor-label", text: IDLE, attributes: { for: field } });
-    this._text = element("input", { attributes: { id: field, type: "text", autocomplete: "off" } });
-    this._button = element("button", { className: "expeditor-primary", text: "Send", attributes: { type: "submit" } });
+    this._idle = element("p", { className: "expeditor-label", text: IDLE });
     this._choice = element("select", { attributes: { "aria-label": "Job that asks" } });
-    this._status = element("p", { className: "expeditor-status", attributes: { role: "status" } });
-    const row = element("div", { className: "expeditor-row" }, this._text, this._button);
-    const form = element("form", {}, this._choice, this._label, row, this._status);
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      void this._submit();
-    });
+    this._place = element("div", { className: "expeditor-place" });
+    this._status = element("p", { className: "expeditor-status", attributes: { role: "status", "aria-label": "Answer" } });
     this._choice.addEventListener("change", () => this._draw());
-    this.element = element("div", { className: "expeditor expeditor-wait" }, form);
+    this.element = element("div", { className: "expeditor expeditor-wait" }, this._choice, this._idle, this._place, this._status);
     keepPlainKeys(this.element);
     this._draw();
   }
@@ -49,8 +45,27 @@ export class WaitView {
     this._choice.replaceChildren(...waits.map((wait) => new Option(`Job ${wait.prompt_id.slice(0, 8)}: ${wait.label}`, wait.token)));
     if (tokens.includes(picked)) this._choice.value = picked;
     const answeredHere = known.includes(this._answered) && !tokens.includes(this._answered);
-    if (waits.length === 0 && !answeredHere && known.length > 0) this._status.textContent = "No longer waits";
+    if (!answeredHere) this._status.textContent = waits.length === 0 && known.length > 0 ? "No longer waits" : "";
     this._draw();
+  }
+
+  /** @param {number} nowMs by the server's clock */
+  tick(nowMs) {
+    this._question?.tick(nowMs);
+  }
+
+  /** Whether a question stands in it. */
+  get asks() {
+    return this._question !== null;
+  }
+
+  /** How much room it wants inside the node, in pixels. */
+  minHeight() {
+    const wait = this._question?.wait;
+    const choice = this._waits.length > 1 ? 32 : 0;
+    if (!wait) return 64;
+    if (wait.kind === "text") return 108 + choice;
+    return (wait.kind === "approve" && wait.text ? 400 : 300) + choice;
   }
 
   /** @returns {OpenWait | undefined} */
@@ -62,36 +77,25 @@ export class WaitView {
     const wait = this._current();
     this.element.classList.toggle("expeditor-asks", wait !== undefined);
     this._choice.hidden = this._waits.length < 2;
-    this._label.textContent = wait ? wait.label || "Message" : IDLE;
-    this._button.disabled = wait === undefined || wait.token === this._answered;
-    if (wait && wait.token !== this._answered) this._status.textContent = `Waits until ${clockTime(wait.deadline_at)}`;
+    this._idle.hidden = wait !== undefined;
+    if (wait?.token === this._question?.wait.token) return;
+    this._question = wait ? new QuestionView(wait, (...said) => this._sent(...said), this._pictureUrl, (text) => this._say(text)) : null;
+    this._place.replaceChildren(...(this._question ? [this._question.element] : []));
   }
 
-  async _submit() {
-    const wait = this._current();
-    if (!wait) return;
+  /** @param {OpenWait} wait @param {string} message */
+  async _sent(wait, message) {
     this._answered = wait.token;
-    this._button.disabled = true;
-    this._status.textContent = "Sending…";
     try {
-      await this._send(wait, this._text.value);
-      this._text.value = "";
-      this._status.textContent = "Sent";
+      await this._send(wait, message);
     } catch (error) {
       this._answered = "";
-      this._draw();
-      this._status.textContent = reason(error);
+      throw error;
     }
   }
-}
 
-/** @param {unknown} error */
-function reason(error) {
-  if (error instanceof Refusal && (error.status === 404 || error.status === 410)) return "Already answered, or over";
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** @param {string} at RFC 3339 */
-function clockTime(at) {
-  return new Date(at).toLocaleTimeString();
+  /** @param {string} text */
+  _say(text) {
+    this._status.textContent = text;
+  }
 }

@@ -1,77 +1,93 @@
 // @ts-check
 /**
- * Joins open waits with the WaitForMessage nodes on the canvas. Owns the page's wait state and the nodes' views.
+ * Joins open waits with our waiting nodes on the canvas. Owns the nodes' views and finding a wait's node.
  */
 
-import { executionIds } from "./graph.js";
-import { NO_WAITS, reduce, waitsOf } from "./state.js";
+import { KINDS } from "./answers.js";
+import { executionIds, nodeAt } from "./graph.js";
+import { waitsOf } from "./state.js";
 import { WaitView } from "./wait_view.js";
 
 const WIDGET = "expeditor_message";
-const MIN_HEIGHT_PX = 96;
-const HEIGHT_WITH_CHOICE_PX = 128;
+
+/** How high a node was before its question made it grow, and how high that made it. @type {WeakMap<object, {from: number, to: number}>} */
+const grown = new WeakMap();
 
 /** @typedef {import("./state.js").OpenWait} OpenWait */
 
 export class WaitingNodes {
   /**
+   * @param {import("./waits.js").Waits} waits
    * @param {import("./api.js").ExpeditorClient} client
    * @param {() => any} rootGraph
    */
-  constructor(client, rootGraph) {
+  constructor(waits, client, rootGraph) {
+    this._waits = waits;
     this._client = client;
     this._rootGraph = rootGraph;
-    this._state = NO_WAITS;
     /** @type {WeakMap<object, WaitView>} */
     this._views = new WeakMap();
   }
 
-  /** Puts the question's view into a new node. @param {any} node */
+  /** Puts the question's view into a new node, if it is one that asks. @param {any} node */
   adopt(node) {
-    const view = new WaitView((wait, text) => this._answer(wait, text));
+    if (!(node.comfyClass in KINDS)) return;
+    const send = (/** @type {OpenWait} */ wait, /** @type {string} */ message) => this._waits.answer(wait, message);
+    const view = new WaitView(send, (route) => this._client.pictureUrl(route));
     this._views.set(node, view);
     const widget = node.addDOMWidget(WIDGET, WIDGET, view.element, {
       serialize: false,
       hideOnZoom: false,
-      getMinHeight: () => (view.element.querySelector("select:not([hidden])") ? HEIGHT_WITH_CHOICE_PX : MIN_HEIGHT_PX),
+      getMinHeight: () => view.minHeight(),
     });
     widget.serialize = false;
     // The node gets its id, and its place in the graph, only after this hook.
-    requestAnimationFrame(() => this._draw());
+    requestAnimationFrame(() => this._waits.redraw());
   }
 
-  /** @param {{type: string}} event one of ours from the socket */
-  hear(event) {
-    const before = this._state;
-    this._state = reduce(before, event);
-    if (this._state !== before) this._draw();
+  /** The node of the open workflow that asks this, or null. @param {OpenWait} wait */
+  nodeOf(wait) {
+    const node = nodeAt(this._rootGraph(), wait.node_id);
+    return node && KINDS[node.comfyClass] === wait.kind ? node : null;
   }
 
-  /** Asks the server for all open waits: after a reload, another workflow, or a lost socket. */
-  async resync() {
-    this.hear({ type: "list.asked" });
-    try {
-      const waits = await this._client.pendingWaits();
-      this.hear(/** @type {any} */ ({ type: "list.came", waits }));
-    } catch {
-      // Offline, or a server that is just starting: `reconnected` asks again.
-    }
-  }
-
-  /** @param {OpenWait} wait @param {string} text */
-  async _answer(wait, text) {
-    const { token, node_id, prompt_id } = wait;
-    try {
-      await this._client.send({ message: text, node_id, token, prompt_id });
-    } catch (error) {
-      void this.resync();
-      throw error;
-    }
-  }
-
-  _draw() {
+  /** @param {import("./state.js").WaitState} state */
+  draw(state) {
     for (const [node, ids] of executionIds(this._rootGraph())) {
-      this._views.get(node)?.render(waitsOf(this._state, ids));
+      const view = this._views.get(node);
+      if (!view) continue;
+      view.render(waitsOf(state, ids, KINDS[node.comfyClass]));
+      fit(node, view);
     }
   }
+
+  /** @param {number} nowMs */
+  tick(nowMs) {
+    for (const [node] of executionIds(this._rootGraph())) this._views.get(node)?.tick(nowMs);
+  }
+}
+
+/**
+ * Makes room for a question, and gives it back when it is over unless the person has set another height meanwhile. The page asks for a
+ * widget's height only when the node's size is set.
+ * @param {any} node
+ * @param {WaitView} view
+ */
+function fit(node, view) {
+  const before = grown.get(node);
+  if (!view.asks) {
+    if (before && node.size[1] === before.to) resize(node, before.from);
+    grown.delete(node);
+    return;
+  }
+  const needed = node.computeSize()[1];
+  if (node.size[1] >= needed) return;
+  grown.set(node, { from: before?.from ?? node.size[1], to: needed });
+  resize(node, needed);
+}
+
+/** @param {any} node @param {number} height */
+function resize(node, height) {
+  node.setSize([node.size[0], height]);
+  node.setDirtyCanvas(true, true);
 }
