@@ -21,21 +21,26 @@ from .cache import Cache, Stamp, digest
 from .console import SetupError, say
 from .process import run_step
 
+_BARE = ("tests/unit", "tests/conformance", "tests/http", "tests/test_architecture.py")
 PYTEST_LAYERS = {
-    "fast": ("tests/unit", "tests/conformance", "tests/http", "tests/test_architecture.py"),
+    "fast": _BARE,
+    "long": _BARE,
     "host": ("tests/host",),
     "browser": ("tests/browser",),
     "chaos": ("tests/chaos",),
 }
 LAYERS = (*PYTEST_LAYERS, "all")
 
+MARKED = {"fast": ("-m", "not long"), "long": ("-m", "long")}
+"""Which of the tests that need neither torch nor ComfyUI: `fast` leaves out what needs a Redis or takes seconds."""
+
 ON_VALKEY = tuple(
     f"tests/conformance/test_{name}.py" for name in ("promises", "order", "members", "recovery", "giving_back")
 )
 """What runs once more on a Valkey in Redis' place, of what runs on one at all: a few seconds."""
 
-SIDE_BY_SIDE = frozenset({"host", "chaos"})
-"""Layers whose files run in several processes: most of their time is ComfyUI's start, which is one core's."""
+SIDE_BY_SIDE = frozenset({"fast", "long", "host", "chaos"})
+"""Layers whose files run in several processes: most of the time of the slow ones is ComfyUI's start, which is one core's."""
 PROCESSES_MAX = 2
 """Each starts ComfyUIs of its own: more would take memory, and tests that wait for a server would wait too long."""
 
@@ -69,7 +74,7 @@ class Suite:
         wanted = tuple(PYTEST_LAYERS) if layer == "all" else (layer,)
         # The full environment first: the fast layer then uses it, instead of a second, small one.
         setup = None
-        if wanted != ("fast",):
+        if not set(wanted) <= set(MARKED):
             setup = environment.ensure_full(self.cache, self.checkout, self.comfyui, testing=True)
         python = setup.python if setup else environment.ensure_fast(self.cache, self.checkout)
         variables = {
@@ -89,6 +94,8 @@ class Suite:
                 self._fast(python, variables)
             else:
                 self._pytest(name, python, variables, PYTEST_LAYERS[name])
+            if name == "long":
+                self._on_valkey(python, variables)
         return self._close()
 
     def _fast(self, python: Path, variables: dict[str, str]) -> None:
@@ -98,7 +105,6 @@ class Suite:
         with ThreadPoolExecutor(max_workers=1) as beside:
             checks = beside.submit(self._checks, python, modules)
             self._pytest("fast", python, variables, PYTEST_LAYERS["fast"])
-            self._on_valkey(python, variables)
             for outcome, said in checks.result():
                 say(said + f"{'FAILED' if outcome.failed else 'passed'}  {outcome.name}  {outcome.elapsed_s:.1f} s")
                 self.outcomes.append(outcome)
@@ -192,6 +198,7 @@ class Suite:
                 f"cache_dir={self.cache.root / 'pytest'}",
                 *(["--full"] if self.full else []),
                 *self._side_by_side(layer),
+                *MARKED.get(layer, ()),
                 *more,
                 *self.pytest_extra,
             ]

@@ -43,11 +43,21 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Without `--full`, skip what is marked so."""
+    """What needs a Redis is `long`. Without `--full`, skip what is marked so."""
+    for test in items:
+        if _needs_redis(test):
+            test.add_marker(pytest.mark.long)
     if not config.getoption("--full"):
         for test in items:
             if test.get_closest_marker("full"):
                 test.add_marker(pytest.mark.skip(reason="takes minutes: --full"))
+
+
+def _needs_redis(test: pytest.Item) -> bool:
+    named = {"redis_server", "redis_url"}.intersection(getattr(test, "fixturenames", ()))
+    called = getattr(test, "callspec", None)
+    on_redis = called is not None and called.params.get("storage") == "bullmq"
+    return bool(named) or on_redis or hasattr(getattr(test, "module", None), "RedisServer")
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -23,6 +24,8 @@ from expeditor.store.base import JobStore, KeptFor, RecoveryMode, RecoveryRule, 
 from expeditor.store.batches import NewBatch
 from expeditor.store.records import Ahead, JobQuery, Place, QueueSummary
 from tests.conformance.harness import IMAGE, MemoryStorage, SqliteStorage, ending, new_job
+
+pytestmark = pytest.mark.long
 
 IDS = st.sampled_from([f"j{n}" for n in range(12)])
 NAMES = st.sampled_from(["ada", "bob"])

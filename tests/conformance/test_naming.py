@@ -6,6 +6,8 @@ import json
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
+import pytest
+
 from expeditor.jobs.leftovers import FileName
 from expeditor.jobs.model import Payload
 from expeditor.store.base import NAMING_STEP, JobStore
@@ -50,6 +52,7 @@ def test_texts_of_prompts_are_found_whole_and_as_values_only(store: JobStore):
     assert named(store, asked, but={"a"})[1] == set()
 
 
+@pytest.mark.long
 def test_many_jobs_are_looked_at_in_steps(store: JobStore):
     run(store, "first", IMAGE)
     for future in [store.enqueue(new_job(f"j{n}")) for n in range(NAMING_STEP)]:

@@ -26,6 +26,8 @@ from tests.support.s3_server import BUCKET, KEYS, S3Server
 from tests.support.served import Served
 from tests.support.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 BIG = os.urandom(9_000_000)  # more than one part of an upload, more than one step of a download
 ADDRESS = f"s3://{BUCKET}/of/mine"
 

@@ -18,6 +18,8 @@ from tests.http.v2_edge import V2App
 from tests.support.comfy_server import free_port
 from tests.support.served import LossyProxy, Machine, Served
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def there():

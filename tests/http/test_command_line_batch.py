@@ -20,6 +20,8 @@ from tests.http.command_line import call, served, workflow
 from tests.http.edge import MAX_WAITING, PROMPT
 from tests.support.served import LossyProxy, Machine
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def there():

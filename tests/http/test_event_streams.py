@@ -222,6 +222,7 @@ async def test_too_many_streams_are_refused(edge, http):
     assert (await follow(http, "/expeditor/events")).response.status == 200
 
 
+@pytest.mark.long
 async def test_a_reader_that_takes_nothing_is_cut_off_and_another_misses_nothing(edge, http):
     jobs = [f"00000000-0000-4000-8000-0000000001{n:02}" for n in range(100)]
     for job_id in (A, *jobs):

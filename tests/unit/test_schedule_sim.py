@@ -28,6 +28,8 @@ from benchmarks.sim.lines import FifoLine, OurLine
 from benchmarks.sim.machine import Run, fair_share_s, play
 from benchmarks.sim.workload import Arrival
 
+pytestmark = pytest.mark.long
+
 MADE = {
     "one by one": lambda seed: workload.poisson(seed, 250, 0.95),
     "bursts": lambda seed: workload.bursts(seed, 250, 0.9),

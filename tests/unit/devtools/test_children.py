@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
 # Says its number of life; is up when it says so; ends on SIGTERM with 7 after a word.
 MEMBER = textwrap.dedent("""

@@ -104,6 +104,7 @@ async def now(stream) -> list[int]:
 OPS = st.lists(st.sampled_from(["commit", "commit", "publish", "publish 1", "answer", "run", "reconnect"]), max_size=40)
 
 
+@pytest.mark.long
 @settings(max_examples=300, deadline=None)
 @example(ops=["run", "answer", "run", "commit", "commit", "commit"], before=0, buffer=1, page=1)
 @given(ops=OPS, before=st.integers(0, 5), buffer=st.integers(1, 4), page=st.integers(1, 3))

@@ -281,6 +281,7 @@ def test_nothing_but_a_refusal_comes_out_for_any_json(prompt: Any) -> None:
     assert json.dumps(prompt) == pristine
 
 
+@pytest.mark.long
 @settings(deadline=None)
 @given(st.dictionaries(IDS, NODES, max_size=5))
 def test_the_second_time_says_the_same(prompt: Any) -> None:

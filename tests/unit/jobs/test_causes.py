@@ -68,8 +68,8 @@ def made(module: str, name: str) -> BaseException:
 @pytest.mark.parametrize(
     ("module", "name", "cause"),
     [
-        ("torch", "OutOfMemoryError", Cause.OUT_OF_MEMORY),
-        ("torch.cuda", "OutOfMemoryError", Cause.OUT_OF_MEMORY),
+        pytest.param("torch", "OutOfMemoryError", Cause.OUT_OF_MEMORY, marks=pytest.mark.long),
+        pytest.param("torch.cuda", "OutOfMemoryError", Cause.OUT_OF_MEMORY, marks=pytest.mark.long),
         ("builtins", "MemoryError", Cause.OUT_OF_MEMORY),
         ("builtins", "ConnectionError", Cause.UPSTREAM_UNAVAILABLE),
         ("builtins", "ConnectionResetError", Cause.UPSTREAM_UNAVAILABLE),
@@ -185,6 +185,7 @@ def test_rules_of_the_settings_come_first_and_in_their_order():
     assert table.cause_of("ConnectionResetError", "") is Cause.UPSTREAM_UNAVAILABLE
 
 
+@pytest.mark.long
 def test_a_real_allocation_that_is_too_large_is_out_of_memory():
     torch = pytest.importorskip("torch")
     with pytest.raises(RuntimeError) as raised:

@@ -37,6 +37,7 @@ def test_the_names_and_order_of_nodes_do_not_matter():
     assert signature({"x": nodes[0]}) != signature(_prompt())
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text(), JSON, max_size=6))
 def test_any_json_has_a_short_signature(prompt):
     assert len(signature(prompt)) == 16

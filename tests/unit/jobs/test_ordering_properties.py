@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,8 @@ from expeditor.jobs import ordering
 from expeditor.jobs.model import Job
 from expeditor.jobs.ordering import OrderPolicy
 from tests.unit.jobs.simulation import Simulation
+
+pytestmark = pytest.mark.long
 
 PRIORITIES = st.integers(1, 10)
 ESTIMATES = st.sampled_from([0.0, 0.5, 3.0, 5.0, 47.0, 900.0])

@@ -17,6 +17,8 @@ from expeditor.store.sqlite import SqliteStore
 from expeditor.store.sqlite.unfinished import MoveNote, UnfinishedMove
 from tests.conformance.harness import MemoryStorage, SqliteStorage, claim, claim_all, done, ending, enqueue, new_job
 
+pytestmark = pytest.mark.long
+
 JOBS = [f"j{number}" for number in range(7)]
 
 

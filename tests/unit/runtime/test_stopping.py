@@ -15,7 +15,7 @@ from expeditor.runtime.stopping import PlannedStop
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[3]
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="sends signals of POSIX to itself")
+pytestmark = [pytest.mark.long, pytest.mark.skipif(sys.platform == "win32", reason="sends signals of POSIX to itself")]
 
 
 @pytest.fixture

@@ -18,6 +18,8 @@ from expeditor.store.sqlite import backup
 from expeditor.store.sqlite.backup import BackupFailed, back_up
 from tests.conformance.harness import SqliteStorage, claim, done, ending, enqueue, new_job
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 BIG = Payload("x" * 100_000, "{}", "[]")
 

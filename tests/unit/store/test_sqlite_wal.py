@@ -6,9 +6,13 @@ import sqlite3
 import threading
 from contextlib import closing
 
+import pytest
+
 from expeditor.jobs.model import Payload
 from expeditor.store.records import JobQuery
 from tests.conformance.harness import SqliteStorage, done, new_job
+
+pytestmark = pytest.mark.long
 
 MIB = 1 << 20
 PADDING = "x" * 100_000
