@@ -60,8 +60,10 @@ def _gaussian(x: Tensor, sigma: float) -> Tensor:
     total = 2 * sum(half) - half[0]
     half = [weight / total for weight in half]
     # One channel at a time stays in the processor's cache.
-    done = [_weighted(_weighted(_padded(plane, radius), half, -2), half, -1) for plane in x.split(1)]
-    return torch.cat(done)
+    out = torch.empty_like(x)
+    for plane, blurred in zip(x.split(1), out.split(1), strict=True):
+        blurred.copy_(_weighted(_weighted(_padded(plane, radius), half, -2), half, -1))
+    return out
 
 
 def blur(x: Tensor, sigma: float) -> Tensor:

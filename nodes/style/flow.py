@@ -67,16 +67,25 @@ def structure_flow(rgb: Tensor, sigma: float, watch: Watch | None = None) -> Flo
     return Flow(direction, confidence.unsqueeze(0))
 
 
-def swirl(flow: Flow, noise: Tensor, amount: float, sigma: float) -> Tensor:
-    """Fill what has no direction of its own with the contour lines of `noise` `[1, H, W]`.
+def contours(noise: Tensor) -> Tensor:
+    """Unit double angle `[2, H, W]` of the contour lines of `noise` `[1, H, W]`."""
+    gx, gy = gradients(noise)
+    return normalized(torch.cat((gy * gy - gx * gx, -2 * gx * gy)) * 1e6)
+
+
+def swirl(flow: Flow, turning: Tensor, amount: float, sigma: float, watch: Watch | None = None) -> Tensor:
+    """Fill what has no direction of its own with that of `turning` `[2, H, W]`, as far as `amount` 0..1 goes.
 
     Returns a unit double angle `[2, H, W]`, smoothed by `sigma`.
     """
-    gx, gy = gradients(noise)
-    turning = normalized(torch.cat((gy * gy - gx * gx, -2 * gx * gy)) * 1e6)
+    check = (watch or Watch()).check
     share = amount * (1 - smoothstep(0.12, 0.5, flow.confidence))
-    mixed = flow.direction * (1 - share) + turning * share
-    return normalized(blur(mixed, sigma))
+    mixed = torch.empty_like(flow.direction)
+    for i in range(2):
+        check()
+        mixed[i : i + 1] = blur(torch.lerp(flow.direction[i : i + 1], turning[i : i + 1], share), sigma)
+    check()
+    return normalized(mixed)
 
 
 def tangent(double_angle: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 SMALLEST_UNIT = 0.25
+_MOST_MAP_PIXELS = 2**23
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +52,11 @@ class Frame:
         """Geometry for a picture of this size; `stroke_scale` multiplies every length."""
         unit = max(SMALLEST_UNIT, (min(height, width) / 512) ** 0.85 * stroke_scale)
         step = 1
-        # A map pixel stays below one unit and the map keeps enough pixels to hold a picture.
-        while step * 2 <= unit and min(height, width) // (step * 2) >= 64:
+        # A map pixel stays below one unit, unless the map would be larger than memory should hold; the
+        # map keeps enough pixels to hold a picture.
+        while (step * 2 <= unit or height * width > step * step * _MOST_MAP_PIXELS) and min(height, width) // (
+            step * 2
+        ) >= 64:
             step *= 2
         return cls(height, width, -(-height // step), -(-width // step), unit, device)
 

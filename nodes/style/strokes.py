@@ -8,6 +8,7 @@ both ways) cannot touch each other, so within a coset every pixel has exactly on
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -17,9 +18,14 @@ from .filters import blur, smoothstep
 from .flow import normalized, tangent
 from .frame import Frame
 from .sampling import sample_points
+from .watch import Watch
 
 _SHORTEST_SPACING = 1.0
 _FAR = 1e9
+# How far the longest, most bent and softest stroke goes from its centre, in lengths.
+_REACH = 0.65
+# Strokes planned at a time.
+_BAND_CELLS = 2**17
 # A stroke whose centre lies beyond this does not exist.
 STROKES_END = 1e8
 
@@ -73,10 +79,12 @@ class PlannedLayer:
 
     `shape`: centre x and y; cos and sin over half length; cos and sin over half width; the bend,
     which is how far the middle line strays at the tips, in half widths. `paint`: L, a, b, bristle
-    phase. A stroke that does not exist is far away.
+    phase. A stroke that does not exist is far away. No stroke goes further than `reach` pixels from its
+    centre along an axis, and those of one coset lie at least twice that apart along one.
     """
 
     spacing: float
+    reach: float
     group: int
     pad: int
     cosets: tuple[tuple[int, int], ...]
@@ -98,86 +106,111 @@ def detail_map(lightness: Tensor, unit: float) -> Tensor:
     return busy / (3 * busy.clamp_min(0.0).sqrt().mean() ** 2 + 1e-3)
 
 
-def _uniform(shape: tuple[int, ...], rng: torch.Generator, device: torch.device) -> Tensor:
-    return torch.rand(shape, generator=rng).to(device)
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """What the strokes of one layer read at their places: the maps, blurred as far as a stroke is wide."""
 
+    direction: Tensor
+    target: Tensor
+    detail: Tensor
 
-def _normal(shape: tuple[int, ...], rng: torch.Generator, device: torch.device) -> Tensor:
-    return torch.randn(shape, generator=rng).to(device)
+    @classmethod
+    def of(cls, layer: Layer, maps: Maps, map_unit: float, check: Callable[[], None]) -> _Fields:
+        check()
+        direction = blur(maps.direction, 0.4 * layer.width * map_unit)
+        check()
+        return cls(direction, blur(maps.target, 0.35 * layer.width * map_unit), maps.detail)
 
 
 @dataclass(frozen=True, slots=True)
-class _Placing:
-    """The jittered grid of one layer, in picture and in map coordinates."""
+class _Planner:
+    """Plans the strokes of one layer, some rows of its grid at a time; lengths in pixels."""
 
-    x: Tensor
-    y: Tensor
-    map_x: Tensor
-    map_y: Tensor
+    layer: Layer
+    frame: Frame
+    fields: _Fields
+    spacing: float
+    pad: int
+    rng: torch.Generator
 
-    @classmethod
-    def of(cls, frame: Frame, spacing: float, pad: int, rng: torch.Generator) -> _Placing:
-        rows = math.ceil(frame.height / spacing) + 2 * pad
-        cols = math.ceil(frame.width / spacing) + 2 * pad
-        shift = (_uniform((2, rows, cols), rng, frame.device) - 0.5) * spacing
-        y = (torch.arange(rows, device=frame.device).unsqueeze(1) - pad + 0.5) * spacing + shift[0]
-        x = (torch.arange(cols, device=frame.device) - pad + 0.5) * spacing + shift[1]
-        return cls(x, y, frame.map_cols(x), frame.map_rows(y))
+    def _draw(self, channels: int, rows: int, cols: int, *, normal: bool) -> Tensor:
+        # Drawn on the CPU, so that every device paints the same picture.
+        draw = torch.randn if normal else torch.rand
+        return draw((channels, rows, cols), generator=self.rng).to(self.frame.device)
+
+    def _angles(self, map_y: Tensor, map_x: Tensor, turn: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit direction (x, y) of every stroke and its curvature in 1/pixels."""
+        direction, map_unit = self.fields.direction, self.frame.map_unit
+        heading = tangent(sample_points(direction, map_y, map_x))
+        reach = 0.35 * self.layer.length * map_unit
+        ends = [
+            normalized(sample_points(direction, map_y + sign * reach * heading[1], map_x + sign * reach * heading[0]))
+            for sign in (-1.0, 1.0)
+        ]
+        # Difference of the doubled angles, halved: the turn between the stroke's two ends.
+        sine = ends[1][1] * ends[0][0] - ends[1][0] * ends[0][1]
+        cosine = ends[1][0] * ends[0][0] + ends[1][1] * ends[0][1]
+        curvature = 0.5 * torch.atan2(sine, cosine) / (2 * reach) * (map_unit / self.frame.unit)
+        cos, sin = torch.cos(turn), torch.sin(turn)
+        turned = torch.stack((heading[0] * cos - heading[1] * sin, heading[1] * cos + heading[0] * sin))
+        return turned, curvature
+
+    def plan(self, top: int, shape: Tensor, paint: Tensor) -> None:
+        """Fill in the rows from `top` on of a planned layer's grids."""
+        layer, frame = self.layer, self.frame
+        length, width = layer.length * frame.unit, layer.width * frame.unit
+        rows, cols = shape.shape[-2:]
+        even = self._draw(6, rows, cols, normal=False)
+        normal = self._draw(4, rows, cols, normal=True)
+        first = torch.arange(top, top + rows, device=frame.device).unsqueeze(1)
+        y = (first - self.pad + even[0]) * self.spacing
+        x = (torch.arange(cols, device=frame.device) - self.pad + even[1]) * self.spacing
+        map_y, map_x = frame.map_rows(y), frame.map_cols(x)
+        heading, curvature = self._angles(map_y, map_x, layer.angle_jitter * normal[3])
+        half_length = length / 2 * (0.75 + 0.4 * even[2])
+        half_width = width / 2 * (0.8 + 0.4 * even[3])
+        jitter = torch.tensor(layer.jitter, device=frame.device).reshape(3, 1, 1)
+        paint[:3] = sample_points(self.fields.target, map_y, map_x) + jitter * normal[:3]
+        paint[3] = even[4]
+        if layer.threshold is not None:
+            detail = sample_points(self.fields.detail, map_y, map_x)[0]
+            x = torch.where(detail + 0.25 * (even[5] - 0.5) > layer.threshold, x, torch.full_like(x, _FAR))
+        shape[0], shape[1] = x, y
+        shape[2:4] = heading / half_length
+        shape[4:6] = heading / half_width
+        shape[6] = curvature.clamp(-1 / length, 1 / length) / 2 * half_length * half_length / half_width
 
 
-def _angles(layer: Layer, maps: Maps, place: _Placing, map_unit: float, turn: Tensor) -> tuple[Tensor, Tensor]:
-    """Unit direction (x, y) of every stroke and its curvature in 1/map pixels."""
-    direction = blur(maps.direction, 0.4 * layer.width * map_unit)
-    heading = tangent(sample_points(direction, place.map_y, place.map_x))
-    reach = 0.35 * layer.length * map_unit
-    ends: list[Tensor] = []
-    for sign in (-1.0, 1.0):
-        y, x = place.map_y + sign * reach * heading[1], place.map_x + sign * reach * heading[0]
-        ends.append(normalized(sample_points(direction, y, x)))
-    # Difference of the doubled angles, halved: the turn between the stroke's two ends.
-    sine = ends[1][1] * ends[0][0] - ends[1][0] * ends[0][1]
-    cosine = ends[1][0] * ends[0][0] + ends[1][1] * ends[0][1]
-    curvature = 0.5 * torch.atan2(sine, cosine) / (2 * reach)
-    cos, sin = torch.cos(turn), torch.sin(turn)
-    turned = torch.stack((heading[0] * cos - heading[1] * sin, heading[1] * cos + heading[0] * sin))
-    return turned, curvature
-
-
-def plan_layer(layer: Layer, frame: Frame, maps: Maps, rng: torch.Generator) -> PlannedLayer | None:
+def plan_layer(
+    layer: Layer, frame: Frame, maps: Maps, rng: torch.Generator, watch: Watch | None = None
+) -> PlannedLayer | None:
     """Plan every stroke of a layer; None where the strokes would be finer than pixels."""
     spacing = layer.spacing * frame.unit
     if spacing < _SHORTEST_SPACING and layer.threshold is not None:
         return None
+    check = (watch or Watch()).check
     spacing = max(spacing, _SHORTEST_SPACING)
-    length, width = layer.length * frame.unit, layer.width * frame.unit
-    group = math.ceil((1.3 * max(length, width) + spacing) / spacing)
-    place = _Placing.of(frame, spacing, group, rng)
-    cells, device = tuple(place.x.shape), frame.device
-
-    turn = layer.angle_jitter * _normal(cells, rng, device)
-    heading, curvature = _angles(layer, maps, place, frame.map_unit, turn)
-    curvature = (curvature * frame.map_unit / frame.unit).clamp(-1 / length, 1 / length)
-    half_length = length / 2 * (0.75 + 0.4 * _uniform(cells, rng, device))
-    half_width = width / 2 * (0.8 + 0.4 * _uniform(cells, rng, device))
-
-    jitter = torch.tensor(layer.jitter, device=device)
-    color = sample_points(blur(maps.target, 0.35 * layer.width * frame.map_unit), place.map_y, place.map_x)
-    color = color + jitter.reshape(3, 1, 1) * _normal((3, *cells), rng, device)
-    phase = _uniform((1, *cells), rng, device)
-    chance = 0.25 * (_uniform(cells, rng, device) - 0.5)
-    x = place.x
-    if layer.threshold is not None:
-        wanted = sample_points(maps.detail, place.map_y, place.map_x)[0] + chance > layer.threshold
-        x = torch.where(wanted, x, torch.full_like(x, _FAR))
-    bend = curvature / 2 * half_length * half_length / half_width
+    longest = max(layer.length, layer.width) * frame.unit
+    group = math.ceil(2 * _REACH * longest / spacing) + 1
     order = torch.randperm(group * group, generator=rng).tolist()
+    rows = math.ceil(frame.height / spacing) + 2 * group
+    cols = math.ceil(frame.width / spacing) + 2 * group
+    shape = torch.empty((7, rows, cols), device=frame.device)
+    paint = torch.empty((4, rows, cols), device=frame.device)
+    planner = _Planner(layer, frame, _Fields.of(layer, maps, frame.map_unit, check), spacing, group, rng)
+    deep = max(1, _BAND_CELLS // cols)
+    for top in range(0, rows, deep):
+        check()
+        planner.plan(top, shape[:, top : top + deep], paint[:, top : top + deep])
     return PlannedLayer(
         spacing=spacing,
+        # Rounding must not make two boxes of this size meet.
+        reach=min(_REACH * longest, (group - 1) * spacing / 2) - 1e-3,
         group=group,
         pad=group,
         cosets=tuple((index // group, index % group) for index in order),
-        shape=torch.cat((x[None], place.y[None], heading / half_length, heading / half_width, bend[None])),
-        paint=torch.cat((color, phase)),
+        shape=shape,
+        paint=paint,
         opacity=layer.opacity,
         bristle=layer.bristle,
         edge=layer.edge,
@@ -205,7 +238,7 @@ def _cover(edge: Tensor, layer: PlannedLayer) -> Tensor:
 def _dot(edge: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:
     """A round touch, domed like a drop."""
     alpha = _cover(edge, layer)
-    return Dab(alpha, layer.body * alpha, (0.9 - 0.5 * edge).clamp(0.0, 1.0), paint[:3])
+    return Dab(alpha, layer.body * alpha, (0.9 - 0.5 * edge).clamp(0.0, 1.0), paint[:3].clone())
 
 
 def dab(u: Tensor, v: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:

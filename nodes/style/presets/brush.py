@@ -14,13 +14,18 @@ from torch import Tensor
 
 from ..color import rgb_to_oklab
 from ..filters import blur, resize
-from ..flow import structure_flow, swirl
-from ..frame import count_tiles
+from ..flow import contours, structure_flow, swirl
+from ..frame import bands, count_tiles
 from ..noise import generator, value_noise
 from ..painting import light_relief, paint
 from ..reference import Hand, measure_hand
 from ..strokes import Layer, Maps, PlannedLayer, detail_map, plan_layer
 from .base import Preset, Render
+
+# Size (units) and weight of the blobs that strokes turn around in empty skies.
+_BLOBS = ((160, 1.0), (90, 0.6))
+_BLOB_PIXELS = 24
+_BAND_PIXELS = 2**19
 
 
 def soft_ground(target: Tensor, unit: float) -> Tensor:
@@ -45,31 +50,35 @@ class Brushwork:
     ground: Callable[[Tensor, float], Tensor] = soft_ground
 
 
-def _turning_noise(job: Render) -> Tensor:
-    """Blobs whose contour lines the strokes follow in empty skies, `[1, map_h, map_w]`."""
+def _turning(job: Render) -> Tensor:
+    """The way strokes turn in empty skies: contour lines of large blobs, as a double angle `[2, map_h, map_w]`."""
     frame, rng = job.frame, generator(job.seed, 1)
-    rows = torch.arange(frame.map_height, device=frame.device, dtype=torch.float32)
-    cols = torch.arange(frame.map_width, device=frame.device, dtype=torch.float32)
+    height, width = frame.map_height, frame.map_width
+    # The blobs are so large that a few pixels of each will do.
+    step = max(1, int(frame.map_unit * _BLOBS[-1][0] / _BLOB_PIXELS))
+    rows = torch.arange(-(-height // step), device=frame.device, dtype=torch.float32) * step
+    cols = torch.arange(-(-width // step), device=frame.device, dtype=torch.float32) * step
     noise = torch.zeros((1, len(rows), len(cols)), device=frame.device)
-    for cell, weight in ((160, 1.0), (90, 0.6)):
+    for cell, weight in _BLOBS:
         job.watch.check()
-        size = cell * frame.map_unit
-        blobs = value_noise(len(rows), len(cols), size, 1, rng, frame.device)
+        blobs = value_noise(height, width, cell * frame.map_unit, 1, rng, frame.device)
         noise += weight * blobs.dense(rows, cols)
-    return noise
+    return resize(contours(noise), height, width)
 
 
 def _maps(job: Render, work: Brushwork) -> Maps:
     frame, watch = job.frame, job.watch
     unit = frame.map_unit
     rgb = resize(job.rgb, frame.map_height, frame.map_width)
-    watch.check()
     sigma = work.flow_sigma * unit
     flow = structure_flow(rgb, sigma, watch)
-    direction = swirl(flow, _turning_noise(job), work.swirl, 0.8 * sigma)
+    direction = swirl(flow, _turning(job), work.swirl, 0.8 * sigma, watch)
     del flow
-    watch.check()
-    lab = rgb_to_oklab(rgb)
+    lab = torch.empty_like(rgb)
+    for band in bands(frame.map_height, frame.map_width, _BAND_PIXELS):
+        watch.check()
+        rows, cols = band.slices
+        lab[:, rows, cols] = rgb_to_oklab(rgb[:, rows, cols])
     del rgb
     watch.check()
     detail = detail_map(lab[:1], unit)
@@ -89,7 +98,7 @@ def _render(job: Render, work: Brushwork) -> Tensor:
     planned: list[PlannedLayer | None] = []
     for i, layer in enumerate(work.layers):
         job.watch.check()
-        planned.append(plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i)))
+        planned.append(plan_layer(layer, job.frame, maps, generator(job.seed, 10 + i), job.watch))
     ground = work.ground(maps.target, job.frame.map_unit)
     del maps
     job.watch.tick()

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..color import luma
 from ..filters import blur, kuwahara, lifted, local_contrast, resize, smoothstep, stretched
-from ..flow import structure_flow, swirl
+from ..flow import contours, structure_flow, swirl
 from ..frame import Frame, Rect
 from ..lines import Paths, drawn_lines, smear
 from ..noise import ValueNoise, generator, grain, value_noise
@@ -46,7 +46,7 @@ def _streaks(job: Render, rgb: Tensor) -> Tensor:
     cols = torch.arange(frame.map_width, device=frame.device, dtype=torch.float32)
     turning = value_noise(len(rows), len(cols), 110 * unit, 1, rng, frame.device).dense(rows, cols)
     job.watch.check()
-    direction = swirl(structure_flow(rgb, 3.5 * unit, job.watch), turning, 0.3, 3 * unit)
+    direction = swirl(structure_flow(rgb, 3.5 * unit, job.watch), contours(turning), 0.3, 3 * unit, job.watch)
     job.watch.check()
     specks = value_noise(len(rows), len(cols), max(1.5, 2.0 * unit), 1, rng, frame.device).dense(rows, cols)
     job.watch.check()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..color import luma, oklab_to_rgb, rgb_to_oklab
 from ..filters import blur, gradients, lifted, resize, smoothstep, stretched
-from ..flow import structure_flow, swirl
+from ..flow import contours, structure_flow, swirl
 from ..frame import Frame, Rect
 from ..noise import ValueNoise, generator, grain, value_noise
 from ..strokes import detail_map
@@ -68,7 +68,7 @@ def _plan(job: Render) -> _Plan:
     rows, cols = map_pixels(frame)
     turning = value_noise(frame.height, frame.width, 150 * frame.unit, 1, rng, frame.device).dense(rows, cols)
     watch.check()
-    direction = swirl(flow, turning, 0.6, 4 * unit)
+    direction = swirl(flow, contours(turning), 0.6, 4 * unit, watch)
     grey = luma(rgb).unsqueeze(0)
     gx, gy = gradients(blur(grey, 1.0 * unit))
     weight = (0.03 / (0.03 + torch.hypot(gx, gy) * unit))[0]

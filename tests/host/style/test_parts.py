@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import pytest
 import torch
@@ -129,7 +128,11 @@ def _planned(scale: float) -> tuple[Frame, list[object]]:
     grid = (frame.map_height, frame.map_width)
     direction = torch.stack((torch.full(grid, 0.6), torch.full(grid, 0.8)))
     maps = Maps(_uniform(3, *grid), direction, _uniform(1, *grid))
-    layers = (Layer(6, 21, 7, light_jitter=0.1, angle_jitter=0.5), Layer(4, 9, 4, 0.8, threshold=0.5))
+    layers = (
+        Layer(6, 21, 7, light_jitter=0.1, angle_jitter=0.5),
+        Layer(4, 9, 4, 0.8, threshold=0.5),
+        Layer(5, 5, 5, 0.9, light_jitter=0.1, threshold=0.6, dot=True),
+    )
     return frame, [plan_layer(layer, frame, maps, generator(1, i)) for i, layer in enumerate(layers)]
 
 
@@ -138,15 +141,13 @@ def test_all_ways_to_lay_strokes_paint_the_same(scale: float) -> None:
     frame, layers = _planned(scale)
     rect = Rect(10, 20, 90, 140)
     rows, cols = frame.rows(rect), frame.cols(rect)
-    results = []
-    everywhere = torch.arange(80 * 120)
-    ways = (painting._lay_coset, painting._lay_coset_dense, partial(painting._lay_coset_sparse, left=everywhere))
-    for lay in ways:
-        wet = Wet.empty(80, 120, CPU)
-        for layer in layers:
-            for coset in layer.cosets:
-                lay(wet, layer, coset, rows, cols)
-        results.append(wet)
+    results = [Wet.empty(80, 120, CPU) for _ in range(3)]
+    for layer in layers:
+        owners = painting._Owners.of(layer, rows, cols)
+        for coset in layer.cosets:
+            painting._lay_coset(results[0], layer, coset, rect)
+            painting._lay_coset_dense(results[1], owners, coset)
+            painting._lay_coset_sparse(results[2], owners, coset, torch.arange(80 * 120))
     # The dense way also paints what is all but covered.
     for other, tolerance in ((results[1], 2e-3), (results[2], 1e-6)):
         assert torch.allclose(results[0].color, other.color, atol=tolerance)
@@ -163,7 +164,8 @@ def test_no_stroke_reaches_where_another_of_its_coset_is_asked_about() -> None:
     met = 0
     for i in range(0, layer.shape.shape[1], layer.group):
         for j in range(layer.shape.shape[2]):
-            u, v = painting._place(layer.shape[:, i : i + 1, j : j + 1], rows.unsqueeze(1), cols)
+            shape = layer.shape[:, i : i + 1, j : j + 1]
+            u, v = painting._place(shape, rows.unsqueeze(1) - shape[1], cols - shape[0])
             covered = ((u.abs() < 1.05) & (v.abs() < 1.05)).any(dim=1)
             met += int(covered.sum())
             assert bool((asked[covered] == i).all())
