@@ -5,13 +5,11 @@ A store that is this process's own has none of it. Which instances there are is 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, wait
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -40,6 +38,7 @@ from ..store.base import Clock
 from ..store.instances import InstanceRegistry
 from .settings import Settings
 from .settings_source import SettingsError
+from .tidying import Tidying
 
 _T = TypeVar("_T")
 
@@ -55,7 +54,6 @@ KNOWN_FOR_S = 2.0
 SECRET_EVERY_S = 5.0
 SECRET_FAULT_S = 3.0
 """A registry that did not tell the secret is not asked for it again before: heartbeats wait in the same line."""
-SWEEP_EVERY_S = 3600.0
 
 
 class Membership:
@@ -129,7 +127,7 @@ class Homeward:
     inputs: ForeignInputs
     questions: PeerQuestions
     handover: Handover
-    tidy: Callable[[], None]
+    tidying: Tidying
     thread: PeerThread
     landing: LandingGround
     pictures: RemotePictures
@@ -142,7 +140,7 @@ class Homeward:
         self.handover.pay()
         if self.collector is not None:
             self.thread.run(self.collector.watch())
-        self.thread.run(_tidied(self.tidy))
+        self.thread.run(self.tidying.for_ever())
 
     def fault(self) -> str | None:
         """Why results cannot go home now, or those of others come here, or None."""
@@ -194,30 +192,13 @@ def build_homeward(parts: HomewardParts) -> Homeward:
         ),
         questions=PeerQuestions(parts.name, peers, thread, 2 * parts.settings.max_body_bytes),
         handover=_handover(parts, thread, Sender(peers) if bucket is None else Mailer(bucket, peers), owed),
-        tidy=lambda: _tidy(parts.name, landing, owed, members),
+        tidying=Tidying(parts.name, landing, owed, members.names),
         thread=thread,
         landing=landing,
         pictures=RemotePictures(peers, thread),
         bucket=bucket,
         collector=collector,
     )
-
-
-def _tidy(name: str, landing: LandingGround, owed: OwedFiles, members: Membership) -> None:
-    landing.sweep()
-    with suppress(StoreUnavailable):
-        listed = members.names()
-        if name in listed:  # else the registry was emptied, and nobody has announced himself again
-            owed.let_go(listed, time.time())
-
-
-async def _tidied(tidy: Callable[[], None]) -> None:
-    while True:
-        try:
-            await asyncio.to_thread(tidy)
-        except Exception:  # noqa: BLE001 - the disk must be tidied also after a fault of ours
-            log.exception("What nobody sends any more could not be removed", extra={"event": "tidy.failed"})
-        await asyncio.sleep(SWEEP_EVERY_S)
 
 
 def _bucket(results: str) -> Bucket | None:
