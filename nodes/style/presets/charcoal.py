@@ -79,7 +79,7 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     deposit = 1 - bare * (1 - 0.75 * smoothstep(0.008, 0.07, broad))
     # Charcoal stays on the paper's peaks; only pressure fills its valleys.
     tooth = 0.8 * (grain(rows, cols, plan.seed) - 0.5) + 1.6 * (plan.tooth.dense(rows, cols)[0] - 0.5)
-    stick = smoothstep(-1.3, 1.3, tooth + 4.2 * (deposit - 0.58)) * smoothstep(0.0, 0.25, deposit)
+    stick = smoothstep(-1.3, 1.3, tooth + 4.2 * (deposit - 0.58)) * smoothstep(0.06, 0.32, deposit)
     ink = 1 - (1 - stick) * (1 - 0.42 * deposit)
     paper = torch.tensor(_PAPER, device=ink.device).reshape(3, 1, 1)
     black = torch.tensor(_CHARCOAL, device=ink.device).reshape(3, 1, 1)

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from ..color import luma, oklab_to_rgb, rgb_to_oklab
 from ..filters import blur, gradients, kuwahara, lifted, resize, smoothstep, stretched
+from ..flow import structure_flow
 from ..frame import Frame, Rect
+from ..lines import Paths, smear
 from ..noise import ValueNoise, generator, grain, value_noise
 from ..sampling import sample_points
 from ..strokes import detail_map
@@ -37,7 +39,9 @@ class _Plan:
 def _simplified(job: Render, rgb: Tensor, detail: Tensor) -> Tensor:
     """Small patches where there is detail, large ones elsewhere."""
     unit, watch = job.frame.map_unit, job.watch
-    fine = kuwahara(rgb, 2.2 * unit, watch)
+    # Along the form first: fur becomes strokes of the brush, thin lines stay whole.
+    paths = Paths.of(structure_flow(rgb, 2.2 * unit, watch).direction)
+    fine = kuwahara(smear(rgb, paths, 3.5 * unit, 1.5, watch), 2.2 * unit, watch)
     coarse = kuwahara(kuwahara(fine, 5 * unit, watch), 5 * unit, watch)
     return torch.lerp(coarse, fine, smoothstep(0.12, 0.4, detail))
 
@@ -110,7 +114,7 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     paper = plan.paper.dense(rows, cols)[0] - 0.5
     rough = plan.rough.dense(rows, cols)[0] - 0.5
     fine = grain(rows, cols, plan.seed) - 0.5
-    density = 1 + 0.9 * flow + 0.22 * paper + 0.16 * rough + 0.10 * fine + 1.15 * gathered
+    density = 1 + 0.75 * flow + 0.22 * paper + 0.16 * rough + 0.10 * fine + 1.15 * gathered
     # Layers of pigment multiply: twice the density is the colour times itself.
     color = color.pow(density.clamp(0.25, 2.6))
     white = torch.tensor(_PAPER, device=color.device).reshape(3, 1, 1)
