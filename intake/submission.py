@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..jobs.errors import Fault, InputInvalid, InvalidPromptId, LimitExceeded
+from ..jobs.metadata import MAX_METADATA_LENGTH, MAX_METADATA_PAIRS
 from ..jobs.model import JsonObject, WebhookTarget
 from .envelope import is_prompt_id
 from .extra_data import misfits
@@ -25,8 +26,6 @@ JSON_FIELDS = frozenset(
 )
 """Fields that are not text: in a form they hold JSON."""
 FIELDS = JSON_FIELDS | {"prompt_id", "client_id", "pool"}
-MAX_METADATA_PAIRS = 16
-MAX_METADATA_LENGTH = 256
 MAX_EXTRA_DEPTH = 200
 """ComfyUI copies what it lists recursively: deeper than some 450 levels, listing or interrupting any job would fail."""
 MAX_FAULTS = 100

@@ -232,6 +232,13 @@ class JobStore(BatchStore, EventLog, MovingStore, ParkingStore, Protocol):
         """
         ...
 
+    def set_metadata(self, job_id: str, attempt: int, pairs: Mapping[str, str]) -> Future[Job]:
+        """Put pairs into the metadata of a job while this attempt runs, in place of what is there under these keys
+        (``jobs.metadata.joined``). No event is told. ``NotFound``; ``Conflict`` when ``attempt`` is not the job's open one;
+        ``InputInvalid`` for pairs that metadata may not have.
+        """
+        ...
+
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
         """Settle an attempt (``transitions.settle``) and learn its run time if it succeeded.
 

@@ -1,4 +1,4 @@
-"""The verbs on jobs that run: claim, give back, finish, retry, rerun, park, and the word that this process is asked to stop.
+"""The verbs on jobs that run: claim, give back, metadata, finish, retry, rerun, park, and that this process is asked to stop.
 
 Owns what each does to a ledger, fencing by attempt and affinity's memory. A verb raises before its first
 change, so that a ledger without transactions is left as it was.
@@ -6,6 +6,7 @@ change, so that a ledger without transactions is left as it was.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from ..jobs import affinity, transitions
 from ..jobs.affinity import AffinityPolicy, InLine
 from ..jobs.errors import Conflict
 from ..jobs.events import JobEvent
+from ..jobs.metadata import joined
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus
 from ..jobs.ordering import OrderPolicy
 from ..jobs.waits import JobWait
@@ -115,6 +117,13 @@ class Running:
         if job.status is not JobStatus.QUEUED:
             self._ledger.set_history(job, "")
         return Done(job, (event,))
+
+    def set_metadata(self, job_id: str, attempt: int, pairs: Mapping[str, str]) -> Done[Job]:
+        """See ``JobStore.set_metadata``."""
+        current = self._current(job_id, attempt)
+        job = replace(current, metadata=joined(current.metadata, pairs))
+        self._ledger.save(job)
+        return Done(job)
 
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Done[Job]:
         """See ``JobStore.finish``."""

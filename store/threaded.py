@@ -62,6 +62,11 @@ class ThreadedStore(ABC):
         """See ``JobStore.give_back``."""
         return self._write(lambda verbs: verbs.give_back(job_id, attempt), job_id)
 
+    def set_metadata(self, job_id: str, attempt: int, pairs: Mapping[str, str]) -> Future[Job]:
+        """See ``JobStore.set_metadata``."""
+        kept = dict(pairs)
+        return self._write(lambda verbs: verbs.set_metadata(job_id, attempt, kept), job_id)
+
     def finish(self, job_id: str, attempt: int, ending: Ending) -> Future[Job]:
         """See ``JobStore.finish``."""
         return self._write(lambda verbs: verbs.finish(job_id, attempt, ending), job_id)

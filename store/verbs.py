@@ -69,6 +69,7 @@ class Verbs:
         self.hold = logged(arrivals.hold)
         self.claim = logged(running.claim)
         self.give_back = logged(running.give_back)
+        self.set_metadata = running.set_metadata
         self.finish = logged(running.finish)
         self.retry = logged(running.retry)
         self.rerun = logged(running.rerun)

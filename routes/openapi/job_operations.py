@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ...intake.request_keys import MAX_LENGTH
-from ...intake.submission import MAX_METADATA_LENGTH, MAX_METADATA_PAIRS
 from ...intake.times import ATTEMPTS_MAX, EXPIRES_MAX_S
 from ...intake.views import PAGE_LIMIT_MAX
 from ...jobs.events import EVENT_TYPES
+from ...jobs.metadata import MAX_METADATA_LENGTH, MAX_METADATA_PAIRS
 from ...jobs.model import Cause, JobStatus
 from ...jobs.webhook_rules import LONGEST_URL
 from ..selection import MOST_IDS

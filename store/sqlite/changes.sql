@@ -63,6 +63,18 @@ BEGIN
   WHERE seq = NEW.seq;
 END;
 
+-- Metadata changes seldom: its labels are looked at only then.
+CREATE TEMP TRIGGER metadata_saved INSTEAD OF INSERT ON changes
+WHEN NEW.seq IS NOT NULL AND NEW.prompt_json IS NULL AND NEW.metadata <> '{}'
+  AND NEW.metadata <> (SELECT metadata FROM jobs WHERE seq = NEW.seq)
+BEGIN
+  DELETE FROM labels WHERE job_seq = NEW.seq
+    AND (key, value) IN (SELECT key, value FROM json_each((SELECT metadata FROM jobs WHERE seq = NEW.seq)));
+  INSERT OR IGNORE INTO labels (key, value, job_seq)
+  SELECT key, value, NEW.seq FROM json_each(NEW.metadata) WHERE type = 'text';
+  UPDATE jobs SET metadata = NEW.metadata WHERE seq = NEW.seq;
+END;
+
 CREATE TEMP TRIGGER outputs_saved INSTEAD OF INSERT ON changes
 WHEN NEW.seq IS NOT NULL AND NEW.prompt_json IS NULL AND NEW.outputs <> '[]'
 BEGIN

@@ -157,6 +157,11 @@ class SideBySide(RuleBasedStateMachine):
         if not isinstance(answer, tuple):
             self.begun[job_id] = answer.attempt
 
+    @rule(job_id=IDS, late=st.booleans(), value=st.sampled_from(["x", "y", "z" * 300]), key=st.sampled_from(["w", "v"]))
+    def set_metadata(self, job_id: str, late: bool, value: str, key: str) -> None:
+        attempt = self.begun.get(job_id, 1) - late
+        self.ask(lambda store: store.set_metadata(job_id, attempt, {key: value}))
+
     @rule(job_id=IDS)
     def redrive(self, job_id: str) -> None:
         self.ask(lambda store: store.redrive(job_id))
