@@ -152,6 +152,12 @@ class RunTable:
             run.cancel_wanted = True
         self._interrupter.interrupt(job_id)
 
+    def attempt_of(self, job_id: str) -> int | None:
+        """The attempt of a job that runs here, else None."""
+        with self._lock:
+            run = self._runs.get(job_id)
+            return None if run is None else run.attempt
+
     def progress(self, job_id: str) -> Progress | None:
         """The latest snapshot of a job that runs here, else None."""
         with self._lock:

@@ -12,11 +12,13 @@ from typing import Any
 def node_classes() -> list[type[Any]]:
     """Every node of the pack, in the order of the documentation. Needs ComfyUI."""
     from .approve_image import ApproveImage
+    from .job_info import JobInfo
     from .pick_images import PickImages
+    from .set_job_metadata import SetJobMetadata
     from .style_transfer import StyleTransferNode
     from .wait_for_message import WaitForMessage
 
-    return [StyleTransferNode, WaitForMessage, ApproveImage, PickImages]
+    return [StyleTransferNode, WaitForMessage, ApproveImage, PickImages, JobInfo, SetJobMetadata]
 
 
 def extension() -> Any:

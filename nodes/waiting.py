@@ -12,13 +12,12 @@ from typing import Any
 
 import comfy.model_management
 from comfy_api.latest import io
-from comfy_execution.utils import get_executing_context
-from server import PromptServer
 
 from ..events.mailbox import Wait
 from ..jobs.waits import Answer, Ask, Picture, read_answer
 from ..runtime.services import current
 from .previews import previews
+from .whereabouts import where_we_run
 
 LOOK_INTERVAL_S = 0.1
 MAX_TIMEOUT_S = 86400.0
@@ -44,7 +43,7 @@ async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: A
     """
     services = current()
     _check(ask, timeout_s, services.settings.max_message_bytes)
-    prompt_id, node_id, index = _where_we_run(node.hidden.unique_id)
+    prompt_id, node_id, index = where_we_run(node.hidden.unique_id)
     wait = await asyncio.to_thread(
         services.mailbox.open,
         prompt_id,
@@ -86,15 +85,6 @@ def _check(ask: Ask, timeout_s: float, max_bytes: int) -> None:
     size_bytes = len(ask.text.encode("utf-8", "surrogatepass"))
     if size_bytes > max_bytes:
         raise ValueError(f"The text to edit has {size_bytes} bytes of UTF-8; at most {max_bytes} can be sent back.")
-
-
-def _where_we_run(unique_id: Any) -> tuple[str, str, int]:
-    """Prompt id, node id, and which of the node's calls it is where it is called for each of a list; the context is core's own word,
-    the server's last prompt id the older way."""
-    context = get_executing_context()
-    if context is not None:
-        return context.prompt_id, context.node_id, context.list_index or 0
-    return str(getattr(PromptServer.instance, "last_prompt_id", "")), str(unique_id), 0
 
 
 def _watched(pictures: Iterator[Picture]) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..dispatch.dispatcher import Dispatcher, RetryRules
+from ..dispatch.own_job import OwnJob
 from ..dispatch.retrying import RetryPolicy
 from ..dispatch.runs import RunTable
 from ..dispatch.stall import Patience
@@ -50,6 +51,7 @@ class Machine:
     watchdog: Watchdog
     glimpses: Glimpses
     parking: Parking
+    own_job: OwnJob
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ def build_machine(parts: MachineParts) -> Machine:
         watchdog=_watchdog(parts, runs, dispatcher, wiring),
         glimpses=Glimpses(parts.hub, runs, parts.clock, time.monotonic),
         parking=parts.parking,
+        own_job=OwnJob(parts.store, runs.attempt_of, parts.settings.store_deadline_s),
     )
 
 
