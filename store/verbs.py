@@ -31,6 +31,22 @@ NO_AFFINITY = AffinityPolicy(slack_s=0.0)
 """Order never gives way to models in memory."""
 
 
+class _Logging:
+    """What is told goes into the ledger's event log."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def logged(self, verb: Callable[P, Done[T]]) -> Callable[P, Done[T]]:
+        """The verb, whose events are kept with what it does."""
+
+        def run(*args: P.args, **kwargs: P.kwargs) -> Done[T]:
+            done = verb(*args, **kwargs)
+            return Done(done.value, self._ledger.log(done.events)) if done.events else done
+
+        return run
+
+
 class Verbs:
     """The verbs on one ledger. ``boot_id`` names this process's life in the attempts that it opens."""
 
@@ -50,15 +66,7 @@ class Verbs:
         running = Running(ledger, standing, times, choosing, learning, boot_id)
         carrying, upkeep = Carrying(ledger, standing, times), Upkeep(ledger, standing, times, boot_id)
 
-        def logged(verb: Callable[P, Done[T]]) -> Callable[P, Done[T]]:
-            """The verb, whose events are kept with what it does."""
-
-            def run(*args: P.args, **kwargs: P.kwargs) -> Done[T]:
-                done = verb(*args, **kwargs)
-                return Done(done.value, ledger.log(done.events)) if done.events else done
-
-            return run
-
+        logged = _Logging(ledger).logged
         self.enqueue = logged(arrivals.enqueue)
         self.enqueue_all = logged(arrivals.enqueue_all)
         self.redrive = logged(arrivals.redrive)
