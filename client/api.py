@@ -156,6 +156,15 @@ class Expeditor:
         where = "" if name is None else f"/{quote(name, safe='')}"
         return self._told(Ask("POST", f"/expeditor/workers{where}/{verb}"))
 
+    def waits(self) -> list[JsonObject]:
+        """The nodes that wait for a person, oldest first, ``docs/api.md#messages``."""
+        return list(self._told(Ask("GET", "/expeditor/messages/pending"))["pending"])
+
+    def answer(self, wait: JsonObject, message: str) -> JsonObject:
+        """Answer one of ``waits``: where it went. ``Refused`` with 410 when it is over, also by an answer of ours that got no reply."""
+        body = {"message": message, "node_id": wait["node_id"], "token": wait["token"]}
+        return self._told(Ask("POST", "/expeditor/messages", json=body))
+
     def health(self) -> JsonObject:
         """How the server is."""
         return self._told(Ask("GET", "/expeditor/health"))

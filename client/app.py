@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from .commands import batch, changing, doctor, looking, moving, submitting, workers
+from .commands import answering, batch, changing, doctor, looking, moving, submitting, workers
 
 HELP = """Submit jobs to a ComfyUI, watch them, and run its queue.
 
@@ -31,6 +31,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     changing.pause,
     changing.resume,
     changing.drain,
+    answering.waiting,
+    answering.answer,
     workers.workers,
     doctor.doctor,
     moving.migrate,

@@ -130,6 +130,20 @@ def worker_table(workers: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def wait_lines(wait: Mapping[str, Any], url: str) -> list[str]:
+    """A node that waits: what it asks, and where its pictures are."""
+    takes = "any text"
+    if wait["kind"] == "approve":
+        takes = "approve or reject"
+    elif wait["kind"] == "pick":
+        least, most = wait["least"], wait["most"]
+        takes = f"{least if least == most else f'{least} to {most}'} of {len(wait['images'])}, from 0"
+    lines = [f"{str(wait['token'])[:8]}  {wait['label']}  ({takes}; until {wait['deadline_at']})"]
+    lines.append(f"  node {wait['node_id']} of job {wait['prompt_id']}")
+    lines += [f"  text: {wait['text']}"] if wait["text"] else []
+    return lines + [f"  {url}{image['url']}" for image in wait["images"]]
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them."""
     whole = round(seconds)

@@ -9,6 +9,7 @@ import asyncio
 import copy
 import itertools
 import json
+import uuid
 from pathlib import Path
 
 from aiohttp import web
@@ -203,6 +204,7 @@ class App:
         self.storage = MemoryStorage()
         self.store = self.storage.start()
         self.clock = self.storage.clock
+        self.mailbox = Mailbox(self.clock, lambda: uuid.uuid4().hex)
         self.core = FakeCore()
         self.flow = Flow()
         self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0), flow=self.flow)
@@ -262,7 +264,7 @@ class App:
             outputs=OutputRoutes(JobOutputs(self.views, OutputFinder(self.folders.get))),
             operations=OperationRoutes(self.queue, self.bulk, max_bytes=MAX_BYTES),
             status=StatusRoutes(lambda: self.health, lambda: self.not_ready),
-            messages=MessageRoutes(PostOffice(Mailbox(self.clock, lambda: "token"), self.clock)),
+            messages=MessageRoutes(PostOffice(self.mailbox, self.clock)),
             metrics=metrics,
             tokens=TokenRoutes(self.tokens),
             events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),
