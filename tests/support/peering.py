@@ -22,7 +22,7 @@ from expeditor.host.sending import Sender
 from expeditor.jobs.homing import SENT_FOLDERS
 from expeditor.jobs.model import Ending, Job, JobStatus, Output
 from expeditor.jobs.parcels import Landing, Offer
-from expeditor.routes.peers import PeerRoutes, PeerVerdicts, peer_table
+from expeditor.routes.peers import PeerPictures, PeerRoutes, PeerVerdicts, peer_table
 from tests.support.jobs import a_job
 from tests.support.served import Served
 
@@ -59,6 +59,7 @@ class Side:
         verdicts: Any = None,
         bucket: str | None = None,
         kinds: frozenset[str] = SENT_FOLDERS,
+        pictures: Any = None,
     ) -> None:
         self.name, self.root, self.members, self.handover_s = name, root / name, members, handover_s
         self.folders = {kind: str(self.root / kind) for kind in ("output", "temp", "input")}
@@ -71,7 +72,8 @@ class Side:
         self.desk = PeerDesk(name, self.folders.get, self._owed, InputHashes())
         routes = PeerRoutes(self.desk, self.ground, self._secret, self)
         self.app = web.Application()
-        self.app.add_routes(peer_table(routes, verdicts and PeerVerdicts(verdicts, max_bytes=QUESTION_MAX_BYTES)))
+        asked = verdicts and PeerVerdicts(verdicts, max_bytes=QUESTION_MAX_BYTES)
+        self.app.add_routes(peer_table(routes, asked, pictures and PeerPictures(pictures)))
         self.served: Any = None
 
     def start(self) -> None:
