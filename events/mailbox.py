@@ -200,6 +200,7 @@ class Mailbox:
         """A run that can be parked begins, or goes on with these waits of it: ``open`` gives them to their nodes again."""
         with self._lock:
             self._take_up(prompt_id, waits, parked=False)
+        self._forget_pictures(record for record in waits if record.answer is not None)
         self._changed()
 
     def keep(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
@@ -338,11 +339,14 @@ class Mailbox:
 
     def _over_for_good(self, waits: Sequence[Wait]) -> None:
         """What follows once the lock is free again; blocks."""
-        for wait in waits:
-            if self._pictures is not None and wait.pending.ask.pictures:
-                self._pictures.drop(wait.token)
+        self._forget_pictures(wait.record() for wait in waits)
         if waits:
             self._changed()
+
+    def _forget_pictures(self, over: Iterable[JobWait]) -> None:
+        for wait in over:
+            if self._pictures is not None and wait.ask.pictures:
+                self._pictures.drop(wait.token)
 
     def _drop(self, wait: Wait) -> None:
         self._open.pop(wait.token, None)

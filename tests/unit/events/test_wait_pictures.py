@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -83,6 +84,34 @@ def test_what_a_dead_process_left_goes_at_the_next_start_but_for_waits_that_go_o
         boxes.box.picture(gone.token, 0)
     boxes.box.close(parked.token)
     wait_until(lambda: boxes.left() == [new.token], what="the new wait's pictures alone")
+
+
+def test_pictures_of_a_parked_job_outlive_the_process_until_its_answer(boxes):
+    boxes.box.begin("job", ())
+    wait = boxes.open()
+    boxes.box.park("job")
+    assert boxes.box.close(wait.token) is False, "its job was parked: the question stays"
+    assert boxes.box.picture(wait.token, 0) == TWO[0]
+    boxes.again()
+    boxes.box.keep("job", [wait.record()])
+    boxes.box.sweep_pictures()
+    assert boxes.box.picture(wait.token, 1) == TWO[1]
+    boxes.box.answered(wait.token, "1")
+    wait_until(lambda: boxes.left() == [], what="an empty folder")
+
+
+def test_pictures_of_a_parked_job_go_when_it_is_cancelled_or_was_answered_elsewhere(boxes):
+    for over in (lambda wait: boxes.box.end("job"), lambda wait: boxes.box.begin("job", [answered(wait)])):
+        boxes.box.begin("job", ())
+        wait = boxes.open()
+        boxes.box.park("job")
+        over(wait)
+        wait_until(lambda: boxes.left() == [], what="an empty folder")
+        boxes.box.end("job")
+
+
+def answered(wait):
+    return replace(wait.record(), answer="0")
 
 
 def test_pictures_that_are_being_written_are_not_swept(boxes):
