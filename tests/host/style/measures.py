@@ -43,9 +43,9 @@ def options(style: str, **more: Any) -> Options:
 
 
 @cache
-def full_strength(name: str, style: str) -> Tensor:
+def full_strength(name: str, style: str, side: int = SIDE) -> Tensor:
     """That photograph painted at intensity 1, seed 0; do not write into it."""
-    return apply_style(photo(name), style, 1.0, options(style))
+    return apply_style(photo(name, side), style, 1.0, options(style))
 
 
 def planes(image: Tensor) -> Tensor:
