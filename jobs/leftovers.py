@@ -6,7 +6,7 @@ Pure. Whether a file is there, and whether somebody else still needs it, is not 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from .model import Job, JsonObject
@@ -30,6 +30,11 @@ def outputs_of(job: Job) -> frozenset[FileName]:
     return frozenset(
         FileName(one.folder, one.subfolder, one.name) for one in job.outputs if one.folder in ("output", "temp")
     )
+
+
+def made_by(jobs: Iterable[Job]) -> frozenset[FileName]:
+    """Every file that these jobs say that they made, whatever its folder."""
+    return frozenset(FileName(one.folder, one.subfolder, one.name) for job in jobs for one in job.outputs)
 
 
 def inputs_of(prompt_json: str) -> frozenset[str]:

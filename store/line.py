@@ -251,3 +251,29 @@ class Line:
 
     def _working(self) -> list[Job]:
         return [job for job in self._on_machine.values() if job.status in _WORKING]
+
+
+class OfLine:
+    """The part of ``ReadLedger`` that a line in memory answers, for the readers of stores that hold one."""
+
+    _line: Line
+
+    def depth(self) -> list[DepthRow]:
+        """See ``ReadLedger``."""
+        return self._line.depth()
+
+    def oldest_queued_at_s(self) -> float | None:
+        """See ``ReadLedger``."""
+        return self._line.oldest_queued_at_s()
+
+    def aside(self) -> Aside:
+        """See ``ReadLedger``."""
+        return self._line.aside()
+
+    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
+        """See ``ReadLedger``."""
+        return self._line.places(job_ids)
+
+    def ahead(self, job_id: str) -> Ahead | None:
+        """See ``ReadLedger``."""
+        return self._line.ahead(job_id)

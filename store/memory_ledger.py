@@ -14,7 +14,7 @@ from itertools import islice
 
 from ..jobs.asset_ids import output_asset_id
 from ..jobs.belonging import is_home
-from ..jobs.leftovers import FileName, texts_of
+from ..jobs.leftovers import FileName, made_by, texts_of
 from ..jobs.model import Job, JobStatus, NewJob, Payload
 from ..jobs.ordering import sort_key
 from ..jobs.transitions import is_terminal
@@ -165,7 +165,7 @@ class MemoryLedger:
     ) -> tuple[frozenset[FileName], frozenset[str]]:
         """See ``ReadLedger``."""
         jobs = [job for one in self._ids[after_seq:up_to_seq] if (job := self._jobs.get(one)) and one not in but]
-        made = frozenset(FileName(one.folder, one.subfolder, one.name) for job in jobs for one in job.outputs)
+        made = made_by(jobs)
         prompts = (self._payloads[job.id].prompt_json for job in jobs) if texts else ()
         held = frozenset(text for prompt in prompts for text in texts_of(prompt))
         return made & outputs, held & texts

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
 from typing import Any
@@ -17,15 +17,15 @@ import redis
 
 from ...jobs.belonging import is_home
 from ...jobs.events import LoggedEvent
-from ...jobs.leftovers import FileName, texts_of
+from ...jobs.leftovers import FileName, made_by, texts_of
 from ...jobs.log import LogQuery
 from ...jobs.model import Job, JobStatus
 from ...jobs.transitions import TERMINAL
 from ..base import Finished
 from ..batches import Batch
-from ..ledger import Aside, StoredKey
-from ..line import Line
-from ..records import Ahead, DepthRow, JobQuery, Place
+from ..ledger import StoredKey
+from ..line import Line, OfLine
+from ..records import JobQuery
 from .commits import LABEL_MAX_BYTES, asked_of, label
 from .keys import Keys, id_of_key, key_of_id, key_of_stub
 from .records import event_of, unpack_text
@@ -36,7 +36,7 @@ _BEFORE_ALL = 2**63 - 1
 _LOOKED_AT = 1000
 
 
-class ReaderRows(BullmqRows):
+class ReaderRows(BullmqRows, OfLine):
     """See the module's docstring."""
 
     def __init__(self, client: redis.Redis, keys: Keys, line: Line) -> None:
@@ -70,26 +70,6 @@ class ReaderRows(BullmqRows):
             if job_id in job_ids:
                 found.append(StoredKey(*asked_of(field), fingerprint, job_id, created_at_s))
         return found
-
-    def depth(self) -> list[DepthRow]:
-        """See ``ReadLedger``."""
-        return self._line.depth()
-
-    def oldest_queued_at_s(self) -> float | None:
-        """See ``ReadLedger``."""
-        return self._line.oldest_queued_at_s()
-
-    def aside(self) -> Aside:
-        """See ``ReadLedger``."""
-        return self._line.aside()
-
-    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
-        """See ``ReadLedger``."""
-        return self._line.places(job_ids)
-
-    def ahead(self, job_id: str) -> Ahead | None:
-        """See ``ReadLedger``."""
-        return self._line.ahead(job_id)
 
     def ended_before(
         self, status: JobStatus, before_s: float, limit: int, spared: AbstractSet[str] = frozenset()
@@ -144,7 +124,7 @@ class ReaderRows(BullmqRows):
         chunks = (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
         ended = [kept.job for some in chunks for kept in self.kept([id_of_key(key) for key in some]).values()]
         jobs = [job for job in (*live, *ended) if job.id not in but]
-        made = frozenset(FileName(one.folder, one.subfolder, one.name) for job in jobs for one in job.outputs)
+        made = made_by(jobs)
         held: frozenset[str] = frozenset()
         if texts:
             payloads = self.payloads([job.id for job in jobs])

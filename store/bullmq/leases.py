@@ -7,7 +7,6 @@ else has the job. One that cannot be taken is no loss yet: the run may have ende
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from .keys import Keys, bull_id
 from .moves import lease_of
 from .packing import packed
 from .scripts import Scripts
+from .steady import SteadyThread
 
 AGAIN_S = 0.5
 """How long after a fault it is tried again, at most."""
@@ -26,8 +26,8 @@ AGAIN_S = 0.5
 _log = logging.getLogger("expeditor.store")
 
 
-class Leases:
-    """A thread that renews.
+class Leases(SteadyThread):
+    """Renews.
 
     ``running``: the jobs whose attempts are this member's; ``gone`` is called when there is one among them whose lease is gone.
     """
@@ -41,6 +41,7 @@ class Leases:
         gone: Callable[[], None],
     ) -> None:
         """Not started yet."""
+        super().__init__("expeditor-store-leases", self._run)
         self._client = client
         self._scripts = Scripts(client)
         self._keys = keys
@@ -49,18 +50,6 @@ class Leases:
         self._gone = gone
         self._fault_at_s: float | None = None
         self._away = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="expeditor-store-leases", daemon=True)
-
-    def start(self) -> None:
-        """Renew from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Renew no more; blocks a moment; idempotent."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def calm(self) -> bool:
         """Whether Redis was there for as long as a lease: else a lease that is gone says nothing of its holder."""
@@ -94,7 +83,7 @@ class Leases:
 
     def _run(self) -> None:
         pause_s = self._lease_s / 4
-        while not self._stop.wait(pause_s):
+        while not self.stopped.wait(pause_s):
             try:
                 self.renew()
             except (redis.RedisError, OSError) as fault:

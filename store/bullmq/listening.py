@@ -6,11 +6,12 @@ A word may be lost: it only says that there is something to look at.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import redis
+
+from .steady import SteadyThread
 
 AGAIN_S = 0.5
 """How long after a fault the connection is made again."""
@@ -28,34 +29,23 @@ class Word(NamedTuple):
     told: bytes | None = None
 
 
-class Listener:
-    """A thread that calls ``heard`` with the word of each commit, and with None whenever it may have missed some.
+class Listener(SteadyThread):
+    """Calls ``heard`` with the word of each commit, and with None whenever it may have missed some.
 
     ``there`` tells whether it listens now.
     """
 
     def __init__(self, client: redis.Redis, channel: str, heard: Callable[[Word | None], None]) -> None:
         """Not started yet."""
+        super().__init__("expeditor-store-listen", self._run)
         self._client: Any = client
         self._channel = channel
         self._heard = heard
         self.there = False
         self._away = False
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="expeditor-store-listen", daemon=True)
-
-    def start(self) -> None:
-        """Listen from now on."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Listen no more; blocks a moment; idempotent."""
-        self._stop.set()
-        if self._thread.is_alive():
-            self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self.stopped.is_set():
             try:
                 with self._client.pubsub() as ear:
                     ear.subscribe(self._channel)
@@ -65,11 +55,11 @@ class Listener:
                 if not self._away:
                     _log.warning("the shared queue is not heard: %s", fault)
                 self._away = True
-                self._stop.wait(AGAIN_S)
+                self.stopped.wait(AGAIN_S)
         self.there = False
 
     def _listen(self, ear: Any) -> None:
-        while not self._stop.is_set():
+        while not self.stopped.is_set():
             word = ear.get_message(timeout=0.25)
             if word is not None and word["type"] == "subscribe":
                 # Only now: what was committed before Redis had our name in its list would never be heard of.

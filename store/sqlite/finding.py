@@ -21,9 +21,9 @@ from ...jobs.model import Job, JobStatus, Payload
 from ...jobs.transitions import TERMINAL
 from ..base import Finished
 from ..batches import Batch
-from ..ledger import Aside, StoredKey
-from ..line import Line
-from ..records import Ahead, DepthRow, JobQuery, Place
+from ..ledger import StoredKey
+from ..line import Line, OfLine
+from ..records import JobQuery
 from .rows import event_of, job_of, mark_of
 
 _BEFORE_ALL = 2**63 - 1
@@ -221,33 +221,13 @@ class SqliteRows:
         return [job_of(row, attempts[row["seq"]]) for row in rows]
 
 
-class ReaderRows(SqliteRows):
+class ReaderRows(SqliteRows, OfLine):
     """``ReadLedger``: rows from the reading connection, places and counts of what waits from the writer's line."""
 
     def __init__(self, connection: sqlite3.Connection, statements: Mapping[str, str], line: Line) -> None:
         """See ``SqliteRows``."""
         super().__init__(connection, statements)
         self._line = line
-
-    def depth(self) -> list[DepthRow]:
-        """See ``ReadLedger``."""
-        return self._line.depth()
-
-    def oldest_queued_at_s(self) -> float | None:
-        """See ``ReadLedger``."""
-        return self._line.oldest_queued_at_s()
-
-    def aside(self) -> Aside:
-        """See ``ReadLedger``."""
-        return self._line.aside()
-
-    def places(self, job_ids: Sequence[str]) -> dict[str, Place]:
-        """See ``ReadLedger``."""
-        return self._line.places(job_ids)
-
-    def ahead(self, job_id: str) -> Ahead | None:
-        """See ``ReadLedger``."""
-        return self._line.ahead(job_id)
 
 
 def _walks(query: JobQuery) -> list[tuple[str, dict[str, Any]]]:
