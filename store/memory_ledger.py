@@ -165,10 +165,9 @@ class MemoryLedger:
     ) -> tuple[frozenset[FileName], frozenset[str]]:
         """See ``ReadLedger``."""
         jobs = [job for one in self._ids[after_seq:up_to_seq] if (job := self._jobs.get(one)) and one not in but]
-        made = made_by(jobs)
         prompts = (self._payloads[job.id].prompt_json for job in jobs) if texts else ()
         held = frozenset(text for prompt in prompts for text in texts_of(prompt))
-        return made & outputs, held & texts
+        return made_by(jobs) & outputs, held & texts
 
     def finished(self, limit: int, home: str | None = None) -> list[Finished]:
         """See ``ReadLedger``."""

@@ -6,7 +6,6 @@ Says on standard output, each line in one write: `asking <batch id> <count>` bef
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import time
@@ -21,13 +20,10 @@ from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import BatchSlot, NewBatch, Payload, RequestKey
 from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.sqlite import SqliteStore
+from tests.chaos.hosting import say
 from tests.conformance.harness import done, new_job
 
 PAYLOAD = Payload('{"1": {"class_type": "Fake", "inputs": {"text": "' + "x" * 2000 + '"}}}', "{}", '["1"]')
-
-
-def say(*words: object) -> None:
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 class Teller:

@@ -28,11 +28,7 @@ from typing import Any, TypeVar
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 import child_imports  # noqa: F401 - makes `expeditor` and `tests` importable
 
-from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
-from expeditor.dispatch.retrying import RetryPolicy
-from expeditor.dispatch.runs import RunTable
-from expeditor.jobs.backoff import Backoff
-from expeditor.jobs.causes import CauseTable
+from expeditor.dispatch.dispatcher import Dispatcher
 from expeditor.jobs.errors import Conflict, StoreUnavailable
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.instances import instance_of
@@ -42,10 +38,10 @@ from expeditor.store.bullmq.adapter import BullmqStore
 from expeditor.store.bullmq.address import parse
 from expeditor.store.bullmq.clock import RedisClock
 from expeditor.store.bullmq.connections import Connections
+from tests.chaos.hosting import DeafEars, Request, dispatcher_of, say
 from tests.conformance.harness import done, new_job
 
 T = TypeVar("T")
-Request = tuple[str, str, str, str]
 PAYLOAD = Payload('{"1": {"class_type": "Fake", "inputs": {"text": "' + "x" * 500 + '"}}}', "{}", '["1"]')
 FATES = ("ok",) * 8 + ("flaky", "late")
 RUN_S = 0.003
@@ -55,11 +51,7 @@ AGAIN_S = 0.05
 LOOK_S = 0.1  # how long the worker sleeps at most: nobody tells it that a moment has come
 
 
-def say(*words: object) -> None:
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
-
-
-class Ears:
+class Ears(DeafEars):
     """Says what lease was lost, and wakes the worker when there may be work; hears nothing of the rest."""
 
     def __init__(self) -> None:
@@ -67,18 +59,6 @@ class Ears:
 
     def publish(self, events: tuple[JobEvent, ...]) -> None:
         self.work.set()
-
-    def committed(self, duration_s: float, verbs: int) -> None:
-        """Not told."""
-
-    def node_ran(self, class_type: str, duration_s: float) -> None:
-        """Not told."""
-
-    def nodes_cached(self, hits: int, misses: int) -> None:
-        """Not told."""
-
-    def gap(self, duration_s: float) -> None:
-        """Not told."""
 
     def heard(self, events: tuple[JobEvent, ...]) -> None:
         """Not told."""
@@ -91,16 +71,6 @@ class Ears:
 
     def lease_lost(self, job_id: str, attempt: int) -> None:
         say("lost", job_id, attempt)
-
-
-class NoFiles:
-    """There are no files to look at, and nothing runs that could be interrupted."""
-
-    def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
-        return 1
-
-    def interrupt(self, job_id: str) -> bool:
-        return False
 
 
 class FakeExecutor:
@@ -204,7 +174,7 @@ class Member:
 def main() -> None:
     """Join, recover, repeat what was left unanswered, then work until killed."""
     url, namespace, boot_id, lease_s, check_s, count, off_s = sys.argv[1:]
-    ears, nothing = Ears(), NoFiles()
+    ears = Ears()
     clock = RedisClock(wall=lambda: time.time() + float(off_s))
     store = BullmqStore(
         connections=Connections(parse(url), instance_of(boot_id) or boot_id, clock),
@@ -217,17 +187,7 @@ def main() -> None:
         neighbours=ears,
         lease_s=float(lease_s),
     )
-    dispatcher = Dispatcher(
-        store=store,
-        runs=RunTable(interrupter=nothing, observer=ears, monotonic=time.monotonic),
-        files=nothing,
-        observer=ears,
-        retries=RetryRules(CauseTable(), RetryPolicy(backoff=Backoff(0.01, 0.05)), random.Random(boot_id).random),
-        clock=clock,
-        monotonic=time.monotonic,
-        deadline_s=10.0,
-        draining=lambda: False,
-    )
+    dispatcher = dispatcher_of(store, boot_id, ears, clock, deadline_s=10.0)
     member = Member(store, dispatcher, clock, ears.work)
     member.persist(store.open)
     member.persist(dispatcher.recover)

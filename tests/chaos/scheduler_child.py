@@ -13,7 +13,6 @@ request's job was there already, `claimed <id> <attempt>`, `ran <id> <attempt>` 
 
 from __future__ import annotations
 
-import os
 import random
 import sys
 import threading
@@ -25,11 +24,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 import child_imports  # noqa: F401 - makes `expeditor` and `tests` importable
 
-from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
-from expeditor.dispatch.retrying import RetryPolicy
-from expeditor.dispatch.runs import RunTable
-from expeditor.jobs.backoff import Backoff
-from expeditor.jobs.causes import CauseTable
+from expeditor.dispatch.dispatcher import Dispatcher
 from expeditor.jobs.errors import Conflict
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Claim, JobStatus, Payload, RequestKey
@@ -37,9 +32,9 @@ from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.base import KeptFor
 from expeditor.store.records import PAGE_LIMIT_MAX, JobQuery
 from expeditor.store.sqlite import SqliteStore
+from tests.chaos.hosting import DeafEars, Request, dispatcher_of, say
 from tests.conformance.harness import done, new_job
 
-Request = tuple[str, str, str, str]
 PAYLOAD = Payload('{"1": {"class_type": "Fake", "inputs": {"text": "' + "x" * 2000 + '"}}}', "{}", '["1"]')
 FATES = ("ok", "ok", "ok", "flaky", "oom", "bad", "late", "brief", "dropped")
 ERRORS = {"flaky": "ConnectionError", "oom": "torch.OutOfMemoryError", "bad": "ValueError"}
@@ -49,38 +44,12 @@ RUN_S = 0.003
 KEPT = {JobStatus.CANCELED: KeptFor(count=50), JobStatus.FAILED: KeptFor(count=50)}
 
 
-def say(*words: object) -> None:
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
-
-
-class Ears:
+class Ears(DeafEars):
     """Says every event; hears nothing of commits and runs."""
 
     def publish(self, events: tuple[JobEvent, ...]) -> None:
         for event in events:
             say("told", event.type, event.job.id)
-
-    def committed(self, duration_s: float, verbs: int) -> None:
-        """Not told."""
-
-    def node_ran(self, class_type: str, duration_s: float) -> None:
-        """Not told."""
-
-    def nodes_cached(self, hits: int, misses: int) -> None:
-        """Not told."""
-
-    def gap(self, duration_s: float) -> None:
-        """Not told."""
-
-
-class NoFiles:
-    """There are no files to look at, and nothing runs that could be interrupted."""
-
-    def size_bytes(self, folder: str, subfolder: str, name: str) -> int | None:
-        return 1
-
-    def interrupt(self, job_id: str) -> bool:
-        return False
 
 
 class FakeExecutor:
@@ -202,7 +171,7 @@ def keep(store: SqliteStore) -> None:
 def main() -> None:
     """Recover, repeat what was left unanswered, then work until killed (or until nothing waits)."""
     folder, boot_id, what = sys.argv[1:]
-    ears, nothing = Ears(), NoFiles()
+    ears = Ears()
     store = SqliteStore(
         path=Path(folder) / "queue.db",
         policy=OrderPolicy(),
@@ -211,17 +180,7 @@ def main() -> None:
         publisher=ears,
         observer=ears,
     )
-    dispatcher = Dispatcher(
-        store=store,
-        runs=RunTable(interrupter=nothing, observer=ears, monotonic=time.monotonic),
-        files=nothing,
-        observer=ears,
-        retries=RetryRules(CauseTable(), RetryPolicy(backoff=Backoff(0.01, 0.05)), random.Random(boot_id).random),
-        clock=time.time,
-        monotonic=time.monotonic,
-        deadline_s=60.0,
-        draining=lambda: False,
-    )
+    dispatcher = dispatcher_of(store, boot_id, ears, time.time, deadline_s=60.0)
     store.open()
     dispatcher.recover()
     say("ready")
