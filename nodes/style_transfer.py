@@ -98,7 +98,8 @@ def _inputs() -> list[Any]:
             "style",
             options=[*(preset.name for preset in PRESETS + REFERENCE_PRESETS), *file_names()],
             default=PRESETS[0].name,
-            tooltip="vangogh: thick turning brush strokes in blue and yellow. sketch: graphite on paper.",
+            tooltip="Brush: vangogh, monet, oil, pointillism. Paint and line: watercolor, sketch, charcoal, comic, ukiyoe, mosaic. "
+            "Of style_image alone: color_match, reference. Then the files in models/style_transfer.",
         ),
         io.Float.Input(
             "intensity",
