@@ -69,11 +69,23 @@ class Parking:
         self._runs: dict[str, _Run] = {}
         self._kept: dict[str, _Kept] = {}
         self._told: set[str] = set()
+        self._refusal: str | None = None
 
     def join(self, runs: ParkedRuns, interrupted: Callable[[], bool]) -> None:
         """Called once. ``interrupted``: whether somebody has asked ComfyUI to stop what it runs."""
         self._runs_here = runs
         self._interrupted = interrupted
+
+    def facts(self) -> dict[str, Any]:
+        """For health: ``state`` is ``on``, ``off``, or why a prompt could not be parked the last time that one was to be."""
+        why = self._rules.not_here if self._rules.not_here is not None else self._refusal
+        with self._lock:
+            prompts = len(self._kept)
+        return {
+            "state": "on" if why is None else why or "off",
+            "kept_prompts": prompts,
+            "kept_bytes": self.kept_bytes(),
+        }
 
     def kept_bytes(self) -> int:
         """How much is kept of parked prompts."""
@@ -113,7 +125,8 @@ class Parking:
         return now_s - run.quiet_s >= self._rules.after_s
 
     def _park(self, prompt_id: str, run: _Run) -> bool:
-        why = self._rules.not_here or self._cannot_keep(run)
+        off = self._rules.not_here
+        why = self._refusal = self._cannot_keep(run) if off is None else off
         if why is not None:
             run.refused = True
             self._tell(why)

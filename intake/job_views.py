@@ -74,7 +74,13 @@ class JobViews:
         standing = self._standing(job, place)
         nobody = await self._nobody(job) if self._roster.shared else None
         standing = replace(standing, ahead=ahead, basis=basis, nobody=nobody, eta_s=None if nobody else standing.eta_s)
-        return JobView(job, standing.position, standing.eta_s, waiting=explain(job, standing))
+        return JobView(
+            job,
+            standing.position,
+            standing.eta_s,
+            waiting=explain(job, standing),
+            parked_s=job.parked_s(standing.now_s),
+        )
 
     async def _nobody(self, job: Job) -> str | None:
         return self._roster.why_nobody(job.pool, await self._needs(job), _only(job))
@@ -96,14 +102,17 @@ class JobViews:
         if job.status is not JobStatus.QUEUED:
             return self._standing_still(job)
         standing = self._standing(job, place)
-        return JobView(job=job, position=standing.position, eta_s=standing.eta_s, waiting=explain(job, standing))
+        parked_s = job.parked_s(standing.now_s)
+        return JobView(job, standing.position, standing.eta_s, waiting=explain(job, standing), parked_s=parked_s)
 
     def _standing_still(self, job: Job) -> JobView:
-        """A job that does not wait."""
-        if is_terminal(job.status):
-            return JobView(job=job)
+        """A job that does not wait for its turn."""
+        parked_s = job.parked_s(self._clock())
+        if is_terminal(job.status) or job.status is JobStatus.WAITING:
+            return JobView(job=job, parked_s=parked_s)
         ran_s = self._runs.running_for_s(job.id) or 0.0
-        return JobView(job=job, eta_s=max(job.estimated_s - ran_s, 0.0), progress=self._runs.progress(job.id))
+        eta_s = max(job.estimated_s - ran_s, 0.0)
+        return JobView(job=job, eta_s=eta_s, progress=self._runs.progress(job.id), parked_s=parked_s)
 
     def _standing(self, job: Job, place: Place | None) -> Standing:
         draining = self._flow.draining and not self._roster.shared  # others go on

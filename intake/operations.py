@@ -75,8 +75,8 @@ class QueueOperations:
         return await self.look()
 
     async def clear(self, selection: Selection) -> BulkReport:
-        """Cancel the jobs that wait, held ones too; what runs goes on."""
-        waiting = replace(selection, statuses=(JobStatus.QUEUED, JobStatus.RETRYING))
+        """Cancel the jobs that wait, held and parked ones too; what runs goes on."""
+        waiting = replace(selection, statuses=(JobStatus.QUEUED, JobStatus.RETRYING, JobStatus.WAITING))
         return await self._bulk.cancel(waiting, most=math.inf)
 
     async def _set_paused(self, paused: bool) -> None:
@@ -93,8 +93,9 @@ class QueueOperations:
 
 def _view(summary: QueueSummary, now_s: float, worked_off_s: float, drain_rate: float) -> QueueView:
     waiting = [row for row in summary.rows if row.status is JobStatus.QUEUED]
-    running = [row for row in summary.rows if row.status is not JobStatus.QUEUED]
-    work_s = sum(row.work_s for row in summary.rows) - worked_off_s
+    parked = [row for row in summary.rows if row.status is JobStatus.WAITING]
+    running = [row for row in summary.rows if row.status not in (JobStatus.QUEUED, JobStatus.WAITING)]
+    work_s = sum(row.work_s for row in (*waiting, *running)) - worked_off_s
     oldest = summary.oldest_queued_at_s
     return QueueView(
         waiting=sum(row.jobs for row in waiting),
@@ -105,6 +106,7 @@ def _view(summary: QueueSummary, now_s: float, worked_off_s: float, drain_rate: 
         oldest_wait_s=None if oldest is None else max(now_s - oldest, 0.0),
         drain_rate_jobs_per_s=drain_rate,
         paused=summary.paused,
+        parked=sum(row.jobs for row in parked),
         held=summary.held,
         delayed=summary.delayed,
     )

@@ -33,7 +33,7 @@ class JobView:
 
     ``position`` counts from 1 (next) while it waits, else None. ``eta_s``: estimated seconds until it *ends*; None once
     it has ended, and while nobody can say (held, delayed, a queue that stands still). ``waiting``: why it waits; None when
-    it does not.
+    it does not. ``parked_s``: how long it has waited for people off the machine by now.
     """
 
     job: Job
@@ -41,6 +41,7 @@ class JobView:
     eta_s: float | None = None
     progress: Progress | None = None
     waiting: Waiting | None = None
+    parked_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class DepthView:
 class QueueView:
     """The queue at a glance. ``work_s`` is the estimated time until all of it is done, None while it stands still.
 
-    ``held`` and ``delayed`` count waiting jobs that nobody has released or whose time has not come.
+    ``held`` and ``delayed`` count waiting jobs that nobody has released or whose time has not come; ``parked`` those that wait for people.
     """
 
     waiting: int
@@ -84,6 +85,7 @@ class QueueView:
     draining: bool = False
     held: int = 0
     delayed: int = 0
+    parked: int = 0
     drain_rate_jobs_per_s: float | None = None
 
 

@@ -44,6 +44,7 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "pool": job.pool,
         "origin": job.origin,
         "instance": instance_of(job.attempts[-1].boot_id) if job.attempts else None,
+        "parked_s": round(view.parked_s, 3),
         "progress": None if view.progress is None else progress_json(view.progress),
         "outputs": [output_json(job, output, number, origin) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,
@@ -66,6 +67,7 @@ def queue_json(view: QueueView) -> dict[str, Any]:
     return {
         "waiting": view.waiting,
         "running": view.running,
+        "parked": view.parked,
         "eta_s": _rounded(view.work_s),
         "by_priority": {str(priority): _depth(depth) for priority, depth in view.by_priority.items()},
         "by_principal": {name: _depth(depth) for name, depth in view.by_principal.items()},
@@ -149,7 +151,7 @@ def _duration_s(attempt: Attempt) -> float | None:
     # An attempt whose process died was closed by the next start, and nobody knows how long it ran.
     if attempt.finished_at_s is None or attempt.cause is Cause.PROCESS_DIED:
         return None
-    return round(attempt.finished_at_s - attempt.started_at_s, 3)
+    return round(attempt.finished_at_s - attempt.started_at_s - attempt.parked_s, 3)
 
 
 def output_json(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:

@@ -85,12 +85,13 @@ class StoreWatch:
 @dataclass(frozen=True, slots=True)
 class Beside:
     """How the records of assets and the outbox of webhooks are, which the queue works without. ``results``: why files cannot go home to
-    other instances now, or None. ``members``: what is wrong among the instances, or None."""
+    other instances now, or None. ``members``: what is wrong among the instances, or None. ``parking``: of prompts that wait for people."""
 
     assets: Callable[[], StoreState]
     webhooks: Callable[[], StoreState]
     results: Callable[[], str | None] = lambda: None
     members: Callable[[], str | None] = lambda: None
+    parking: Callable[[], Mapping[str, Any]] = lambda: {"state": "off", "kept_prompts": 0, "kept_bytes": 0}
 
 
 class Health:
@@ -152,6 +153,7 @@ class Health:
                 "pending_writes": state.pending_writes,
                 "free_bytes": self.disk.free_bytes if self.disk else None,
             },
+            "parking": dict(self._beside.parking()),
             **{name: {"open": side.open, "error": side.error, "notice": side.notice} for name, side in sides.items()},
         }
 

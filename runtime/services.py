@@ -193,7 +193,9 @@ def _health(
         worker_alive=lambda: worker_alive(machine.wiring),
         too_full=lambda: parts.flow.not_ready() or parts.depth.too_full(),
         stuck=machine.watchdog.stuck,
-        beside=Beside(parts.shelf.store.state, webhooks.state, parts.files.fault, parts.roster.at_odds),
+        beside=Beside(
+            parts.shelf.store.state, webhooks.state, parts.files.fault, parts.roster.at_odds, machine.parking.facts
+        ),
         instance=instance,
     )
 

@@ -88,7 +88,7 @@ def _run_s(attempt: Attempt) -> float | None:
     """An attempt's seconds; None for one whose process died: its end is the time of the recovery, not of the run."""
     if attempt.finished_at_s is None or attempt.cause is Cause.PROCESS_DIED:
         return None
-    return attempt.finished_at_s - attempt.started_at_s
+    return attempt.finished_at_s - attempt.started_at_s - attempt.parked_s
 
 
 def _wait_s(event: JobEvent) -> float | None:

@@ -58,7 +58,7 @@ def execution_ms(job: Job) -> int | None:
 def _length_s(attempt: Attempt) -> float | None:
     if attempt.finished_at_s is None or attempt.cause is Cause.PROCESS_DIED:
         return None  # nobody knows when a process died
-    return attempt.finished_at_s - attempt.started_at_s
+    return attempt.finished_at_s - attempt.started_at_s - attempt.parked_s
 
 
 def _ms(seconds: float) -> int:

@@ -122,6 +122,7 @@ JOB = whole(
         "pool": told(TEXT, "Which instances may run it."),
         "origin": told(nullable(TEXT), "The instance where it was submitted; null where there is but one."),
         "instance": told(nullable(TEXT), "The instance that runs it or ran it last; null where there is but one."),
+        "parked_s": told(SECONDS, "How long it has waited for people off the machine."),
         "progress": told(nullable(ref("Progress")), "While it runs."),
         "outputs": listed(ref("Output")),
         "cause": told(nullable(ref("Cause")), "Why it did not succeed."),

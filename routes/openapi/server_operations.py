@@ -39,6 +39,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "waiting": COUNT,
             "running": COUNT,
+            "parked": told(COUNT, "How many wait for people off the machine."),
             "eta_s": told(nullable(SECONDS), "Until all of it is done; null while the queue stands still."),
             "by_priority": told(table(ref("Depth")), "Of those that wait."),
             "by_principal": told(table(ref("Depth")), "Of those that wait."),
@@ -95,6 +96,10 @@ SCHEMAS: dict[str, Schema] = {
                     "pending_writes": COUNT,
                     "free_bytes": told(nullable(COUNT), "Room left on its disk."),
                 }
+            ),
+            "parking": told(
+                whole({"state": TEXT, "kept_prompts": COUNT, "kept_bytes": COUNT}),
+                "`on`, or why prompts that wait for people keep the machine; what is kept of those that do not.",
             ),
             "assets": told(whole(_SIDE), "The records of assets; the queue works without them."),
             "webhooks": told(whole(_SIDE), "Their outbox; the queue works without it."),

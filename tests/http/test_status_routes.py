@@ -24,6 +24,7 @@ async def test_an_empty_queue(http):
         "draining": False,
         "held": 0,
         "delayed": 0,
+        "parked": 0,
     }
 
 

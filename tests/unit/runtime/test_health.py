@@ -85,6 +85,7 @@ def test_the_facts(made):
             "pending_writes": 2,
             "free_bytes": None,
         },
+        "parking": {"state": "off", "kept_prompts": 0, "kept_bytes": 0},
         "assets": {"open": True, "error": None, "notice": None},
         "webhooks": {"open": True, "error": None, "notice": None},
     }

@@ -7,7 +7,7 @@ waits for is a file in ComfyUI's input folder or a length of time that the test 
 
 from __future__ import annotations
 
-from .counting import ExpeditorTestCounts
+from .counting import ExpeditorTestCounts, ExpeditorTestExpands
 from .failing import (
     ExpeditorTestEndsWorker,
     ExpeditorTestExits,
@@ -26,6 +26,7 @@ NODE_CLASS_MAPPINGS = {
         ExpeditorTestCounts,
         ExpeditorTestEndsWorker,
         ExpeditorTestExits,
+        ExpeditorTestExpands,
         ExpeditorTestGate,
         ExpeditorTestHangs,
         ExpeditorTestLoadModel,
