@@ -15,6 +15,7 @@ import pytest
 
 from tests.host.socket_reader import Frame, SocketReader
 from tests.host.stream_reader import Reader
+from tests.host.waiting_nodes import picking
 from tests.support.cluster import TEST_NODES, cluster_of_module
 from tests.support.comfy_server import RealComfyUI
 from tests.support.waiting import wait_until
@@ -174,6 +175,22 @@ def test_a_node_that_waits_at_b_is_listed_and_answered_at_a(cluster):
     assert history(cluster.a, prompt_id)["outputs"]["8"]["text"] == ["heron é"]
     assert cluster.a.post("/expeditor/messages", data=answer).status_code == 410
     assert cluster.a.get("/expeditor/messages/pending").json()["pending"] == []
+
+
+def test_pictures_of_a_node_that_waits_at_b_are_seen_and_chosen_at_a(cluster):
+    prompt_id = submit(cluster.a, picking("picked/x"), "ada")
+    (wait,) = wait_until(lambda: cluster.a.get("/expeditor/messages/pending").json()["pending"], what="the question")
+    assert (wait["kind"], len(wait["images"])) == ("pick", 4)
+    found = [[server.get(image["url"]) for image in wait["images"]] for server in (cluster.a, cluster.b)]
+    assert [each.content for each in found[0]] == [each.content for each in found[1]]
+    assert {each.headers["Content-Type"] for each in found[0]} == {"image/jpeg"}
+    assert len({each.content for each in found[0]}) == 4
+    answer = {"message": "0,1,2", "node_id": "7", "token": wait["token"]}
+    refused = cluster.a.post("/expeditor/messages", data=answer)
+    assert (refused.status_code, refused.json()["error"]["errors"][0]["pointer"]) == (422, "/message")
+    assert cluster.a.post("/expeditor/messages", data={**answer, "message": "3,0"}).status_code == 200
+    assert history(cluster.a, prompt_id)["outputs"]["21"]["text"] == ["3,0"]
+    wait_until(lambda: cluster.a.get(wait["images"][0]["url"]).status_code == 410, what="no more pictures")
 
 
 def test_a_stream_at_a_tells_the_progress_of_a_run_at_b(cluster):
