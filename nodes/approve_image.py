@@ -73,7 +73,9 @@ class ApproveImage(io.ComfyNode):
 
 def _inputs() -> list[Any]:
     return [
-        io.Image.Input("image", tooltip="What is shown: a picture or a batch, approved or rejected as a whole."),
+        io.Image.Input(
+            "image", tooltip="A picture or a batch, approved or rejected as a whole; of a batch the first 64 are shown."
+        ),
         io.String.Input("label", default="Approve?", tooltip="What the person is asked."),
         timeout_input(),
         io.Combo.Input(
