@@ -7,18 +7,16 @@ repeat the border pixel (reflection fails where the padding is larger than the p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .strips import in_strips, strips
 from .watch import Watch
 
 _WIDEST_DIRECT_SIGMA = 3.0
 _NARROWEST_SIGMA = 0.2
-# Rows of a strip on a CPU: few enough for the processor's cache, whatever the caller's tiles are.
-_STRIP = 128
 
 
 def smoothstep(low: float, high: float, x: Tensor) -> Tensor:
@@ -59,10 +57,15 @@ def _gaussian(x: Tensor, sigma: float) -> Tensor:
     half = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(radius + 1)]
     total = 2 * sum(half) - half[0]
     half = [weight / total for weight in half]
-    # One channel at a time stays in the processor's cache.
+    # One channel and a few rows at a time stay in the processor's cache.
     out = torch.empty_like(x)
+    height = x.shape[-2]
     for plane, blurred in zip(x.split(1), out.split(1), strict=True):
-        blurred.copy_(_weighted(_weighted(_padded(plane, radius), half, -2), half, -1))
+        for rows in strips(height, x.device):
+            first, last = max(0, rows.start - radius), min(height, rows.stop + radius)
+            above, below = radius - (rows.start - first), radius - (last - rows.stop)
+            part = F.pad(plane[:, first:last].unsqueeze(1), (radius, radius, above, below), mode="replicate")[:, 0]
+            blurred[:, rows] = _weighted(_weighted(part, half, -2), half, -1)
     return out
 
 
@@ -74,7 +77,8 @@ def blur(x: Tensor, sigma: float) -> Tensor:
         return _gaussian(x, sigma)
     height, width = x.shape[-2:]
     factor = 2 ** int(math.log2(sigma / (_WIDEST_DIRECT_SIGMA / 2)))
-    whole = F.pad(x.unsqueeze(1), (0, -width % factor, 0, -height % factor), mode="replicate")
+    more = (0, -width % factor, 0, -height % factor)
+    whole = F.pad(x.unsqueeze(1), more, mode="replicate") if any(more) else x.unsqueeze(1)
     small = F.avg_pool2d(whole, factor)[:, 0]
     # The averaging has blurred already, by the deviation of a box and of the tent that enlarges it.
     rest = math.sqrt(sigma**2 - (factor**2 - 1) / 4) / factor
@@ -130,22 +134,6 @@ def lifted(x: Tensor, mean: float, least: float) -> Tensor:
     """Raise dark pictures (0..1) towards this mean by a power, no smaller than `least`; bright ones stay."""
     now = x.mean().clamp(0.05, mean)
     return x.pow((math.log(mean) / now.log()).clamp_min(least))
-
-
-def in_strips(x: Tensor, halo: int, work: Callable[[Tensor], Tensor], watch: Watch) -> Tensor:
-    """`work(x)` for a local operation that looks at most `halo` rows away and keeps the size.
-
-    On a CPU strip by strip, which is faster and needs little memory; the strips cannot be seen.
-    """
-    height = x.shape[-2]
-    strip = _STRIP if x.device.type == "cpu" else height
-    done: list[Tensor] = []
-    for top in range(0, height, strip):
-        watch.check()
-        first, bottom = max(0, top - halo), min(height, top + strip)
-        got = work(x[:, first : min(height, bottom + halo)])
-        done.append(got[:, top - first : bottom - first])
-    return torch.cat(done, dim=1)
 
 
 _RING = tuple((math.cos(i * math.pi / 4), math.sin(i * math.pi / 4)) for i in range(8))

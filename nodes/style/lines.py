@@ -15,6 +15,7 @@ from torch import Tensor
 
 from .filters import blur, gradients
 from .flow import tangent
+from .strips import in_strips, strips
 from .watch import Watch
 
 # No path turns aside by more than this share of its length: where the flow is torn, curvature means nothing.
@@ -23,36 +24,39 @@ _STEEPEST = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Paths:
-    """Where one comes to from each pixel by following the flow; points are `[H, W, 2]` for `grid_sample`.
+    """Where one comes to from each pixel by following the flow.
 
-    At distance s: `here + s * heading + s * s * sagitta * normal`; the sign of s is arbitrary.
+    `course` `[3, H, W]`: heading x and y, and the sagitta, in pixels. At distance s, whose sign is
+    arbitrary, one is at `here + s * heading + s * s * sagitta * normal`.
     """
 
-    here: Tensor
-    heading: Tensor
-    normal: Tensor
-    sagitta: Tensor
+    course: Tensor
 
     @classmethod
-    def of(cls, direction: Tensor) -> Paths:
+    def of(cls, direction: Tensor, watch: Watch | None = None) -> Paths:
         """Paths along a unit double angle `[2, H, W]`."""
-        height, width = direction.shape[-2:]
-        heading = tangent(direction)
-        across, down = gradients(direction)
-        along = heading[:1] * across + heading[1:] * down
-        # Half the turn of the doubled angle per pixel is the curvature, half of that the sagitta.
-        sagitta = 0.25 * (direction[0] * along[1] - direction[1] * along[0])
-        y = (2 * torch.arange(height, device=direction.device) + 1) / height - 1
-        x = (2 * torch.arange(width, device=direction.device) + 1) / width - 1
-        here = torch.stack((x.expand(height, width), y.unsqueeze(1).expand(height, width)), dim=-1)
-        to_grid = torch.tensor((2 / width, 2 / height), device=direction.device)
-        normal = torch.stack((-heading[1], heading[0]), dim=-1) * to_grid
-        return cls(here, heading.permute(1, 2, 0) * to_grid, normal, sagitta.unsqueeze(-1))
+        return cls(in_strips(direction, 1, _course, watch or Watch()))
 
-    def at(self, distance: float) -> Tensor:
-        """The points that far along, `[1, H, W, 2]`."""
-        aside = (self.sagitta * abs(distance)).clamp(-_STEEPEST, _STEEPEST) * self.normal
-        return (self.here + distance * self.heading + abs(distance) * aside).unsqueeze(0)
+    def at(self, distance: float, rows: slice) -> Tensor:
+        """The points that far along from the pixels of these rows, `[1, h, W, 2]` for `grid_sample`."""
+        height, width = self.course.shape[-2:]
+        across, down, sagitta = self.course[:, rows].unbind(0)
+        aside = (sagitta * abs(distance)).clamp_(-_STEEPEST, _STEEPEST).mul_(abs(distance))
+        device = across.device
+        x = torch.arange(width, device=device) + distance * across - aside * down
+        y = torch.arange(rows.start, rows.stop, device=device).unsqueeze(1) + distance * down + aside * across
+        points = torch.stack((x, y), dim=-1)
+        size = torch.tensor((width, height), device=device)
+        return ((2 * points + 1) / size - 1).unsqueeze(0)
+
+
+def _course(direction: Tensor) -> Tensor:
+    heading = tangent(direction)
+    across, down = gradients(direction)
+    along = heading[:1] * across + heading[1:] * down
+    # Half the turn of the doubled angle per pixel is the curvature, half of that the sagitta.
+    sagitta = 0.25 * (direction[0] * along[1] - direction[1] * along[0])
+    return torch.cat((heading, sagitta.unsqueeze(0)))
 
 
 def smear(x: Tensor, paths: Paths, reach: float, step: float, watch: Watch) -> Tensor:
@@ -67,15 +71,21 @@ def smear(x: Tensor, paths: Paths, reach: float, step: float, watch: Watch) -> T
     passes = max(1, math.ceil(math.log(wanted / step**2 + 1, 4)))
     distance = math.sqrt(wanted / (4**passes - 1))
     for _ in range(passes):
-        watch.check()
-        ends = torch.zeros_like(x)
-        for sign in (1.0, -1.0):
-            ends += F.grid_sample(
-                x.unsqueeze(0), paths.at(sign * distance), padding_mode="border", align_corners=False
-            )[0]
-        x = 0.5 * x + 0.25 * ends
+        x = _one_pass(x, paths, distance, watch)
         distance *= 2
     return x
+
+
+def _one_pass(x: Tensor, paths: Paths, distance: float, watch: Watch) -> Tensor:
+    out = torch.empty_like(x)
+    for rows in strips(x.shape[-2], x.device):
+        watch.check()
+        mean = 0.5 * x[:, rows]
+        for sign in (1.0, -1.0):
+            points = paths.at(sign * distance, rows)
+            mean += 0.25 * F.grid_sample(x.unsqueeze(0), points, padding_mode="border", align_corners=False)[0]
+        out[:, rows] = mean
+    return out
 
 
 def drawn_lines(grey: Tensor, paths: Paths, sigma: float, reach: float, watch: Watch) -> Tensor:

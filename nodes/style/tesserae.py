@@ -15,6 +15,7 @@ from torch import Tensor
 from .flow import tangent
 from .frame import Frame
 from .sampling import sample_points
+from .strips import strips
 from .watch import Watch
 
 # Cells beyond each border of the picture: every pixel has all its neighbours.
@@ -24,7 +25,6 @@ _FARTHEST = 0.6
 _ROUNDS = 3
 # Sums are made of whole numbers, which come out the same in any order.
 _STEPS = 4096
-_ROWS = 128
 _NEIGHBORS = tuple((down, across) for down in range(-2, 3) for across in range(-2, 3))
 # Map pixels per cell side that are enough to see where it settles.
 _ENOUGH = 5
@@ -103,7 +103,7 @@ def quarter_sums(cells: Cells, frame: Frame, weight: Tensor, values: Tensor, wat
     """
     rows, cols = map_pixels(frame)
     total = torch.zeros((len(values) + 1, cells.count * 4), dtype=torch.long, device=values.device)
-    for part in _strips(values):
+    for part in strips(values.shape[-2], values.device):
         watch.check()
         index, _ = cells.nearest(rows[part], cols)
         index = index * 4 + quarter(*cells.within(index, rows[part], cols))
@@ -119,12 +119,6 @@ def means(sums: Tensor) -> tuple[Tensor, Tensor]:
 
 def _share(weight: Tensor) -> Tensor:
     return (weight * _STEPS).long() + 1
-
-
-def _strips(x: Tensor) -> list[slice]:
-    """Rows to work on at once: on a CPU as many as its cache likes."""
-    strip = _ROWS if x.device.type == "cpu" else max(1, x.shape[-2])
-    return [slice(top, top + strip) for top in range(0, x.shape[-2], strip)]
 
 
 def map_pixels(frame: Frame) -> tuple[Tensor, Tensor]:
@@ -154,7 +148,7 @@ def plan_cells(
     rows, cols, share = rows[::skip], cols[::skip], _share(weight[::skip, ::skip])
     for _ in range(_ROUNDS):
         total = torch.zeros((3, cells.count), dtype=torch.long, device=frame.device)
-        for part in _strips(share):
+        for part in strips(len(rows), share.device):
             watch.check()
             index, _ = cells.nearest(rows[part], cols)
             # Places are counted from the cell's home: small numbers keep their fractions.

@@ -50,7 +50,7 @@ def _streaks(job: Render, rgb: Tensor) -> Tensor:
     job.watch.check()
     specks = value_noise(len(rows), len(cols), max(1.5, 2.0 * unit), 1, rng, frame.device).dense(rows, cols)
     job.watch.check()
-    streaks = smear(specks - 0.5, Paths.of(direction), 14 * unit, 1.5, job.watch)
+    streaks = smear(specks - 0.5, Paths.of(direction, job.watch), 14 * unit, 1.5, job.watch)
     return (streaks / (streaks.square().mean().sqrt() + 1e-6)).clamp(-3.0, 3.0)
 
 
@@ -58,16 +58,19 @@ def _plan(job: Render) -> _Plan:
     frame, watch, unit = job.frame, job.watch, job.frame.map_unit
     rgb = resize(job.rgb, frame.map_height, frame.map_width)
     watch.check()
+    streaks = _streaks(job, rgb)
+    paths = Paths.of(structure_flow(rgb, 2.5 * unit, watch).direction, watch)
     grey = luma(rgb).unsqueeze(0)
-    tone = _tone(job, grey)
-    soft = _tone(job, kuwahara(grey, 4 * unit, watch))
-    paths = Paths.of(structure_flow(rgb, 2.5 * unit, watch).direction)
+    del rgb
     watch.check()
-    fine = drawn_lines(tone, paths, 1.2 * unit, 7 * unit, watch)
+    fine = drawn_lines(_tone(job, grey), paths, 1.2 * unit, 7 * unit, watch)
+    soft = _tone(job, kuwahara(grey, 4 * unit, watch))
+    watch.check()
     broad = drawn_lines(soft, paths, 2.4 * unit, 10 * unit, watch)
     mass = blur(smear(soft, paths, 5 * unit, 1.5, watch), 0.6 * unit)
+    watch.check()
     tooth = value_noise(frame.height, frame.width, max(2.0, 3.2 * frame.unit), 2, generator(job.seed, 5), frame.device)
-    return _Plan(torch.cat((mass, fine, broad, _streaks(job, rgb))), tooth, job.seed)
+    return _Plan(torch.cat((mass, fine, broad, streaks)), tooth, job.seed)
 
 
 def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:

@@ -15,6 +15,7 @@ from ..frame import Frame, Rect
 from ..lines import Paths, drawn_lines, smear
 from ..noise import ValueNoise, generator, value_noise
 from ..sampling import sample_map
+from ..strips import in_strips
 from .base import Preset, Render
 from .drawing import count_steps, draw_tiles
 from .recolor import recolor
@@ -43,29 +44,32 @@ def vivid(ab: Tensor, factor: float) -> Tensor:
     return ab * (1 + (factor - 1) / (1 + much * much))
 
 
+def _tone(lightness: Tensor) -> Tensor:
+    return lifted(stretched(lightness, 0.02, 0.98), 0.55, 0.6)
+
+
 def _plan(job: Render) -> _Plan:
     frame, watch, unit = job.frame, job.watch, job.frame.map_unit
     rgb = resize(job.rgb, frame.map_height, frame.map_width)
     watch.check()
-    paths = Paths.of(structure_flow(rgb, 2.5 * unit, watch).direction)
+    paths = Paths.of(structure_flow(rgb, 2.5 * unit, watch).direction, watch)
     watch.check()
     flat = kuwahara(smear(rgb, paths, 4 * unit, 1.5, watch), 4 * unit, watch)
     flat = smear(kuwahara(flat, 3 * unit, watch), paths, 4 * unit, 1.5, watch)
-    lab = rgb_to_oklab(flat)
+    lab = in_strips(flat, 0, rgb_to_oklab, watch)
+    del flat
+    tone = _tone(lab[:1])
+    own = _tone(in_strips(rgb, 0, lambda part: rgb_to_oklab(part)[:1], watch))
+    del rgb
     watch.check()
-    tone = lifted(stretched(lab[:1], 0.02, 0.98), 0.55, 0.6)
-    fine = drawn_lines(
-        0.5 * (tone + lifted(stretched(rgb_to_oklab(rgb)[:1], 0.02, 0.98), 0.55, 0.6)),
-        paths,
-        1.3 * unit,
-        8 * unit,
-        watch,
-    )
+    fine = drawn_lines(0.5 * (tone + own), paths, 1.3 * unit, 8 * unit, watch)
+    del own
     broad = drawn_lines(tone, paths, 2.6 * unit, 10 * unit, watch)
     rng = generator(job.seed, 3)
     pressure = value_noise(frame.height, frame.width, 50 * frame.unit, 2, rng, frame.device)
     phase = torch.rand(2, generator=rng).tolist()
-    color = vivid(recolor(job, lab)[1:], 1 + (_CHROMA - 1) * job.palette_strength)
+    factor = 1 + (_CHROMA - 1) * job.palette_strength
+    color = in_strips(recolor(job, lab)[1:], 0, lambda part: vivid(part, factor), watch)
     return _Plan(torch.cat((tone, color, fine, broad)), pressure, (phase[0], phase[1]))
 
 

@@ -12,6 +12,7 @@ from ..filters import blur, gradients, lifted, resize, smoothstep, stretched
 from ..flow import contours, structure_flow, swirl
 from ..frame import Frame, Rect
 from ..noise import ValueNoise, generator, grain, value_noise
+from ..strips import in_strips
 from ..strokes import detail_map
 from ..tesserae import Cells, map_pixels, means, plan_cells, quarter, quarter_sums
 from .base import Preset, Render
@@ -39,9 +40,11 @@ class _Plan:
 
 
 def _colors(job: Render, rgb: Tensor) -> Tensor:
-    lab = recolor(job, rgb_to_oklab(rgb))
+    lab = recolor(job, in_strips(rgb, 0, rgb_to_oklab, job.watch))
     tone = lifted(stretched(lab[:1], 0.01, 0.99), 0.5, 0.65)
-    return enrich(job, torch.cat((0.16 + 0.80 * tone, lab[1:])), _CHROMA)
+    lab[:1] = 0.16 + 0.80 * tone
+    job.watch.check()
+    return enrich(job, lab, _CHROMA)
 
 
 def _stones(job: Render, cells: Cells, lab: Tensor, detail: Tensor, weight: Tensor, rng: torch.Generator) -> Tensor:
@@ -69,12 +72,16 @@ def _plan(job: Render) -> _Plan:
     turning = value_noise(frame.height, frame.width, 150 * frame.unit, 1, rng, frame.device).dense(rows, cols)
     watch.check()
     direction = swirl(flow, contours(turning), 0.6, 4 * unit, watch)
+    del flow, turning
     grey = luma(rgb).unsqueeze(0)
+    watch.check()
     gx, gy = gradients(blur(grey, 1.0 * unit))
     weight = (0.03 / (0.03 + torch.hypot(gx, gy) * unit))[0]
+    del gx, gy
     watch.check()
     size = max(_SMALLEST, _SIZE * frame.unit)
     cells = plan_cells(frame, size, direction, weight, rng, watch)
+    del direction
     detail = detail_map(grey, unit).clamp(max=4.0)
     watch.check()
     stone = _stones(job, cells, _colors(job, rgb), detail, weight, rng)

@@ -82,7 +82,7 @@ def _tone(job: Render, rgb: Tensor) -> Tensor:
 
 def _lines(job: Render, rgb: Tensor, tone: Tensor) -> list[Tensor]:
     unit = job.frame.map_unit
-    paths = Paths.of(structure_flow(rgb, 2.2 * unit, job.watch).direction)
+    paths = Paths.of(structure_flow(rgb, 2.2 * unit, job.watch).direction, job.watch)
     job.watch.check()
     return [drawn_lines(tone, paths, line.sigma * unit, line.reach * unit, job.watch) for line in _LINES]
 

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from ..color import luma, oklab_to_rgb, rgb_to_oklab
-from ..filters import blur, in_strips, kuwahara, lifted, resize, smoothstep, stretched
+from ..filters import blur, kuwahara, lifted, resize, smoothstep, stretched
 from ..flow import structure_flow
 from ..frame import Frame, Rect
 from ..lines import Paths, drawn_lines, smear
 from ..noise import StretchedNoise, ValueNoise, generator, grain, stretched_noise, value_noise
 from ..palette import Palette, main_colors, nearest_color, transport
 from ..sampling import sample_map
+from ..strips import in_strips
 from .base import Preset, Render
 from .drawing import count_steps, draw_tiles
 from .recolor import wanted_colors
@@ -100,14 +101,14 @@ def _plan(job: Render) -> _Plan:
     frame, watch, unit = job.frame, job.watch, job.frame.map_unit
     rgb = resize(job.rgb, frame.map_height, frame.map_width)
     watch.check()
-    paths = Paths.of(structure_flow(rgb, 2.8 * unit, watch).direction)
+    paths = Paths.of(structure_flow(rgb, 2.8 * unit, watch).direction, watch)
     flat = kuwahara(kuwahara(rgb, 5 * unit, watch), 4 * unit, watch)
     flat = smear(flat, paths, 5 * unit, 1.5, watch)
     tone = stretched(luma(rgb).unsqueeze(0), 0.02, 0.98)
     lines = drawn_lines(lifted(tone, 0.5, 0.6), paths, 1.4 * unit, 12 * unit, watch)
-    lab = rgb_to_oklab(flat)
+    del rgb, paths, tone
+    printed = blur(_printed(job, in_strips(flat, 0, rgb_to_oklab, watch)), 0.5 * unit)
     watch.check()
-    printed = blur(_printed(job, lab), 0.5 * unit)
     rng = generator(job.seed, 6)
     wood = tuple(
         stretched_noise(0.03, length * frame.unit, max(1.0, width * frame.unit), rng, frame.device)

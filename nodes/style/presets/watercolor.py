@@ -14,6 +14,7 @@ from ..frame import Frame, Rect
 from ..lines import Paths, smear
 from ..noise import ValueNoise, generator, grain, value_noise
 from ..sampling import sample_points
+from ..strips import in_strips, strips
 from ..strokes import detail_map
 from .base import Preset, Render
 from .drawing import count_steps, draw_tiles
@@ -40,40 +41,51 @@ def _simplified(job: Render, rgb: Tensor, detail: Tensor) -> Tensor:
     """Small patches where there is detail, large ones elsewhere."""
     unit, watch = job.frame.map_unit, job.watch
     # Along the form first: fur becomes strokes of the brush, thin lines stay whole.
-    paths = Paths.of(structure_flow(rgb, 2.2 * unit, watch).direction)
+    paths = Paths.of(structure_flow(rgb, 2.2 * unit, watch).direction, watch)
     fine = kuwahara(smear(rgb, paths, 3.5 * unit, 1.5, watch), 2.2 * unit, watch)
     coarse = kuwahara(kuwahara(fine, 5 * unit, watch), 5 * unit, watch)
     return torch.lerp(coarse, fine, smoothstep(0.12, 0.4, detail))
 
 
 def _washes(job: Render, rgb: Tensor, detail: Tensor) -> Tensor:
-    """The colours of the paint, OKLab: light, clear, in a few tones, dark only as a blue."""
-    lab = rgb_to_oklab(_simplified(job, rgb, detail))
-    job.watch.check()
+    """The colours of the paint, sRGB: light, clear, in a few tones, dark only as a blue."""
+    lab = in_strips(_simplified(job, rgb, detail), 0, rgb_to_oklab, job.watch)
     tone = lifted(stretched(lab[:1], 0.02, 0.97), 0.55, 0.6)
+    job.watch.check()
     lab = enrich(job, recolor(job, lab), _CHROMA)
-    step = tone * _TONES
-    stepped = (step.floor() + smoothstep(0.3, 0.7, step - step.floor())) / _TONES
-    tone = torch.lerp(tone, stepped, 0.75)
-    dark = (1 - tone).square() * job.palette_strength
-    a, b = lab[1:2] - 0.004 * dark, lab[2:] - 0.03 * dark
-    return torch.cat((0.36 + 0.63 * tone.clamp_min(0.0).pow(0.85), a, b))
+    lab[:1] = tone
+
+    def paint(part: Tensor) -> Tensor:
+        tone = part[:1]
+        step = tone * _TONES
+        stepped = (step.floor() + smoothstep(0.3, 0.7, step - step.floor())) / _TONES
+        tone = torch.lerp(tone, stepped, 0.75)
+        dark = (1 - tone).square() * job.palette_strength
+        light = 0.36 + 0.63 * tone.clamp_min(0.0).pow(0.85)
+        return oklab_to_rgb(torch.cat((light, part[1:2] - 0.004 * dark, part[2:] - 0.03 * dark)))
+
+    return in_strips(lab, 0, paint, job.watch)
 
 
 def _wet(job: Render, rgb: Tensor, detail: Tensor, rng: torch.Generator) -> Tensor:
     """Some empty places were painted wet: there the colours have run into each other."""
     frame, unit = job.frame, job.frame.map_unit
-    rows = torch.arange(frame.map_height, device=frame.device, dtype=torch.float32)
-    cols = torch.arange(frame.map_width, device=frame.device, dtype=torch.float32)
-    size = (len(rows), len(cols))
-    where = value_noise(*size, 80 * unit, 2, rng, frame.device).dense(rows, cols)
+    size = (frame.map_height, frame.map_width)
+    where = value_noise(*size, 80 * unit, 2, rng, frame.device)
+    sway = [value_noise(*size, 22 * unit, 2, rng, frame.device) for _ in range(2)]
+    soft = blur(rgb, 4 * unit)
     job.watch.check()
-    sway = [value_noise(*size, 22 * unit, 2, rng, frame.device).dense(rows, cols)[0] - 0.5 for _ in range(2)]
-    job.watch.check()
-    y, x = rows.unsqueeze(1) + 14 * unit * sway[0], cols + 14 * unit * sway[1]
-    run = sample_points(blur(rgb, 4 * unit), y, x)
-    share = 0.7 * smoothstep(0.42, 0.62, where) * smoothstep(0.3, 0.1, blur(detail, 4 * unit))
-    return torch.lerp(rgb, run, share)
+    empty = smoothstep(0.3, 0.1, blur(detail, 4 * unit))
+    out = torch.empty_like(rgb)
+    cols = torch.arange(size[1], device=frame.device, dtype=torch.float32)
+    for part in strips(size[0], frame.device):
+        job.watch.check()
+        rows = torch.arange(part.start, part.stop, device=frame.device, dtype=torch.float32)
+        away = [14 * unit * (noise.dense(rows, cols)[0] - 0.5) for noise in sway]
+        run = sample_points(soft, rows.unsqueeze(1) + away[0], cols + away[1])
+        share = 0.7 * smoothstep(0.42, 0.62, where.dense(rows, cols)) * empty[:, part]
+        out[:, part] = torch.lerp(rgb[:, part], run, share)
+    return out
 
 
 def _gathered(job: Render, rgb: Tensor) -> Tensor:
@@ -91,11 +103,13 @@ def _plan(job: Render) -> _Plan:
     watch.check()
     rng = generator(job.seed, 7)
     detail = detail_map(luma(rgb).unsqueeze(0), unit)
-    paint = oklab_to_rgb(_washes(job, rgb, detail))
     watch.check()
+    paint = _washes(job, rgb, detail)
+    del rgb
     paint = _wet(job, paint, detail, rng)
-    watch.check()
+    del detail
     maps = torch.cat((paint, _gathered(job, paint)))
+    watch.check()
 
     def noise(cell: float, octaves: int) -> ValueNoise:
         return value_noise(frame.height, frame.width, max(2.0, cell * frame.unit), octaves, rng, frame.device)

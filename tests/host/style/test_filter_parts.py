@@ -7,10 +7,11 @@ import math
 import pytest
 import torch
 
-from expeditor.nodes.style.filters import in_strips, kuwahara, lifted, stretched
+from expeditor.nodes.style.filters import kuwahara, lifted, stretched
 from expeditor.nodes.style.frame import Frame
 from expeditor.nodes.style.lines import Paths, drawn_lines, smear
 from expeditor.nodes.style.noise import generator
+from expeditor.nodes.style.strips import in_strips
 from expeditor.nodes.style.tesserae import Cells, map_pixels, means, plan_cells, quarter, quarter_sums
 from expeditor.nodes.style.watch import Watch
 from tests.host.style.measures import noise, photo, planes
