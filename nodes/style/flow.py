@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from .filters import blur, gradients, smoothstep
+from .strips import in_strips
 from .watch import Watch
 
 _TINY = 1e-12
@@ -55,16 +56,23 @@ def structure_flow(rgb: Tensor, sigma: float, watch: Watch | None = None) -> Flo
         near = blur(plane, sigma)
         torch.add(near, blur(near, 4 * sigma), alpha=0.15, out=plane)
     check()
-    e, g, f = tensor.unbind(0)
-    length = torch.hypot(e - g, 2 * f)
-    direction = normalized(torch.stack((-(e - g), -2 * f)) / (length.mean() + _TINY))
-    energy = e + g
-    strength = (energy / (energy.mean() + _TINY)).sqrt()
-    # Rounding noise of a flat picture has a direction too; it is not to be trusted.
-    real = smoothstep(1e-7, 1e-6, energy)
-    anisotropy = length / (energy + _TINY)
-    confidence = anisotropy * (strength / 0.8).clamp(max=1.0) * real
-    return Flow(direction, confidence.unsqueeze(0))
+    usual_length = torch.hypot(tensor[0] - tensor[1], 2 * tensor[2]).mean()
+    check()
+    usual_energy = (tensor[0] + tensor[1]).mean()
+
+    def finish(part: Tensor) -> Tensor:
+        e, g, f = part.unbind(0)
+        direction = normalized(torch.stack((-(e - g), -2 * f)) / (usual_length + _TINY))
+        energy = e + g
+        strength = (energy / (usual_energy + _TINY)).sqrt()
+        # Rounding noise of a flat picture has a direction too; it is not to be trusted.
+        real = smoothstep(1e-7, 1e-6, energy)
+        anisotropy = torch.hypot(e - g, 2 * f) / (energy + _TINY)
+        confidence = anisotropy * (strength / 0.8).clamp(max=1.0) * real
+        return torch.cat((direction, confidence.unsqueeze(0)))
+
+    done = in_strips(tensor, 0, finish, watch or Watch())
+    return Flow(done[:2], done[2:])
 
 
 def contours(noise: Tensor) -> Tensor:
