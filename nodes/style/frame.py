@@ -31,6 +31,10 @@ class Rect:
         """Index of this rectangle in an `[..., H, W]` tensor, after an ellipsis."""
         return slice(self.top, self.bottom), slice(self.left, self.right)
 
+    def moved(self, down: int, right: int) -> Rect:
+        """The same rectangle further down and to the right."""
+        return Rect(self.top + down, self.left + right, self.bottom + down, self.right + right)
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
