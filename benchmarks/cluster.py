@@ -15,8 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import compare
+
+if TYPE_CHECKING:
+    from benchmarks.shared_store import Deep
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("store", "deep", "executors", "submit", "real", "batch")
@@ -68,7 +72,7 @@ def deep_lines(*, quick: bool) -> Iterator[Line]:
     from tests.support.redis_server import RedisServer  # noqa: PLC0415
 
     with RedisServer() as server:
-        yield from _deep(shared.deep(server, 10_000 if quick else 100_000))
+        yield from deep(shared.deep(server, 10_000 if quick else 100_000))
 
 
 def executor_lines(*, quick: bool) -> Iterator[Line]:
@@ -93,22 +97,20 @@ def executor_lines(*, quick: bool) -> Iterator[Line]:
             )
 
 
-def _deep(deep: object) -> Iterator[Line]:
-    from benchmarks.shared_store import Deep  # noqa: PLC0415
-
-    assert isinstance(deep, Deep)
-    at = f"at {deep.jobs:,} waiting jobs"
-    yield f"position of a job {at}", f"{1e3 * deep.place_s:.2f} ms", "under 1 ms"
-    yield f"claim {at}", f"{1e3 * deep.claim_s:.1f} ms", ""
-    over = deep.redis_bytes - deep.prompt_bytes
+def deep(found: Deep) -> Iterator[Line]:
+    """The lines of a queue in which many wait."""
+    at = f"at {found.jobs:,} waiting jobs"
+    yield f"position of a job {at}", f"{1e3 * found.place_s:.2f} ms", "under 1 ms"
+    yield f"claim {at}", f"{1e3 * found.claim_s:.1f} ms", ""
+    over = found.redis_bytes - found.prompt_bytes
     yield (
         f"Redis' memory per waiting job {at}",
-        f"{deep.redis_bytes:,.0f} bytes: the compressed prompt ({deep.prompt_bytes:,.0f}) and {over:,.0f}",
+        f"{found.redis_bytes:,.0f} bytes: the compressed prompt ({found.prompt_bytes:,.0f}) and {over:,.0f}",
         "prompt and 1,024",
     )
-    yield f"a member's memory per waiting job {at}", f"{deep.member_bytes:,.0f} bytes", ""
-    yield f"start of a member {at}", f"{deep.opened_s:.1f} s", ""
-    yield f"enqueue in bulk up to {deep.jobs:,}", f"{deep.jobs / deep.filled_s:,.0f} jobs/s", ""
+    yield f"a member's memory per waiting job {at}", f"{found.member_bytes:,.0f} bytes", ""
+    yield f"start of a member {at}", f"{found.opened_s:.1f} s", ""
+    yield f"enqueue in bulk up to {found.jobs:,}", f"{found.jobs / found.filled_s:,.0f} jobs/s", ""
 
 
 def submit_lines(*, quick: bool) -> Iterator[Line]:

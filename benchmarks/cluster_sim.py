@@ -1,8 +1,10 @@
-"""`python benchmarks/cluster_sim.py [--quick] [--write]`: where a shared queue bends, measured here, reckoned beyond.
+"""`python benchmarks/cluster_sim.py [--quick] [--million] [--write]`: where a shared queue bends, measured here, reckoned beyond.
 
-Measured: what one job costs Redis (commands, processor time, bytes), alone and with members that only listen; how fast 1 to 16 fake
-executors, each a process with the real store, get through jobs that take no time. Reckoned from these: Redis' load for 1 to 1,000
-instances and run times of a second to minutes. Prints; `--write` puts the tables into docs/scaling.md. Asserts nothing.
+Measured: what one job costs Redis (commands, processor time, bytes), alone, with members that only listen, and with up to 1,000 ears
+that hear each word as members do; how 1, 10 and 100 real members in few processes keep up with jobs that sleep; how fast 1 to 16
+fake executors, each a process, get through jobs that take no time. `--million`: a million waiting jobs instead, which takes 5 GB and ten
+minutes. Reckoned from these: Redis' load for 1 to 1,000 instances and run times of a second to minutes. Prints; `--write` puts the
+tables into docs/scaling.md. Asserts nothing.
 """
 
 from __future__ import annotations
@@ -11,11 +13,23 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import compare
 
+compare.make_importable()
+compare.use_development_python()
+
+from benchmarks import cluster, report  # noqa: E402 - importable from here on
+from benchmarks import shared_store as shared  # noqa: E402 - importable from here on
+from benchmarks.shared_store import Cost  # noqa: E402 - importable from here on
+from tests.support.redis_server import RedisServer  # noqa: E402 - importable from here on
+
 LISTENERS = (0, 1, 4, 8)
+EARS = (10, 100, 1000)
+CROWDS = ((1, 10, 1.0), (10, 6, 2.0), (100, 3, 20.0))
+"""Members, jobs of each, and how long one sleeps."""
 EXECUTORS = (1, 2, 4, 8, 16)
 INSTANCES = (1, 10, 100, 1000)
 RUNS_S = (1.0, 10.0, 60.0)
@@ -48,49 +62,71 @@ class Model:
         return count
 
 
-def fitted(listeners: list[int], values: list[float]) -> tuple[float, float]:
-    """A straight line by least squares: the value without listeners, and what each adds."""
-    count, mean_x, mean_y = len(listeners), sum(listeners) / len(listeners), sum(values) / len(values)
-    spread = sum((x - mean_x) ** 2 for x in listeners)
-    slope = (
-        sum((x - mean_x) * (y - mean_y) for x, y in zip(listeners, values, strict=True)) / spread if count > 1 else 0.0
+def slope(listeners: list[int], values: list[float]) -> float:
+    """What each listener adds to the first value, which is without any: by least squares."""
+    more = [value - values[0] for value in values]
+    return sum(x * y for x, y in zip(listeners, more, strict=True)) / sum(x * x for x in listeners)
+
+
+def cost_table(seen: list[tuple[str, Cost]]) -> list[str]:
+    """What a job costs Redis."""
+    table = ["| that listen | commands | of these scripts | Redis' processor | in scripts | to Redis | from Redis |"]
+    table.append("|---|---|---|---|---|---|---|")
+    for what, one in seen:
+        calls, scripts = sum(one.calls.values()), one.calls.get("evalsha", 0.0)
+        cells = (what, f"{calls:.0f}", f"{scripts:.1f}", f"{1e6 * one.redis_s:.0f} µs", f"{1e6 * one.lua_s:.0f} µs")
+        table.append(f"| {' | '.join(cells)} | {one.received_bytes / 1e3:.1f} kB | {one.sent_bytes / 1e3:.1f} kB |")
+    return table
+
+
+def measured_costs(server: RedisServer, *, quick: bool) -> tuple[Model, list[str]]:
+    """The model, and the table that it comes from: the ears are what is fitted, the members show what they stand for."""
+    jobs = 100 if quick else 400
+    members = [(count, shared.cost(server, jobs, count)) for count in LISTENERS]
+    heard = [members[0], *((count, shared.cost(server, jobs, count, real=False)) for count in EARS)]
+    table = cost_table(
+        [(f"{count} members", one) for count, one in members] + [(f"{count:,} ears", one) for count, one in heard[1:]]
     )
-    return mean_y - slope * mean_x, slope
+    whom, alone = [count for count, _ in heard], heard[0][1]
+    each_s = slope(whom, [one.redis_s for _, one in heard])
+    each_bytes = slope(whom, [one.sent_bytes for _, one in heard])
+    return Model(alone.redis_s, each_s, alone.sent_bytes, each_bytes), table
 
 
-def measured(*, quick: bool) -> tuple[Model, list[str], list[str]]:
-    """The model, and the tables that it comes from."""
-    from benchmarks import shared_store as shared  # noqa: PLC0415 - importable once the paths are set
-    from tests.support.redis_server import RedisServer  # noqa: PLC0415
-
-    costs = [
-        "| members that listen | commands | of these in scripts' calls | Redis' processor | in scripts | to Redis | from Redis |"
+def measured_crowds(server: RedisServer, model: Model) -> list[str]:
+    """Real members that sleep, beside what the model says of Redis."""
+    table = [
+        "| members | jobs of | of what the sleeping allows | from a sleep to the next | Redis' core | by the model |"
     ]
-    costs.append("|---|---|---|---|---|---|---|")
-    rates = ["| fake executors | jobs/s | of one executor's | |", "|---|---|---|---|"]
-    with RedisServer() as server:
-        seen = [shared.cost(server, 100 if quick else 400, count) for count in LISTENERS]
-        for one in seen:
-            calls, scripts = sum(one.calls.values()), one.calls.get("evalsha", 0.0)
-            cells = (
-                f"{one.listeners}",
-                f"{calls:.0f}",
-                f"{scripts:.1f}",
-                f"{1e6 * one.redis_s:.0f} µs",
-                f"{1e6 * one.lua_s:.0f} µs",
-            )
-            costs.append(f"| {' | '.join(cells)} | {one.received_bytes / 1e3:.1f} kB | {one.sent_bytes / 1e3:.1f} kB |")
-        first = 0.0
-        for count in EXECUTORS[: 4 if quick else None]:
-            found = shared.executed(server, count, (200 if quick else 600) // count, 0.0)
-            first = first or found.rate
-            rates.append(
-                f"| {count} | {found.rate:.0f} | {found.rate / first:.2f} × | median claim {1e3 * found.between_s:.1f} ms |"
-            )
-    whom = [one.listeners for one in seen]
-    alone_s, each_s = fitted(whom, [one.redis_s for one in seen])
-    alone_bytes, each_bytes = fitted(whom, [one.sent_bytes for one in seen])
-    return Model(alone_s, each_s, alone_bytes, each_bytes), costs, rates
+    table.append("|---|---|---|---|---|---|")
+    for count, each, run_s in CROWDS:
+        one = shared.crowded(server, count, each, run_s)
+        cells = (f"{count}", f"{run_s:g} s", f"{100 * one.share:.1f} %", f"{1e3 * one.between_s:.1f} ms")
+        table.append(f"| {' | '.join(cells)} | {100 * one.redis_load:.1f} % | {100 * model.load(count, run_s):.1f} % |")
+    return table
+
+
+def measured_rates(server: RedisServer, *, quick: bool) -> list[str]:
+    """Executors that want the next job at once, all of them."""
+    table = ["| fake executors | jobs/s | of one executor's | |", "|---|---|---|---|"]
+    first = 0.0
+    for count in EXECUTORS[: 4 if quick else None]:
+        found = shared.executed(server, count, (200 if quick else 600) // count, 0.0)
+        first = first or found.rate
+        cells = (
+            f"{count}",
+            f"{found.rate:.0f}",
+            f"{found.rate / first:.2f} ×",
+            f"median claim {1e3 * found.between_s:.1f} ms",
+        )
+        table.append(f"| {' | '.join(cells)} |")
+    return table
+
+
+def million(server: RedisServer, jobs: int = 1_000_000) -> list[str]:
+    """That many waiting jobs."""
+    table = ["| what | found | aim |", "|---|---|---|"]
+    return table + [f"| {' | '.join(line)} |" for line in cluster.deep(shared.deep(server, jobs))]
 
 
 def reckoned(model: Model) -> list[str]:
@@ -111,34 +147,41 @@ def _cell(model: Model, count: int, run_s: float) -> str:
     return f"{text}, {model.megabytes_per_s(count, run_s):.1f} MB/s"
 
 
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description="Where a shared queue bends.")
-    parser.add_argument("--quick", action="store_true", help="fewer jobs")
-    parser.add_argument("--write", action="store_true", help="also write docs/scaling.md")
-    options = parser.parse_args()
-    compare.make_importable()
-    compare.use_development_python()
-    from benchmarks import cluster, report  # noqa: PLC0415
-
-    loaded = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
-    model, costs, rates = measured(quick=options.quick)
-    shown = f"`python benchmarks/cluster_sim.py{' --quick' if options.quick else ''}` on {report.machine()}"
-    head = f"{shown}; load average before: {loaded:.1f}; {when} UTC.\n"
+def tables(*, quick: bool, deep: bool) -> Iterator[tuple[str, list[str]]]:
+    """Each part of the page and its lines."""
+    with RedisServer() as server:
+        if deep:
+            yield "sim-depth", million(server)
+            return
+        model, costs = measured_costs(server, quick=quick)
+        yield "sim-cost", costs
+        yield "sim-crowd", measured_crowds(server, model)
+        yield "sim-rate", measured_rates(server, quick=quick)
     said = (
         f"Fitted: a job takes Redis {1e6 * model.alone_s:.0f} µs, and {1e6 * model.each_s:.0f} µs more for every other member; it sends "
         f"{model.alone_bytes / 1e3:.1f} kB, and {model.each_bytes / 1e3:.1f} kB more.\n"
     )
-    parts = {
-        "sim-cost": [head, *costs],
-        "sim-rate": [head, *rates],
-        "sim-model": [said, *reckoned(model)],
-    }
-    for part, text in parts.items():
-        sys.stdout.write("\n".join(text) + "\n\n")
+    yield "sim-model", [said, *reckoned(model)]
+
+
+def main() -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description="Where a shared queue bends.")
+    parser.add_argument("--quick", action="store_true", help="fewer jobs")
+    parser.add_argument("--million", action="store_true", help="a million waiting jobs instead: 5 GB, ten minutes")
+    parser.add_argument("--write", action="store_true", help="also write docs/scaling.md")
+    options = parser.parse_args()
+    loaded = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    when = time.strftime("%Y-%m-%d %H:%M", time.gmtime())
+    asked = "".join(f" --{name}" for name in ("quick", "million") if getattr(options, name))
+    shown = f"`python benchmarks/cluster_sim.py{asked}` on {report.machine()}"
+    head = f"{shown}; load average before: {loaded:.1f}; {when} UTC.\n"
+    for part, lines in tables(quick=options.quick, deep=options.million):
+        text = "\n".join(lines if part == "sim-model" else [head, *lines]) + "\n"
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
         if options.write:
-            cluster.write(part, "\n".join(text) + "\n")
+            cluster.write(part, text)
 
 
 if __name__ == "__main__":

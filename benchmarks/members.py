@@ -20,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 import child_imports  # noqa: F401 - makes `expeditor` and `tests` importable
 import psutil
 
+from expeditor.jobs.errors import Conflict, StoreUnavailable
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.instances import boot_id_of
 from expeditor.jobs.model import Ending, JobStatus, NewJob, Payload, Principal, Source
@@ -107,9 +108,19 @@ def new_job(number: int, prefix: int = 0) -> NewJob:
 
 
 def fill(store: BullmqStore, jobs: int, prefix: int = 0) -> None:
-    """So many waiting jobs."""
+    """So many waiting jobs. A Redis that is busy with its disk is waited for."""
     for start in range(0, jobs, 1000):
-        store.enqueue_all(None, [new_job(n, prefix) for n in range(start, min(start + 1000, jobs))]).result(DEADLINE_S)
+        some = [new_job(n, prefix) for n in range(start, min(start + 1000, jobs))]
+        until_s = time.monotonic() + DEADLINE_S
+        while time.monotonic() < until_s:
+            try:
+                store.enqueue_all(None, some).result(DEADLINE_S)
+            except StoreUnavailable:
+                time.sleep(1.0)
+            except Conflict:
+                break  # it had been stored before it was refused
+            else:
+                break
 
 
 def ended(run_s: float) -> Ending:

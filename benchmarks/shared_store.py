@@ -12,6 +12,7 @@ from typing import Any
 
 from bullmq import Queue
 
+from benchmarks.many_members import ears, run_many
 from benchmarks.members import (
     DEADLINE_S,
     compressed_bytes,
@@ -157,10 +158,11 @@ class Cost:
     sent_bytes: float
 
 
-def cost(server: RedisServer, jobs: int, listeners: int) -> Cost:
-    """One job after the other, alone in the queue: enqueue, claim, finish."""
+def cost(server: RedisServer, jobs: int, listeners: int, *, real: bool = True) -> Cost:
+    """One job after the other, alone in the queue: enqueue, claim, finish. ``real``: the listeners are members, else ears alone."""
     client, name = server.client(), namespace()
-    with _listening(server.url, name, listeners), member(server.url, name, "bench") as store:
+    listening = _listening(server.url, name, listeners) if real else ears(server.url, name, listeners)
+    with listening, member(server.url, name, "bench") as store:
         _live(store, 20, 1)
         client.config_resetstat()
         before = client.info()
@@ -186,6 +188,39 @@ def _live(store: Any, jobs: int, prefix: int) -> None:
         claim = store.claim().result(DEADLINE_S)
         assert claim is not None, "it waits"
         store.finish(claim.job.id, claim.attempt, ended(0.5)).result(DEADLINE_S)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowded:
+    """``count`` real members, many to a process. ``share``: of the rate that the sleeping alone allows; ``redis_load``: of one core."""
+
+    count: int
+    run_s: float
+    rate: float
+    share: float
+    redis_load: float
+    between_s: float
+
+
+def crowded(server: RedisServer, count: int, jobs_each: int, run_s: float) -> Crowded:
+    """Members that sleep ``run_s`` for each job, until all are done."""
+    client, name = server.client(), namespace()
+    with member(server.url, name, "bench") as store:
+        fill(store, count * jobs_each)
+    before = _used_s(client)
+    seen = run_many(server.url, name, count, min(count, 4), run_s)
+    used_s = _used_s(client) - before
+    client.close()
+    worked = [one for one in seen if one["jobs"]]
+    took_s = max(one["ended"][0] for one in worked) - min(one["began"][0] for one in worked)
+    jobs = sum(one["jobs"] for one in worked)
+    between_s = statistics.median(value for one in worked for value in one["between_s"])
+    return Crowded(count, run_s, jobs / took_s, jobs * run_s / took_s / count, used_s / took_s, between_s)
+
+
+def _used_s(client: Any) -> float:
+    info = client.info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
 class _listening:  # noqa: N801 - used as a function
