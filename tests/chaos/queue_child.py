@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 import time
@@ -20,13 +19,10 @@ from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Payload
 from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.sqlite import SqliteStore
+from tests.chaos.hosting import say
 from tests.conformance.harness import IMAGE, done, ending, new_job
 
 _PAYLOAD = Payload("x" * 3000, "{}", "[]")
-
-
-def say(*words: object) -> None:
-    os.write(1, (" ".join(map(str, words)) + "\n").encode())
 
 
 class Teller:

@@ -42,6 +42,15 @@ def connections() -> Iterator[Callable[[str], Connections]]:
         one.close()
 
 
+@pytest.fixture
+def own(connections: Any) -> Iterator[tuple[RedisServer, Connections, Any]]:
+    """A server of the test's own, open connections to it, and a client of theirs."""
+    with RedisServer() as server:
+        ours = connections(server.url)
+        ours.open()
+        yield server, ours, ours.prompt("verbs")
+
+
 def refusal(connections: Connections) -> str:
     """Why it cannot be opened."""
     with pytest.raises(StoreUnavailable) as caught:
@@ -156,31 +165,25 @@ def test_a_user_who_may_not_do_what_is_needed_is_told_what(guarded: RedisServer,
     assert "info" in message
 
 
-def test_a_world_that_stopped_is_given_up_on_and_no_command_is_sent_twice(connections: Any) -> None:
-    with RedisServer() as server:
-        ours = connections(server.url)
-        ours.open()
-        client = ours.prompt("verbs")
-        client.set("count", 0)
-        server.stop_world()
-        with pytest.raises(StoreUnavailable, match="does not answer in time"), translated(ours.address):
-            client.incr("count")
-        server.go_on()
-        # What was sent before the world stopped is done once it goes on: once.
-        wait_until(lambda: int(client.get("count")) == 1)
+def test_a_world_that_stopped_is_given_up_on_and_no_command_is_sent_twice(own: Any) -> None:
+    server, ours, client = own
+    client.set("count", 0)
+    server.stop_world()
+    with pytest.raises(StoreUnavailable, match="does not answer in time"), translated(ours.address):
+        client.incr("count")
+    server.go_on()
+    # What was sent before the world stopped is done once it goes on: once.
+    wait_until(lambda: int(client.get("count")) == 1)
 
 
-def test_a_server_that_was_killed_is_found_again(connections: Any) -> None:
-    with RedisServer() as server:
-        ours = connections(server.url)
-        ours.open()
-        client = ours.prompt("verbs")
-        client.set("a", 1)
-        server.kill()
-        with pytest.raises(StoreUnavailable, match="nobody listens"), translated(ours.address):
-            client.get("a")
-        server.start()
-        assert client.get("a") == b"1"
+def test_a_server_that_was_killed_is_found_again(own: Any) -> None:
+    server, ours, client = own
+    client.set("a", 1)
+    server.kill()
+    with pytest.raises(StoreUnavailable, match="nobody listens"), translated(ours.address):
+        client.get("a")
+    server.start()
+    assert client.get("a") == b"1"
 
 
 def test_sentinels_lead_to_the_master(connections: Any) -> None:
