@@ -6,7 +6,6 @@ and what is refused; owns no style.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -125,7 +124,7 @@ def _refuse_nonsense(image: Tensor, style: Style, options: Options) -> None:
         ("stroke_scale", options.stroke_scale, STROKE_SCALES),
         ("palette_strength", options.palette_strength, PALETTE_STRENGTHS),
     ):
-        if math.isnan(value) or not low <= value <= high:
+        if not low <= value <= high:  # nor NaN
             raise ValueError(f"{name}: expected {low:g} to {high:g}, got {value:g}")
 
 
