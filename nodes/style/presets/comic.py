@@ -22,7 +22,7 @@ from .recolor import recolor
 
 _TONES = 4
 _CHROMA = 1.6
-_INK = (0.07, 0.06, 0.09)
+INK = (0.07, 0.06, 0.09)
 _LINE = (0.004, 0.018)
 _FOLD = (0.016, 0.055)
 _BLACK = (0.19, 0.11)
@@ -102,7 +102,7 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     pressure = 0.6 + 0.8 * plan.pressure.dense(rows, cols)[0].clamp(0.0, 1.0)
     ink = 1 - (1 - smoothstep(*_LINE, maps[3] * pressure)) * (1 - smoothstep(*_FOLD, maps[4] * pressure))
     ink = torch.maximum(ink, smoothstep(*_BLACK, tone))
-    black = torch.tensor(_INK, device=ink.device).reshape(3, 1, 1)
+    black = torch.tensor(INK, device=ink.device).reshape(3, 1, 1)
     return torch.lerp(color, black.expand_as(color), ink)
 
 

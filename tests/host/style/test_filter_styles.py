@@ -11,6 +11,7 @@ from expeditor.nodes.style.color import chroma, luma, rgb_to_oklab
 from expeditor.nodes.style.filters import blur
 from expeditor.nodes.style.noise import generator
 from expeditor.nodes.style.palette import palette_distance
+from expeditor.nodes.style.presets.comic import INK
 from expeditor.nodes.style.presets.ukiyoe import PALETTE
 from tests.host.style.measures import (
     PHOTOS,
@@ -150,9 +151,9 @@ def test_watercolor_gathers_at_the_rim_of_a_wash() -> None:
 
 
 def test_comic_prints_blacks_solid_and_dots_into_shades() -> None:
-    printed = _grey(apply_style(_ramp(), "comic", 1.0, Options()))
-    assert float(printed[32:96, 16:48].std()) < 0.01
-    assert float(printed[32:96, 16:48].max()) < 0.12
+    painted = apply_style(_ramp(), "comic", 1.0, Options())
+    printed = _grey(painted)
+    assert float((painted[0, 32:96, 16:48] - torch.tensor(INK)).abs().max()) < 0.005
     assert float(printed[32:96, 2 * 64 + 16 : 2 * 64 + 48].std()) > 0.03
     assert float(printed[32:96, -48:-16].std()) < 0.01
 
