@@ -60,10 +60,8 @@ def take(page: Page, base: str, name: str) -> None:
     asking = next((node for node in workflow["nodes"] if node["type"] in ANSWERS), None)
     page.evaluate("window.app.queuePrompt(0, 1)")
     if asking is not None:
-        page.wait_for_function(
-            "async () => (await (await fetch('/expeditor/messages/pending')).json()).pending.length > 0",
-            timeout=DEADLINE_MS,
-        )
+        while not page.request.get(f"{base}/expeditor/messages/pending").json()["pending"]:
+            page.wait_for_timeout(200)
     else:
         page.wait_for_function("window.ranToItsEnd", timeout=DEADLINE_MS)
     page.evaluate("window.app.extensionManager.setting.set('Comfy.Minimap.Visible', false)")
