@@ -29,6 +29,10 @@ def language(request: pytest.FixtureRequest, editor: Editor) -> Iterator[str]:
     editor.reload()
     yield request.param
     editor.set_setting("Comfy.Locale", "en")
+    # Each node's own page is asked for in the language first; in English, and in any that we have not, it is the one without.
+    missing = [said for said in editor.complaints if "404" in said and said.endswith("/en.md")]
+    assert len(missing) == (len(OPENING) if request.param == "en" else 0)
+    editor.complaints[:] = [said for said in editor.complaints if said not in missing]
 
 
 def test_the_help_of_every_node_opens(editor: Editor, language: str) -> None:
