@@ -151,8 +151,9 @@ class QueueDepth:
                 self._hear(event.job)
 
     def restore(self, waiting: Iterable[tuple[Job, Payload]], elsewhere: Iterable[Job] = ()) -> None:
-        """What waited before this start, with its exact size; of jobs that were submitted ``elsewhere`` with that of their prompts."""
-        sizes = [(job, payload.size_bytes) for job, payload in waiting]
+        """What waited before this start, with its exact size; of jobs that were submitted ``elsewhere`` with that of their prompts. Parked
+        jobs take no room."""
+        sizes = [(job, payload.size_bytes) for job, payload in waiting if job.status in WAITING]
         sizes += [(job, job.prompt_length) for job in elsewhere]
         with self._lock:
             for job, size_bytes in sizes:

@@ -143,11 +143,13 @@ def _carried_out(plan: Plan, file: JobStore, shared: JobStore) -> str:
 def _would_move(plan: Plan, move: Move, where: str) -> str:
     waiting = len(move.waiting())
     rows = move.source.summary().result(VERB_S).rows
-    begun = sum(row.jobs for row in rows if row.status is not JobStatus.QUEUED)
+    parked = sum(row.jobs for row in rows if row.status is JobStatus.WAITING)
+    begun = sum(row.jobs for row in rows if row.status is not JobStatus.QUEUED) - parked
     others = sum(row.jobs for row in rows if row.status is JobStatus.QUEUED) - waiting
     ran = f" {begun} ran when the server ended and would wait again, and move." if plan.leaving and begun else ""
     left = f" {others} of other instances stay (--all takes them too)." if others else ""
-    return f"{waiting} waiting jobs would move {where}.{ran}{left} Nothing was changed."
+    asking = f" {parked} wait for people and stay." if parked else ""
+    return f"{waiting} waiting jobs would move {where}.{ran}{left}{asking} Nothing was changed."
 
 
 def _told(moved: Moved, where: str) -> str:
