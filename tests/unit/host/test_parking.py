@@ -6,7 +6,7 @@ import asyncio
 import gc
 import itertools
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,24 +55,35 @@ class FakeCache:
 
 
 class FakeRuns:
-    """How many nodes have begun, as the test says; None: nobody knows."""
+    """How many nodes have begun at each look, as the test says; None: nobody knows."""
 
     def __init__(self) -> None:
-        self.begun: int | None = 1
+        self.begun: Iterator[int | None] = itertools.repeat(1)
 
     def nodes_begun(self, _job_id: str) -> int | None:
-        return self.begun
+        return next(self.begun)
+
+
+class AnsweredFirst:
+    """Questions of a mailbox that are answered at the very moment when they are to be parked."""
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.begin, self.end, self._mailbox = mailbox.begin, mailbox.end, mailbox
+
+    def park(self, prompt_id: str) -> tuple[JobWait, ...]:
+        self._mailbox.deliver("quick", "7", prompt_id=prompt_id)
+        return self._mailbox.park(prompt_id)
 
 
 class Machine:
     """A parking with a real mailbox, an executor's cache and runs that the test plays."""
 
-    def __init__(self, **rules: Any) -> None:
+    def __init__(self, questions: Callable[[Mailbox], Any] = lambda mailbox: mailbox, **rules: Any) -> None:
         numbers = itertools.count(1)
         self.mailbox = Mailbox(lambda: 1000.0, lambda: f"t{next(numbers)}")
         self.runs, self.interrupted = FakeRuns(), False
         self.executor = SimpleNamespace(caches=SimpleNamespace(outputs=FakeCache()))
-        self.parking = Parking(self.mailbox, ParkingRules(**{"after_s": 0.0, **rules}), self.tick)
+        self.parking = Parking(questions(self.mailbox), ParkingRules(**{"after_s": 0.0, **rules}), self.tick)
         self.parking.join(self.runs, lambda: self.interrupted)
         self.now_s = 0.0
 
@@ -104,7 +115,7 @@ class Machine:
                         return False
                     if self.parking.parks(job_id, "7"):
                         return True
-                    await asyncio.sleep(LOOK_S)
+                    await _a_moment()
                 return False
             finally:
                 self.mailbox.close(self.wait.token)
@@ -155,8 +166,16 @@ def test_what_was_made_and_said_is_there_again_when_it_goes_on():
     assert machine.parking.facts()["kept_prompts"] == 0
 
 
+async def _a_moment() -> None:
+    """As a node's sleep between two looks, which makes no task."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    loop.call_later(LOOK_S, over.set_result, None)
+    await over
+
+
 async def _busy() -> None:
-    await asyncio.sleep(60)
+    await asyncio.get_running_loop().create_future()
 
 
 @pytest.mark.parametrize(
@@ -166,7 +185,7 @@ def test_it_waits_in_place(why: str):
     rules = {"too large": {"cache_bytes": 999}, "off": {"not_here": ""}, "not yet": {"after_s": 1e9}}.get(why, {})
     machine = Machine(**rules)
     if why == "nobody knows":
-        machine.runs.begun = None
+        machine.runs.begun = itertools.repeat(None)
     if why == "no form":
         del machine.outputs.subcaches
     machine.interrupted = why == "interrupted"
@@ -177,22 +196,12 @@ def test_it_waits_in_place(why: str):
 
 def test_a_node_that_begins_meanwhile_counts_as_work():
     machine = Machine(after_s=3.0)
-    beginning = itertools.count(1)
-    machine.runs.nodes_begun = lambda _job_id: next(beginning)  # type: ignore[method-assign] - a run in which something goes on
+    machine.runs.begun = itertools.count(1)
     assert machine.run(job("a"), PROMPT, made) == ()
 
 
 def test_an_answer_at_the_last_moment_wins():
-    machine = Machine()
-    park = machine.mailbox.park
-
-    def answered_first(prompt_id: str) -> tuple[JobWait, ...]:
-        machine.mailbox.deliver("quick", "7")
-        return park(prompt_id)
-
-    machine.parking._questions = SimpleNamespace(
-        park=answered_first, begin=machine.mailbox.begin, end=machine.mailbox.end
-    )
+    machine = Machine(AnsweredFirst)
     assert machine.run(job("a"), PROMPT, made) == ()
     assert (machine.stopped_by_parking, machine.wait.poll(0)) == (False, "quick")
 
