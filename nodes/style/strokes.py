@@ -36,7 +36,7 @@ class Layer:
 
     A stroke is drawn only where the picture's detail exceeds `threshold`; None draws all. `body` is
     how thick its paint is: thin paint takes on the height of what lies under it. A `dot` is a plain
-    ellipse without the marks of a brush. `warm_jitter`, if given, replaces `color_jitter` along
+    ellipse without the marks of a brush; `hairs` makes those finer. `warm_jitter`, if given, replaces `color_jitter` along
     OKLab's b, from blue to yellow.
     """
 
@@ -52,6 +52,7 @@ class Layer:
     edge: float = 0.12
     body: float = 1.0
     dot: bool = False
+    hairs: float = 1.0
     warm_jitter: float | None = None
 
     @property
@@ -94,6 +95,7 @@ class PlannedLayer:
     bristle: float
     edge: float
     body: float
+    hairs: float = 1.0
     dot: bool = False
 
 
@@ -215,6 +217,7 @@ def plan_layer(
         bristle=layer.bristle,
         edge=layer.edge,
         body=layer.body,
+        hairs=layer.hairs,
         dot=layer.dot,
     )
 
@@ -246,8 +249,8 @@ def dab(u: Tensor, v: Tensor, paint: Tensor, layer: PlannedLayer) -> Dab:
     if layer.dot:
         return _dot(u * u + v * v, paint, layer)
     # Two triangle waves across the stroke: the hairs of the brush.
-    coarse = ((1.35 * v + paint[3]).frac().abs() * 2 - 1).abs()
-    fine = ((2.9 * v + 1.7 * paint[3]).frac().abs() * 2 - 1).abs()
+    coarse = ((1.35 * layer.hairs * v + paint[3]).frac().abs() * 2 - 1).abs()
+    fine = ((2.9 * layer.hairs * v + 1.7 * paint[3]).frac().abs() * 2 - 1).abs()
     hairs = 0.6 * coarse + 0.4 * fine
     across, along = v * v, u * u
     # |x|**2.5 by multiplication and sqrt, which round alike wherever a tile ends.

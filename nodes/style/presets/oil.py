@@ -14,8 +14,8 @@ _CHROMA = 1.18
 _CONTRAST, _CONTRAST_REACH = 0.12, 12
 
 _LAYERS = (
-    Layer(13, 40, 20, 1.0, light_jitter=0.024, color_jitter=0.010, angle_jitter=0.20),
-    Layer(8, 27, 11, 0.97, light_jitter=0.026, color_jitter=0.011, angle_jitter=0.15, threshold=0.16),
+    Layer(12, 44, 17, 1.0, light_jitter=0.024, color_jitter=0.010, angle_jitter=0.20, hairs=2.3),
+    Layer(8, 27, 11, 0.97, light_jitter=0.026, color_jitter=0.011, angle_jitter=0.15, threshold=0.16, hairs=1.6),
     Layer(5, 17, 6.2, 0.95, light_jitter=0.015, color_jitter=0.007, angle_jitter=0.08, threshold=0.38, body=0.8),
     Layer(3, 10, 3.2, 0.95, light_jitter=0.008, color_jitter=0.005, angle_jitter=0.05, threshold=0.66, body=0.5),
     Layer(1.9, 6.0, 1.8, 0.9, light_jitter=0.004, color_jitter=0.003, angle_jitter=0.04, threshold=1.0, body=0.3),
