@@ -22,6 +22,7 @@ from .recolor import enrich, recolor
 
 _CHROMA = 1.35
 _TONES = 7
+_SOFTENED = 0.4
 _PAPER = (0.985, 0.975, 0.955)
 
 
@@ -64,7 +65,8 @@ def _washes(job: Render, rgb: Tensor, detail: Tensor) -> Tensor:
         light = 0.36 + 0.63 * tone.clamp_min(0.0).pow(0.85)
         return oklab_to_rgb(torch.cat((light, part[1:2] - 0.004 * dark, part[2:] - 0.03 * dark)))
 
-    return in_strips(lab, 0, paint, job.watch)
+    # The borders of the patches are steps of whole map pixels, which show where the picture is larger than its map.
+    return blur(in_strips(lab, 0, paint, job.watch), _SOFTENED * job.frame.map_unit)
 
 
 def _wet(job: Render, rgb: Tensor, detail: Tensor, rng: torch.Generator) -> Tensor:
