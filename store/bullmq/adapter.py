@@ -156,6 +156,7 @@ class BullmqStore(ThreadedStore):
     def _connect(self, undo: ExitStack) -> None:
         self._write_client = self._client(self._connections.prompt("write"), undo)
         self._read_client = self._client(self._connections.prompt("read"), undo)
+        self._start_client = self._client(self._connections.patient("start"), undo)
         self._scripts = Scripts(self._write_client)
 
     def _client(self, client: redis.Redis, undo: ExitStack) -> redis.Redis:
@@ -167,7 +168,7 @@ class BullmqStore(ThreadedStore):
 
     def _begun(self) -> _Session:
         """All that is held, read anew."""
-        self._rows = rows = WriterRows(self._write_client, self._keys)
+        self._rows = rows = WriterRows(self._write_client, self._keys, self._start_client)
         here = instance_of(self._boot_id)
         ledger = BullmqLedger(rows, self._clock(), self._pools, here, self._abandoned_among, self._room)
         return _Session(

@@ -22,14 +22,14 @@ _PAYLOADS_AT_ONCE = 200
 class WriterRows(BullmqRows):
     """``HeldRows``: answers for the start from one look at everything."""
 
-    def __init__(self, client: redis.Redis, keys: Keys) -> None:
-        """Make the queue's head if there is none, and look."""
+    def __init__(self, client: redis.Redis, keys: Keys, patient: redis.Redis) -> None:
+        """Make the queue's head if there is none, and look: by ``patient``, as very many jobs take Redis longer than a verb may take."""
         super().__init__(client, keys)
         self._fetched: dict[str, Kept] = {}
         self._payloads: dict[str, Payload] = {}
         self._coming: list[str] = []
         client.hsetnx(keys("meta"), "birth", secrets.token_hex(8))
-        connected: Any = client
+        connected: Any = patient
         pipe = connected.pipeline(transaction=True)
         pipe.hmget(keys("meta"), STATE_FIELDS).hgetall(keys("live")).hgetall(keys("tags")).smembers(keys("pools"))
         head, live, self._tags, pools = pipe.execute()
