@@ -21,7 +21,7 @@ _BANDS = (1.0, 2.0, 4.0, 8.0)
 # Mean band of a picture that is painted with strokes of the usual size, and how much more strokes differ than it does.
 _USUAL_BAND = 3.1
 _CONTRAST = 2.0
-_SCALES = (0.7, 1.6)
+_SCALES = (0.7, 1.5)
 _JITTERS = (0.008, 0.06)
 _JITTER_REACH = 6.0
 _JITTER_SHARE = 0.45

@@ -26,6 +26,8 @@ from .base import Preset, Render
 _BLOBS = ((160, 1.0), (90, 0.6))
 _BLOB_PIXELS = 24
 _BAND_PIXELS = 2**19
+# Layers of such a detail threshold are not scaled by a reference.
+_FINEST = 0.8
 
 
 def soft_ground(target: Tensor, unit: float) -> Tensor:
@@ -86,11 +88,20 @@ def _maps(job: Render, work: Brushwork) -> Maps:
     return Maps(work.target(job, lab), direction, detail)
 
 
-def _scaled(job: Render, hand: Hand | None) -> Render:
-    """The job with strokes of a reference's size."""
+def _scaled(layer: Layer, scale: float) -> Layer:
+    """A layer with strokes of a reference's size. The finest stay as they are: they are what saves faces."""
+    share = 1.0 if layer.threshold is None else max(0.0, 1 - layer.threshold / _FINEST)
+    size = scale**share
+    return dataclasses.replace(
+        layer, spacing=size * layer.spacing, length=size * layer.length, width=size * layer.width
+    )
+
+
+def _in_hand(work: Brushwork, hand: Hand | None) -> Brushwork:
+    """A style's brushwork with strokes of a reference's size."""
     if hand is None:
-        return job
-    return dataclasses.replace(job, frame=dataclasses.replace(job.frame, unit=job.frame.unit * hand.scale))
+        return work
+    return dataclasses.replace(work, layers=tuple(_scaled(layer, hand.scale) for layer in work.layers))
 
 
 def _render(job: Render, work: Brushwork) -> Tensor:
@@ -118,6 +129,6 @@ def brush_preset(
 
     def render(job: Render) -> Tensor:
         hand = None if job.reference is None else measure_hand(job.reference)
-        return _render(_scaled(job, hand), work if isinstance(work, Brushwork) else work(job, hand))
+        return _render(job, _in_hand(work if isinstance(work, Brushwork) else work(job, hand), hand))
 
     return Preset(name, render, _steps, needs_reference)

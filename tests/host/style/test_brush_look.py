@@ -132,11 +132,11 @@ def test_the_size_of_a_references_strokes_is_measured(name: str) -> None:
     scales = [measure_hand(picture).scale for picture in painted]
     assert scales == sorted(scales)
     assert scales[-1] > 1.1 * scales[0]
-    assert all(0.7 <= scale <= 1.6 for scale in scales)
+    assert all(0.7 <= scale <= 1.5 for scale in scales)
 
 
 def test_a_coarser_reference_makes_coarser_strokes() -> None:
-    picture = photo("coffee")
+    picture = torch.full((1, 256, 256, 3), 0.5)
     blobs = torch.rand((1, 12, 12, 3), generator=torch.Generator().manual_seed(1))
     coarse = torch.nn.functional.interpolate(blobs.movedim(-1, 1), size=(512, 512), mode="bicubic").movedim(1, -1)
     fine = torch.rand((1, 512, 512, 3), generator=torch.Generator().manual_seed(1))
