@@ -140,7 +140,7 @@ def run(styles: list[str], sizes: tuple[tuple[int, int], ...]) -> str:
 
     on_cpu = all_styles("cpu")
     growth = f"Growth is from 1024² to {next(iter(on_cpu.values()))[-1].name}."
-    head = f"{report.machine()}, {THREADS} threads; best of {REPEATS} up to 1024², one run above."
+    head = f"{report.machine().removesuffix(', CPU only')}, {THREADS} threads of the processor; best of {REPEATS} up to 1024², one run above."
     parts = [
         head,
         aims(on_cpu),
@@ -167,10 +167,10 @@ def main() -> None:
     from expeditor.nodes.style.presets import PRESETS, REFERENCE_PRESETS  # noqa: PLC0415
 
     styles = [preset.name for preset in PRESETS + REFERENCE_PRESETS]
-    text = run(
-        [style for style in styles if not options.only or style in options.only.split(",")],
-        QUICK_SIZES if options.quick else SIZES,
-    )
+    wanted = options.only.split(",") if options.only else styles
+    if unknown := [name for name in wanted if name not in styles]:
+        parser.error(f"no such style: {', '.join(unknown)}; there are {', '.join(styles)}")
+    text = run(wanted, QUICK_SIZES if options.quick else SIZES)
     sys.stdout.write("\n" + text)
     if options.write:
         from benchmarks.pages import replace_part  # noqa: PLC0415

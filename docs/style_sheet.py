@@ -21,7 +21,7 @@ from skimage import data
 ROOT = Path(__file__).resolve().parent.parent
 PHOTOS = ("astronaut", "coffee", "chelsea", "rocket")
 INTENSITIES = (0.35, 0.7, 1.0)
-REFERENCES = (("coffee", "rocket"), ("astronaut", "coffee"), ("chelsea", "hubble_deep_field"))
+REFERENCES = (("coffee", "rocket"), ("astronaut", "coffee"), ("chelsea", "immunohistochemistry"))
 COLUMNS = 4
 MARGIN, LABEL = 4, 16
 
