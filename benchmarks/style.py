@@ -140,7 +140,8 @@ def run(styles: list[str], sizes: tuple[tuple[int, int], ...]) -> str:
 
     on_cpu = all_styles("cpu")
     growth = f"Growth is from 1024² to {next(iter(on_cpu.values()))[-1].name}."
-    head = f"{report.machine().removesuffix(', CPU only')}, {THREADS} threads of the processor; best of {REPEATS} up to 1024², one run above."
+    machine = report.machine().removesuffix(", CPU only")
+    head = f"{machine}, {THREADS} threads of the processor; best of {REPEATS} up to 1024², one run above."
     parts = [
         head,
         aims(on_cpu),
