@@ -35,6 +35,21 @@ def test_each_sees_what_the_other_did(member: Callable[..., Member]) -> None:
     assert [job.id for job in done(a.store.page(JobQuery(statuses=(JobStatus.CANCELED,)))).jobs] == ["one"]
 
 
+def test_metadata_set_where_the_job_runs_is_seen_and_kept_by_the_others(member: Callable[..., Member]) -> None:
+    a, b = member("a"), member("b")
+    enqueue(a.store, "one", metadata={"stage": "none"})
+    claim(b.store)
+    done(b.store.set_metadata("one", 1, {"stage": "painted"}))
+    assert done(a.store.get("one")).metadata == {"stage": "painted"}
+    # A change of another member's, which knows the job from before, must not bring the old value back.
+    assert done(a.store.cancel("one")).metadata == {"stage": "painted"}
+    done(b.store.set_metadata("one", 1, {"more": "x"}))
+    assert done(b.store.finish("one", 1, ending())).metadata == {"stage": "painted", "more": "x"}
+    found = done(a.store.page(JobQuery(labels=(("stage", "painted"), ("more", "x"))))).jobs
+    assert [job.id for job in found] == ["one"]
+    assert not done(a.store.page(JobQuery(labels=(("stage", "none"),)))).jobs
+
+
 def test_every_job_is_claimed_once_by_claimers_that_race(member: Callable[..., Member]) -> None:
     members = [member(name) for name in ("a", "b", "c")]
     for number in range(60):

@@ -5,7 +5,7 @@ The encoder is VGG-19 up to its ninth convolution (relu4_1), behind one of 1x1; 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -36,15 +36,19 @@ class AdaptiveNorm(StyleNet):
 
     def _encode(self, x: Tensor, run: Pass) -> Tensor:
         for number, conv in zip(ENCODER_CONVS, self.encoder, strict=True):
-            run.check()
-            x = conv(x)
+            x = conv(x, run.check)
             if number:  # the first only turns colours into what VGG is used to
                 x = F.relu_(x)
             if number in _HALVED_AFTER:
                 x = F.max_pool2d(x, 2, ceil_mode=True)
         return x
 
-    def style(self, seed: int, reference: Tensor | None) -> Style:  # noqa: ARG002 - the reference is all there is
+    def style(
+        self,
+        seed: int,  # noqa: ARG002 - the reference is all there is
+        reference: Tensor | None,
+        check: Callable[[], None],
+    ) -> Style:
         """Mean and deviation of the encoded reference, `[2, C]`."""
         if reference is None:
             raise ValueError("this style paints after a reference picture, and none was given")
@@ -53,7 +57,7 @@ class AdaptiveNorm(StyleNet):
         if scale < 1:
             size = [max(1, round(side * scale)) for side in picture.shape[-2:]]
             picture = F.interpolate(picture, size=size, mode="bilinear", antialias=True, align_corners=False)
-        mean, variance = moments_of(self._encode(picture, Pass(lambda: None)), correction=1)
+        mean, variance = moments_of(self._encode(picture, Pass(check)), correction=1)
         return torch.stack((mean.flatten(), torch.sqrt(variance.flatten() + _EPS)))
 
     def forward(self, rgb: Tensor, style: Style, run: Pass) -> Tensor:
@@ -64,10 +68,9 @@ class AdaptiveNorm(StyleNet):
         scale = style[1].reshape(1, -1, 1, 1) / torch.sqrt(variance + _EPS)
         x = (x - mean) * scale + style[0].reshape(1, -1, 1, 1)
         for number, conv in zip(DECODER_CONVS, self.decoder, strict=True):
-            run.check()
             if number in _DOUBLED_BEFORE:
                 x = F.interpolate(x, scale_factor=2, mode="nearest")
-            x = conv(x)
+            x = conv(x, run.check)
             if number != DECODER_CONVS[-1]:
                 x = F.relu_(x)
         return x[..., : rgb.shape[-2], : rgb.shape[-1]]

@@ -6,7 +6,7 @@ Fast-neural-style files have one style each (or several, by conditional norms), 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,7 +34,12 @@ class FeedForward(StyleNet):
         self.blocks = nn.ModuleList([nn.ModuleList(pair) for pair in blocks])
         self.styles, self.white, self.sigmoid = styles, white, sigmoid
 
-    def style(self, seed: int, reference: Tensor | None) -> Style:  # noqa: ARG002 - its styles are its own
+    def style(
+        self,
+        seed: int,
+        reference: Tensor | None,  # noqa: ARG002 - its styles are its own
+        check: Callable[[], None],  # noqa: ARG002 - nothing to work out
+    ) -> Style:
         """The seed counts through the styles of the file."""
         return seed % self.styles
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,6 +12,10 @@ from .passes import Pass
 
 # What a net paints with: the number of one of its own styles, or the numbers that describe a reference picture.
 Style = int | Tensor
+
+
+# So much is computed between two looks at whether to go on: some tenths of a second on one slow core.
+STRIP_OPERATIONS = 4_000_000_000
 
 
 def pad_by_mirror(x: Tensor, by: int) -> Tensor:
@@ -33,9 +39,22 @@ class Conv(nn.Module):
         self.bias = None if bias is None else _fixed(bias)
         self.stride = stride
 
-    def forward(self, x: Tensor) -> Tensor:
-        """`[1, in, H, W]` to `[1, out, H', W']`."""
-        return F.conv2d(pad_by_mirror(x, self.weight.shape[-1] // 2), self.weight, self.bias, stride=self.stride)
+    def forward(self, x: Tensor, check: Callable[[], None]) -> Tensor:
+        """`[1, in, H, W]` to `[1, out, H', W']`; on a processor in strips, between which `check` may stop the work."""
+        kernel, stride = self.weight.shape[-1], self.stride
+        x = pad_by_mirror(x, kernel // 2)
+        height, width = ((side - kernel) // stride + 1 for side in x.shape[-2:])
+        strip = max(1, STRIP_OPERATIONS // (2 * width * self.weight.numel()))
+        check()
+        if x.device.type != "cpu" or strip >= height:
+            return F.conv2d(x, self.weight, self.bias, stride=stride)
+        out = torch.empty((1, self.weight.shape[0], height, width), dtype=x.dtype)
+        for top in range(0, height, strip):
+            check()
+            bottom = min(top + strip, height)
+            rows = x[..., top * stride : (bottom - 1) * stride + kernel, :]
+            out[..., top:bottom, :] = F.conv2d(rows, self.weight, self.bias, stride=stride)
+        return out
 
 
 class TableAffine(nn.Module):
@@ -75,10 +94,9 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor, style: Style, run: Pass) -> Tensor:
         """One stage of one pass."""
-        run.check()
         if self.doubling:
             x = F.interpolate(x, scale_factor=2, mode="nearest")
-        x = self.conv(x)
+        x = self.conv(x, run.check)
         if self.affine is None:
             return x
         mean, variance = run.moments(x)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from .layers import Style
@@ -18,8 +20,8 @@ class StyleNet(nn.Module):
 
     needs_reference = False
 
-    def style(self, seed: int, reference: Tensor | None) -> Style:
-        """What to paint with: worked out once for a picture. `reference` is sRGB `[3, h, w]`."""
+    def style(self, seed: int, reference: Tensor | None, check: Callable[[], None]) -> Style:
+        """What to paint with: worked out once for a picture. `reference` is sRGB `[3, h, w]`; `check` as a pass has it."""
         raise NotImplementedError
 
     def forward(self, rgb: Tensor, style: Style, run: Pass) -> Tensor:

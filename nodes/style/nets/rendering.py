@@ -43,7 +43,7 @@ def _render(job: Render, net: StyleNet) -> Tensor:
     if net.needs_reference and job.reference is None:
         raise ValueError("this style paints after a reference picture: connect style_image")
     job.watch.check()
-    style = net.style(job.seed, job.reference)
+    style = net.style(job.seed, job.reference, job.watch.check)
     height, width = job.rgb.shape[-2:]
     if _is_whole(height, width):
         painted: Tensor = net(job.rgb.unsqueeze(0), style, Pass(job.watch.check))[0]

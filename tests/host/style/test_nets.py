@@ -14,6 +14,7 @@ from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import chroma, rgb_to_oklab
 from expeditor.nodes.style.frame import Frame
 from expeditor.nodes.style.nets.files import load_net
+from expeditor.nodes.style.nets.layers import STRIP_OPERATIONS, Conv
 from expeditor.nodes.style.nets.net import StyleNet
 from expeditor.nodes.style.nets.passes import Pass
 from expeditor.nodes.style.nets.rendering import WHOLE_SIDE, net_preset, part_side
@@ -123,7 +124,7 @@ def test_parts_are_the_whole_where_the_same_is_measured(
     net = load_net(layout(tmp_path)[0])
     rgb = picture(301, WHOLE_SIDE + 61)
     with torch.no_grad():
-        style = net.style(1, picture(70, 90, seed=9))
+        style = net.style(1, picture(70, 90, seed=9), _on)
         whole_pass = Pass(_on)
         whole = net(rgb.unsqueeze(0), style, whole_pass)[0].clamp(0, 1)
         thumbnail = Pass(_on)
@@ -171,6 +172,24 @@ def test_every_step_is_told_and_each_may_stop_the_work(size: tuple[int, int], tm
 
     with pytest.raises(Stopped):
         paint(net, rgb, watch=Watch(check=stop))
+
+
+def test_a_large_layer_is_computed_in_strips_that_do_not_show() -> None:
+    rng, checks = torch.Generator().manual_seed(1), [0]
+    x = torch.rand((1, 64, 203, 210), generator=rng)
+    for kernel, stride in ((9, 1), (3, 1), (3, 2)):
+        weight, bias = torch.randn((64, 64, kernel, kernel), generator=rng), torch.randn(64, generator=rng)
+        expected = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(x, (kernel // 2,) * 4, mode="reflect"), weight, bias, stride=stride
+        )
+
+        def check() -> None:
+            checks[0] += 1
+
+        checks[0] = 0
+        assert torch.allclose(Conv(weight, bias, stride)(x, check), expected, atol=1e-2, rtol=1e-4)
+        operations = 2 * weight.numel() * expected.shape[-1] * expected.shape[-2]
+        assert checks[0] >= operations / STRIP_OPERATIONS
 
 
 def test_intensity_is_a_straight_blend_and_a_batch_is_its_pictures(tmp_path: Path) -> None:
