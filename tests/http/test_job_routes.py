@@ -19,7 +19,7 @@ SUBMIT = "/expeditor/submit"
 UUID = "0b8f9c1e-0000-4000-8000-00000000abcd"
 JOB_FIELDS = (
     "id status priority principal position eta_s waiting attempt attempts created_at queued_at started_at finished_at "
-    "not_before expires_at max_attempts models pool origin instance progress outputs cause error metadata batch held cached links"
+    "not_before expires_at max_attempts models pool origin instance parked_s progress outputs cause error metadata batch held cached links"
 ).split()
 
 
