@@ -7,7 +7,7 @@ message is for (``mailbox``), nor when a job is parked (``host.parking``).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from ..jobs.errors import Gone, StoreUnavailable
 from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, JsonObject
 from ..jobs.transitions import is_terminal
+from ..jobs.waits import JobWait
 from .mailbox import Delivered, Mailbox, PendingWait
 
 SETTLES_S = 5.0
@@ -54,13 +55,25 @@ class ParkedWaits:
             if job.status is JobStatus.WAITING and job.parked is not None:
                 self._mailbox.keep(job.id, job.parked.waits)
 
+    def begin(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
+        """See ``Mailbox.begin``."""
+        self._mailbox.begin(prompt_id, waits)
+
+    def park(self, prompt_id: str) -> tuple[JobWait, ...]:
+        """See ``Mailbox.park``."""
+        return self._mailbox.park(prompt_id)
+
+    def end(self, prompt_id: str) -> None:
+        """See ``Mailbox.end``; pages hear of what nobody asks any more."""
+        self._over(self._mailbox.end(prompt_id))
+
     def publish(self, events: tuple[JobEvent, ...]) -> None:
         """Committed events, in order."""
         for event in events:
             if event.job.status is JobStatus.WAITING:
                 self._mailbox.parked_for_good(event.job.id)
             elif is_terminal(event.job.status):
-                self._over(self._mailbox.end(event.job.id))
+                self.end(event.job.id)
 
     async def deliver(self, wait: PendingWait, message: str) -> Delivered:
         """Answer a parked wait. ``Gone`` when it is over by now, ``StoreUnavailable`` when nobody can store the answer."""

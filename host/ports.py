@@ -295,7 +295,7 @@ class Members(Protocol):
 
 
 class Questions(Protocol):
-    """What runs ask people; ``events.mailbox`` fits. Any thread."""
+    """What runs ask people; ``events.parked_waits`` fits. Any thread."""
 
     def begin(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
         """A run begins, or goes on with these questions."""

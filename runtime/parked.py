@@ -38,4 +38,5 @@ def build_parked(settings: Settings, clock: Clock, data_dir: Path, *, shared: bo
     mailbox = Mailbox(clock, lambda: uuid.uuid4().hex, WaitPictures(data_dir / WAITS))
     off = "" if not settings.parking else SHARED if shared else None
     rules = ParkingRules(settings.park_after_s, settings.park_cache_bytes, off)
-    return Parked(mailbox, Parking(mailbox, rules, time.monotonic), ParkedWaits(mailbox, settings.store_deadline_s))
+    waits = ParkedWaits(mailbox, settings.store_deadline_s)
+    return Parked(mailbox, Parking(waits, rules, time.monotonic), waits)

@@ -117,5 +117,15 @@ async def test_a_job_that_ends_instead_of_being_parked_asks_nobody(office: Offic
         await office.post.deliver("yes", "8")
 
 
+async def test_pages_hear_of_a_question_whose_run_ended_before_it_was_parked(office: Office):
+    office.parked.begin("job", ())
+    wait = office.mailbox.open("job", "7", ask=Ask(), deadline_s=58.0)
+    assert office.parked.park("job") != ()
+    assert not office.mailbox.close(wait.token), "the node leaves it to whoever parks"
+    office.parked.end("job")
+    assert [(event["type"], event["token"]) for event in office.told] == [("message.closed", wait.token)]
+    assert office.tokens() == []
+
+
 def _but_answer(wait: JobWait) -> tuple[Any, ...]:
     return tuple(getattr(wait, name) for name in JobWait.__slots__)[:6]
