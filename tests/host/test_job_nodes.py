@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from tests.host.asking_client import answer, asking, parked, runs
+from tests.host.jobs_client import job as job_of
 from tests.host.jobs_client import submit, until_ended
 from tests.host.stock_walk import TEST_NODES
 from tests.support.comfy_server import RealComfyUI
@@ -137,3 +139,17 @@ def test_without_our_queue_the_nodes_still_work(off):
             else:
                 assert told == {"2": "1.5"}
         assert "it is not kept" in server.log_text()
+
+
+def test_a_parked_job_goes_on_without_asking_again():
+    """The attempt stays the same while people are waited for, so what hangs on it comes from the cache."""
+    with RealComfyUI(packs=[TEST_NODES], env={"EXPEDITOR_PARK_AFTER_S": "0"}) as server:
+        prompt = {**asking("told"), "20": {"class_type": "JobInfo", "inputs": {}}}
+        prompt["1"]["inputs"]["salt"] = ["20", 2]
+        set_pair = {"class_type": "SetJobMetadata", "inputs": {"key": "seen", "value": "1", "anything": ["1", 0]}}
+        job_id = parked(server, {**prompt, "21": set_pair})
+        wait_until(lambda: job_of(server, job_id)["metadata"] == {"seen": "1"}, what="metadata while parked")
+        answer(server, message="on", node_id="7", prompt_id=job_id)
+        ended = until_ended(server, job_id)
+        assert (ended["status"], ended["attempt"], ended["metadata"]) == ("succeeded", 1, {"seen": "1"})
+        assert runs(server, "told") == 1
