@@ -246,6 +246,12 @@ class Mailbox:
             wait = self._open.get(token)
             return wait.stored if wait is not None and wait.parked and _is_live(wait) else None
 
+    def is_open(self, token: str) -> bool:
+        """Whether a wait can be answered, one way or the other."""
+        with self._lock:
+            wait = self._open.get(token)
+            return wait is not None and _is_live(wait)
+
     def answered(self, token: str, message: str) -> None:
         """The answer to a parked job's wait is stored."""
         with self._lock:

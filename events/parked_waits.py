@@ -75,9 +75,13 @@ class ParkedWaits:
             elif is_terminal(event.job.status):
                 self.end(event.job.id)
 
-    async def deliver(self, wait: PendingWait, message: str) -> Delivered:
-        """Answer a parked wait. ``Gone`` when it is over by now, ``StoreUnavailable`` when nobody can store the answer."""
-        await self._settled(wait)
+    async def deliver(self, wait: PendingWait, message: str) -> Delivered | None:
+        """Answer a parked wait; None when its job has just gone on and the question is open still: look again where its answer belongs.
+
+        ``Gone`` when it is over by now, ``StoreUnavailable`` when nobody can store the answer.
+        """
+        if not await self._settled(wait):
+            return None
         if self._answers is None:
             raise StoreUnavailable("Answers cannot be stored yet.")
         stored = asyncio.wrap_future(self._answers.answer(wait.prompt_id, wait.token, message))
@@ -86,6 +90,10 @@ class ParkedWaits:
             await asyncio.wait_for(asyncio.shield(stored), self._deadline_s)
         except asyncio.TimeoutError as error:
             raise StoreUnavailable("The answer is not stored yet; it may be in a moment.") from error
+        except Gone:
+            if await self._went_on(wait):
+                return None
+            raise
         return Delivered(token=wait.token, node_id=wait.node_id, prompt_id=wait.prompt_id)
 
     def _stored(self, wait: PendingWait, message: str, stored: asyncio.Future[Job]) -> None:
@@ -95,15 +103,26 @@ class ParkedWaits:
         self._over((wait,))
         self._answered()
 
-    async def _settled(self, wait: PendingWait) -> None:
-        """Wait until the job is stored as parked: its run is just stopping."""
+    async def _settled(self, wait: PendingWait) -> bool:
+        """Wait until the job is stored as parked: its run is just stopping. False when it is parked no more, and asks still."""
         end_s = asyncio.get_running_loop().time() + SETTLES_S
         while (standing := self._mailbox.is_parked(wait.token)) is False:
             if asyncio.get_running_loop().time() > end_s:
                 raise StoreUnavailable("The job is just being parked; send the answer again.", retry_after_s=1)
             await asyncio.sleep(LOOK_S)
-        if standing is None:
+        if standing is None and not self._mailbox.is_open(wait.token):
             raise Gone(f"Node {wait.node_id} no longer waits: it was answered, timed out or was cancelled.")
+        return standing is True
+
+    async def _went_on(self, wait: PendingWait) -> bool:
+        """The store has no parked job for an answer: whether another answer, or a deadline, let it go on with this question open.
+        Between the store's claim and the start of the run the mailbox does not know it yet."""
+        end_s = asyncio.get_running_loop().time() + SETTLES_S
+        while self._mailbox.is_parked(wait.token):
+            if asyncio.get_running_loop().time() > end_s:
+                return False
+            await asyncio.sleep(LOOK_S)
+        return self._mailbox.is_open(wait.token)
 
     def _over(self, waits: Iterable[PendingWait]) -> None:
         for wait in waits:

@@ -128,7 +128,10 @@ class PostOffice:
         while True:
             parked = None if self._parked is None else self._mailbox.parked(message, node_id, token, prompt_id)
             if parked is not None and self._parked is not None:
-                return await self._parked.deliver(parked, message)
+                if (delivered := await self._parked.deliver(parked, message)) is not None:
+                    return delivered
+                token = parked.token  # the same question, wherever it is answered by now
+                continue
             try:
                 return self._mailbox.deliver(message, node_id, token, prompt_id)
             except BeingParked:

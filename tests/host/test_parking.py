@@ -148,6 +148,16 @@ def test_two_questions_at_once_are_parked_together(server: RealComfyUI):
     assert (shown(server, job_id), shown(server, job_id, "18"), runs(server, "both")) == (["two"], ["one"], 1)
 
 
+def test_answers_to_two_questions_one_right_after_the_other_both_count(server: RealComfyUI):
+    for turn in range(8):  # the second comes at other moments of the first one's way
+        prompt = {**asking(f"both-{turn}"), "17": wait_node(["1", 0]), "18": shows(["17", 0])}
+        job_id = parked(server, prompt)
+        tokens = {wait["node_id"]: wait["token"] for wait in pending(server, job_id)}
+        assert [answer(server, message=node, node_id=node, token=tokens[node]) for node in ("7", "17")] == [200, 200]
+        assert until_ended(server, job_id)["status"] == "succeeded"
+        assert (shown(server, job_id), shown(server, job_id, "18")) == (["7"], ["17"])
+
+
 def test_a_node_that_asks_for_each_of_a_list_gets_each_answer_back(server: RealComfyUI):
     prompt = asking("list")
     prompt["2"] = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 0}}

@@ -103,6 +103,25 @@ async def test_an_answer_waits_for_a_job_that_is_just_being_parked(office: Offic
     assert (await sent).token == "t1"
 
 
+async def test_an_answer_reaches_a_job_that_has_just_gone_on_for_another(office: Office):
+    office.parked.restore([job(JobStatus.WAITING)])
+    office.answers.future.set_exception(Gone("runs"))  # claimed already for the answer to another question
+    sent = asyncio.ensure_future(office.post.deliver("yes", "7"))
+    await wait_until_async(lambda: bool(office.answers.asked), what="the store to be asked")
+    office.parked.begin("job", (WAIT,))
+    assert (await sent).token == "t1"
+    assert office.mailbox.open("job", "7", ask=Ask(), deadline_s=9.0).poll(0) == "yes"
+
+
+async def test_an_answer_to_a_job_that_goes_on_while_it_is_being_parked_is_not_lost(office: Office):
+    office.parked.begin("job", (WAIT,))
+    assert office.mailbox.park("job") != ()
+    sent = asyncio.ensure_future(office.post.deliver("yes", "7"))
+    await asyncio.wait({sent}, timeout=0.05)
+    office.parked.begin("job", (WAIT,))
+    assert (await sent).token == "t1"
+
+
 async def test_a_job_that_ends_instead_of_being_parked_asks_nobody(office: Office):
     office.mailbox.begin("job", ())
     office.mailbox.open("job", "7", ask=Ask(), deadline_s=58.0)
