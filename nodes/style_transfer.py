@@ -6,6 +6,7 @@ Owns what ComfyUI has to be asked or told. The painting itself is `style.apply`.
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 import comfy.cli_args
@@ -77,7 +78,7 @@ class StyleTransferNode(io.ComfyNode):
         )
         if not on_cpu:
             # Models that lie on the device make room, and come back when they are used again.
-            need = image.shape[1] * image.shape[2] * GPU_BYTES_PER_PIXEL
+            need = math.prod(image.shape[1:3]) * GPU_BYTES_PER_PIXEL
             comfy.model_management.free_memory(need, device)
         painter = find_style(style)
 

@@ -88,12 +88,14 @@ class Options:
 
 
 def count_steps(image: Tensor, style: str | Style, intensity: float, options: Options) -> int:
-    """How often `apply_style` will tick for this `[B, H, W, C]` image."""
+    """How often `apply_style` will tick for this `[B, H, W, C]` image. ValueError where that would raise it."""
+    style = _found(style)
+    _refuse_nonsense(image, style, options)
     if not _has_work(image, intensity):
         return 0
     batch, height, width, _ = image.shape
     painted = sum(_is_painted(options.mask_of(i)) for i in range(batch))
-    return painted * _found(style).steps(height, width, options.tile)
+    return painted * style.steps(height, width, options.tile)
 
 
 def _found(style: str | Style) -> Style:

@@ -115,6 +115,8 @@ def test_a_reference_is_made_fit_to_take_colours_from() -> None:
 def test_what_cannot_be_used_is_named_before_any_work(options: Options, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         apply_style(noise(1, 8, 8, 3), MEAN, 1.0, options)
+    with pytest.raises(ValueError, match=words):  # who paints asks for the steps first
+        count_steps(noise(1, 8, 8, 3), MEAN, 1.0, options)
 
 
 def test_unknown_style_names_the_known_ones() -> None:
@@ -125,6 +127,8 @@ def test_unknown_style_names_the_known_ones() -> None:
 def test_a_picture_that_is_no_batch_is_refused() -> None:
     with pytest.raises(ValueError, match=r"\[B, H, W, C\]"):
         apply_style(noise(8, 8, 3), "sketch", 1.0, Options())
+    with pytest.raises(ValueError, match=r"\[B, H, W, C\]"):
+        count_steps(noise(8, 8, 3), "sketch", 1.0, Options())
 
 
 @pytest.mark.parametrize("shape", [(0, 16, 16, 3), (1, 0, 16, 3), (2, 16, 0, 3), (1, 8, 8, 0)])
