@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
-from ..jobs.errors import Gone, StoreUnavailable
+from ..jobs.errors import Gone, NotFound, StoreUnavailable
 from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, JsonObject
 from ..jobs.transitions import is_terminal
@@ -90,10 +90,10 @@ class ParkedWaits:
             await asyncio.wait_for(asyncio.shield(stored), self._deadline_s)
         except asyncio.TimeoutError as error:
             raise StoreUnavailable("The answer is not stored yet; it may be in a moment.") from error
-        except Gone:
+        except (Gone, NotFound) as error:
             if await self._went_on(wait):
                 return None
-            raise
+            raise _gone(wait) from error
         return Delivered(token=wait.token, node_id=wait.node_id, prompt_id=wait.prompt_id)
 
     def _stored(self, wait: PendingWait, message: str, stored: asyncio.Future[Job]) -> None:
@@ -111,7 +111,7 @@ class ParkedWaits:
                 raise StoreUnavailable("The job is just being parked; send the answer again.", retry_after_s=1)
             await asyncio.sleep(LOOK_S)
         if standing is None and not self._mailbox.is_open(wait.token):
-            raise Gone(f"Node {wait.node_id} no longer waits: it was answered, timed out or was cancelled.")
+            raise _gone(wait)
         return standing is True
 
     async def _went_on(self, wait: PendingWait) -> bool:
@@ -127,3 +127,7 @@ class ParkedWaits:
     def _over(self, waits: Iterable[PendingWait]) -> None:
         for wait in waits:
             self._notify({"type": CLOSED, **wait.describe()})
+
+
+def _gone(wait: PendingWait) -> Gone:
+    return Gone(f"Node {wait.node_id} no longer waits: it was answered, timed out or was cancelled.")

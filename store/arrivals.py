@@ -175,8 +175,10 @@ def waiting(ledger: Ledger, job_id: str) -> Job:
     """A queued job; ``Conflict`` with the status when it does not wait."""
     job = known(ledger, job_id)
     if job.status is not JobStatus.QUEUED:
+        parked = job.status is JobStatus.WAITING
+        why = "waits for a person to answer, not in the queue" if parked else f"is {job.status.value} and does not wait"
         raise Conflict(
-            f"Job {job_id} is {job.status.value} and does not wait.",
+            f"Job {job_id} {why}.",
             details={"job_id": job_id, "status": job.status.value},
         )
     return job

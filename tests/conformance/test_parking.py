@@ -56,7 +56,7 @@ def test_nobody_can_end_a_parked_job_by_the_run_that_it_left(store, storage):
         with pytest.raises(Conflict):
             done(late)
     assert done(store.get("a")).status is JobStatus.WAITING
-    with pytest.raises(Conflict):
+    with pytest.raises(Conflict, match="waits for a person"):
         done(store.hold("a", True))
 
 

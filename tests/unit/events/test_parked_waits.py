@@ -136,6 +136,16 @@ async def test_a_job_that_ends_instead_of_being_parked_asks_nobody(office: Offic
         await office.post.deliver("yes", "8")
 
 
+async def test_an_answer_to_a_job_that_is_ended_at_the_same_moment_comes_too_late(office: Office):
+    office.parked.restore([job(JobStatus.WAITING)])
+    office.answers.future.set_exception(NotFound("An ended job asks nothing."))
+    sent = asyncio.ensure_future(office.post.deliver("yes", "7"))
+    await wait_until_async(lambda: bool(office.answers.asked), what="the store to be asked")
+    office.parked.publish((JobEvent.of(job(JobStatus.CANCELED), 2.0),))
+    with pytest.raises(Gone):
+        await sent
+
+
 async def test_pages_hear_of_a_question_whose_run_ended_before_it_was_parked(office: Office):
     office.parked.begin("job", ())
     wait = office.mailbox.open("job", "7", ask=Ask(), deadline_s=58.0)
