@@ -8,7 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "gallery.md"
@@ -16,8 +22,6 @@ FOLDER = ROOT / "docs" / "images" / "gallery"
 # What is painted has this shorter side, what is shown this height: strokes look as they do in a picture of some size.
 SIDE, SHOWN, QUALITY = 440, 220, 80
 PHOTOS = ("astronaut", "coffee", "rocket")
-# Photograph and the picture it is painted after.
-PAIRS = (("astronaut", "coffee"), ("coffee", "rocket"))
 
 STYLES = {
     "vangogh": "Thick, turning strokes in ultramarine and yellow, lit like paint.",
@@ -35,6 +39,8 @@ BY_REFERENCE = {
     "color_match": "Only the colours of `style_image`, nothing painted.",
     "reference": "The colours of `style_image`, and strokes as coarse as it is.",
 }
+# Photograph and the picture it is painted after.
+PAIRS = {"color_match": ("astronaut", "coffee"), "reference": ("coffee", "rocket")}
 
 OPENING = """# Gallery
 
@@ -80,9 +86,9 @@ def paint(wanted: set[str]) -> None:
 
     make_importable()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    shots = {name: photo(name, SIDE) for name in {*PHOTOS, *(name for pair in PAIRS for name in pair)}}
+    shots = {name: photo(name, SIDE) for name in {*PHOTOS, *chain(*PAIRS.values())}}
 
-    def keep(name: str, pictures: list[object]) -> None:
+    def keep(name: str, pictures: Sequence[Image.Image]) -> None:
         side_by_side(pictures, SHOWN).save(FOLDER / f"{name}.jpg", quality=QUALITY, optimize=True)
         sys.stdout.write(f"{name}\n")
 
@@ -93,10 +99,8 @@ def paint(wanted: set[str]) -> None:
             keep(style, [styled(shots[name], style) for name in PHOTOS])
     for style in BY_REFERENCE:
         if not wanted or style in wanted:
-            row: list[object] = []
-            for name, model in PAIRS:
-                row += [picture(shots[name]), picture(shots[model]), styled(shots[name], style, 1.0, shots[model])]
-            keep(style, row[:3] if style == "color_match" else row[3:])
+            shot, model = (shots[name] for name in PAIRS[style])
+            keep(style, [picture(shot), picture(model), styled(shot, style, 1.0, model)])
 
 
 def main() -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .model import JsonObject
 
 APPROVE, REJECT = "approve", "reject"
+_APPROVE_HINT = 'Send approve, reject, or JSON: {"approved": true, "text": "as edited"}.'
+_PICK_HINT = 'Send the numbers of the pictures, from 0: 0,2 or JSON: {"picks": [0, 2]}.'
 _PICKS = re.compile(r"[0-9]{1,9}(?:\s*,\s*[0-9]{1,9})*", re.ASCII)
 
 
@@ -144,10 +146,6 @@ def _approval(ask: Ask, message: str) -> Answer:
         _refuse("text must be text.", _APPROVE_HINT)
     _refuse_others(said, ("approved", "text"), _APPROVE_HINT)
     return Answer(text=text, approved=approved)
-
-
-_APPROVE_HINT = 'Send approve, reject, or JSON: {"approved": true, "text": "as edited"}.'
-_PICK_HINT = 'Send the numbers of the pictures, from 0: 0,2 or JSON: {"picks": [0, 2]}.'
 
 
 def _picks(message: str) -> tuple[int, ...]:

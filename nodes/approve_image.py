@@ -10,11 +10,12 @@ from typing import Any
 from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
-from ..jobs.waits import Answer, Ask, AskKind
+from ..jobs.waits import APPROVE, REJECT, Answer, Ask, AskKind
 from .schema import schema
-from .waiting import FAIL, no_answer, shown_of, timeout_input, wait_for_answer
+from .waiting import FAIL, no_answer, timeout_input, wait_for_answer
 
-APPROVE, REJECT, BLOCK = "approve", "reject", "block"
+BLOCK = "block"
+MOST_SHOWN = 64
 ON_TIMEOUT = (APPROVE, REJECT, FAIL)
 ON_REJECT = (BLOCK, FAIL)
 
@@ -59,7 +60,8 @@ class ApproveImage(io.ComfyNode):
         cls, image: Any, label: str, timeout_s: float, on_timeout: str, on_reject: str, text: str = ""
     ) -> Any:
         """Show, wait, and pass on or block."""
-        ask = Ask(AskKind.APPROVE, label, text, pictures=shown_of(image))
+        shown = min(int(image.shape[0]), MOST_SHOWN)
+        ask = Ask(AskKind.APPROVE, label, text, pictures=shown)
         answer = await wait_for_answer(cls, ask, timeout_s, image)
         if answer is None and on_timeout == FAIL:
             raise no_answer(ask, timeout_s)
@@ -74,7 +76,8 @@ class ApproveImage(io.ComfyNode):
 def _inputs() -> list[Any]:
     return [
         io.Image.Input(
-            "image", tooltip="A picture or a batch, approved or rejected as a whole; of a batch the first 64 are shown."
+            "image",
+            tooltip=f"A picture or a batch, approved or rejected as a whole; of a batch the first {MOST_SHOWN} are shown.",
         ),
         io.String.Input("label", default="Approve?", tooltip="What the person is asked."),
         timeout_input(),

@@ -12,10 +12,11 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..jobs.waits import Ask, AskKind
 from .schema import schema
-from .waiting import FAIL, MAX_PICTURES, no_answer, timeout_input, wait_for_answer
+from .waiting import FAIL, no_answer, timeout_input, wait_for_answer
 
 FIRST, ALL, NONE = "first", "all", "none"
 ON_TIMEOUT = (FIRST, ALL, NONE, FAIL)
+MAX_PICTURES = 256
 
 
 class PickImages(io.ComfyNode):

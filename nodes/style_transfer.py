@@ -32,7 +32,7 @@ GPU_BYTES_PER_PIXEL = 300
 
 
 class StyleTransferNode(io.ComfyNode):
-    """Needs no model files."""
+    """One of our styles, or a net from a file in `models/style_transfer`."""
 
     @classmethod
     def define_schema(cls) -> Any:
@@ -41,7 +41,7 @@ class StyleTransferNode(io.ComfyNode):
             node_id=NODE_ID,
             display_name="Style transfer",
             category="Expeditor/Style",
-            description="Paints pictures in a style, with brush or pencil. Needs no model files.",
+            description="Paints pictures in a style, with brush, paint or pencil. Needs no model files; style nets that you have work too.",
             inputs=_inputs(),
             outputs=[io.Image.Output("IMAGE", tooltip="The painted pictures, of the same size.")],
             search_aliases=["painting", "van gogh", "pencil", "sketch", "artistic"],
@@ -152,7 +152,8 @@ def _optional_inputs() -> list[Any]:
         io.Mask.Input(
             "mask",
             optional=True,
-            tooltip="Where to paint: 1 paints, 0 leaves the picture untouched. Scaled to the size of the picture.",
+            tooltip="Where to paint: 1 paints, 0 leaves the picture untouched. Scaled to the size of the picture. "
+            "The MASK of Load Image is all 0 for a picture without transparency: it paints nothing.",
         ),
     ]
 

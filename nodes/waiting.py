@@ -21,18 +21,11 @@ from .whereabouts import where_we_run
 
 LOOK_INTERVAL_S = 0.1
 MAX_TIMEOUT_S = 86400.0
-MAX_PICTURES = 256
-SHOWN_TO_APPROVE = 64
 FAIL = "fail"
 
 
 class NoAnswer(ValueError):
     """Nobody answered in time, and the author chose to fail. A ValueError, so that it is not retried."""
-
-
-def shown_of(images: Any) -> int:
-    """How many of a batch are shown to be approved as a whole."""
-    return min(int(images.shape[0]), SHOWN_TO_APPROVE)
 
 
 async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: Any = None) -> Answer | None:

@@ -36,8 +36,8 @@ class Layer:
 
     A stroke is drawn only where the picture's detail exceeds `threshold`; None draws all. `body` is
     how thick its paint is: thin paint takes on the height of what lies under it. A `dot` is a plain
-    ellipse without the marks of a brush; `hairs` makes those finer. `warm_jitter`, if given, replaces `color_jitter` along
-    OKLab's b, from blue to yellow.
+    ellipse without the marks of a brush; `hairs` makes those finer. `warm_jitter`, if given, replaces
+    `color_jitter` along OKLab's b, from blue to yellow.
     """
 
     spacing: float

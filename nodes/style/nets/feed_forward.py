@@ -1,7 +1,6 @@
 """The net of Johnson, Alahi and Fei-Fei (2016) in its variants: down, residual blocks, up.
 
-Fast-neural-style files have one style each (or several, by conditional norms), Magenta's several or any. Owns the shape;
-`layouts` and `magenta` know what the parts are called in files.
+A file has one style, or several by conditional norms. Owns the shape; `layouts` knows what the parts are called in files.
 """
 
 from __future__ import annotations

@@ -12,8 +12,6 @@ from .passes import Pass
 
 # What a net paints with: the number of one of its own styles, or the numbers that describe a reference picture.
 Style = int | Tensor
-
-
 # So much is computed between two looks at whether to go on: some tenths of a second on one slow core.
 STRIP_OPERATIONS = 4_000_000_000
 
@@ -69,26 +67,10 @@ class TableAffine(nn.Module):
         return self.scale[style], self.shift[style]
 
 
-class PredictedAffine(nn.Module):
-    """Scale and shift worked out from the numbers that describe a style: `[C, numbers]` and `[C]` for each."""
-
-    def __init__(self, scale: tuple[Tensor, Tensor], shift: tuple[Tensor, Tensor]) -> None:
-        super().__init__()
-        self.scale_weight, self.scale_bias = _fixed(scale[0]), _fixed(scale[1])
-        self.shift_weight, self.shift_bias = _fixed(shift[0]), _fixed(shift[1])
-
-    def forward(self, style: Style) -> tuple[Tensor, Tensor]:
-        """Those of the described style."""
-        return (
-            F.linear(style, self.scale_weight, self.scale_bias),
-            F.linear(style, self.shift_weight, self.shift_bias),
-        )
-
-
 class Stage(nn.Module):
     """Perhaps doubling, a convolution, perhaps a norm."""
 
-    def __init__(self, conv: Conv, affine: nn.Module | None, eps: float, *, doubling: bool = False) -> None:
+    def __init__(self, conv: Conv, affine: TableAffine | None, eps: float, *, doubling: bool = False) -> None:
         super().__init__()
         self.conv, self.affine, self.eps, self.doubling = conv, affine, eps, doubling
 

@@ -1,7 +1,7 @@
 """Which net a file holds: told by the names in it, and put together from them.
 
-Owns the names of fast-neural-style, conditional-norm and AdaIN files; Magenta's are in `magenta`. Channel counts come from
-the shapes. Adding a layout: a claim, a builder and a line of what it looks like.
+Owns the names of fast-neural-style, conditional-norm and AdaIN files. Channel counts come from the shapes. Adding a layout:
+a claim, a builder and a line of what it looks like.
 """
 
 from __future__ import annotations

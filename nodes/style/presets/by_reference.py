@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 
-import torch
 from torch import Tensor
 
 from ..color import oklab_to_rgb, rgb_to_oklab
-from ..frame import count_tiles, tiles
+from ..frame import Rect
 from ..palette import plan_move, reference_colors, thumbnail
 from ..reference import Hand
 from .base import Preset, Render
 from .brush import Brushwork, brush_preset
+from .drawing import count_steps, draw_tiles
 from .recolor import recolor, reference_share
 from .vangogh import LAYERS
 
-# Jitter of the broadest strokes of `LAYERS`; a reference says what it is to be instead.
-_USUAL_LIGHT, _USUAL_COLOR = 0.036, 0.024
+# How much the most varied strokes of `LAYERS` vary; a reference says what that is to be instead.
+_USUAL = Hand()
 
 
 def _reference(job: Render, style: str) -> Tensor:
@@ -34,26 +34,20 @@ def _match(job: Render) -> Tensor:
     colors = reference_colors(_reference(job, "color_match"))
     job.watch.check()
     move = plan_move(rgb_to_oklab(thumbnail(job.rgb)), colors, job.watch)
-    job.watch.tick()
-    out, size = torch.empty_like(job.rgb), (job.frame.height, job.frame.width)
-    for rect in tiles(*size, job.tile):
-        job.watch.check()
+    size, share = (job.frame.height, job.frame.width), reference_share(job)
+
+    def draw(rect: Rect) -> Tensor:
         rows, cols = rect.slices
-        lab = move.applied(rgb_to_oklab(job.rgb[:, rows, cols]), rect, size, reference_share(job))
-        out[:, rows, cols] = oklab_to_rgb(lab)
-        job.watch.done(rect, out[:, rows, cols])
-    return out
+        return oklab_to_rgb(move.applied(rgb_to_oklab(job.rgb[:, rows, cols]), rect, size, share))
 
-
-def _match_steps(height: int, width: int, tile: int) -> int:
-    return 1 + count_tiles(height, width, tile)
+    return draw_tiles(job, draw)
 
 
 def _brushwork(job: Render, hand: Hand | None) -> Brushwork:
     """Strokes whose colours vary as much as those of the reference."""
     _reference(job, "reference")
-    hand = hand or Hand()
-    light, color = hand.light_jitter / _USUAL_LIGHT, hand.color_jitter / _USUAL_COLOR
+    hand = hand or _USUAL
+    light, color = hand.light_jitter / _USUAL.light_jitter, hand.color_jitter / _USUAL.color_jitter
     layers = tuple(
         dataclasses.replace(layer, light_jitter=light * layer.light_jitter, color_jitter=color * layer.color_jitter)
         for layer in LAYERS
@@ -61,5 +55,5 @@ def _brushwork(job: Render, hand: Hand | None) -> Brushwork:
     return Brushwork(layers, recolor, flow_sigma=3.5, swirl=0.8, relief=0.7, gloss=0.2)
 
 
-COLOR_MATCH = Preset("color_match", _match, _match_steps, needs_reference=True)
+COLOR_MATCH = Preset("color_match", _match, count_steps, needs_reference=True)
 REFERENCE = brush_preset("reference", _brushwork, needs_reference=True)

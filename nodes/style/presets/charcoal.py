@@ -17,8 +17,8 @@ from ..frame import Frame, Rect
 from ..lines import Paths, drawn_lines, smear
 from ..noise import ValueNoise, generator, grain, value_noise
 from ..sampling import sample_map
-from .base import Preset, Render
-from .drawing import count_steps, draw_tiles
+from .base import Render
+from .drawing import drawn_preset, swatch
 
 _PAPER = (0xF4 / 255, 0xF1 / 255, 0xEA / 255)
 _CHARCOAL = (0x1A / 255, 0x1A / 255, 0x1C / 255)
@@ -84,14 +84,9 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     tooth = 0.8 * (grain(rows, cols, plan.seed) - 0.5) + 1.6 * (plan.tooth.dense(rows, cols)[0] - 0.5)
     stick = smoothstep(-1.3, 1.3, tooth + 4.2 * (deposit - 0.58)) * smoothstep(0.06, 0.32, deposit)
     ink = 1 - (1 - stick) * (1 - 0.42 * deposit)
-    paper = torch.tensor(_PAPER, device=ink.device).reshape(3, 1, 1)
-    black = torch.tensor(_CHARCOAL, device=ink.device).reshape(3, 1, 1)
+    paper = swatch(_PAPER, ink.device)
+    black = swatch(_CHARCOAL, ink.device)
     return paper + ink * (black - paper)
 
 
-def _render(job: Render) -> Tensor:
-    plan = _plan(job)
-    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
-
-
-PRESET = Preset("charcoal", _render, count_steps)
+PRESET = drawn_preset("charcoal", _plan, _draw)

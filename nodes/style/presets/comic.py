@@ -16,8 +16,8 @@ from ..lines import Paths, drawn_lines, smear
 from ..noise import ValueNoise, generator, value_noise
 from ..sampling import sample_map
 from ..strips import in_strips
-from .base import Preset, Render
-from .drawing import count_steps, draw_tiles
+from .base import Render
+from .drawing import drawn_preset, swatch
 from .recolor import recolor
 
 _TONES = 4
@@ -102,13 +102,8 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     pressure = 0.6 + 0.8 * plan.pressure.dense(rows, cols)[0].clamp(0.0, 1.0)
     ink = 1 - (1 - smoothstep(*_LINE, maps[3] * pressure)) * (1 - smoothstep(*_FOLD, maps[4] * pressure))
     ink = torch.maximum(ink, smoothstep(*_BLACK, tone))
-    black = torch.tensor(INK, device=ink.device).reshape(3, 1, 1)
+    black = swatch(INK, ink.device)
     return torch.lerp(color, black.expand_as(color), ink)
 
 
-def _render(job: Render) -> Tensor:
-    plan = _plan(job)
-    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
-
-
-PRESET = Preset("comic", _render, count_steps)
+PRESET = drawn_preset("comic", _plan, _draw)

@@ -6,12 +6,25 @@ Owns the order of work, ticks and checks; owns no look.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from ..frame import Rect, count_tiles, tiles
-from .base import Render
+from ..frame import Frame, Rect, count_tiles, tiles
+from .base import Preset, Render
+
+Plan = TypeVar("Plan")
+
+
+def drawn_preset(name: str, plan: Callable[[Render], Plan], draw: Callable[[Plan, Frame, Rect], Tensor]) -> Preset:
+    """A preset that plans the whole picture and then draws its tiles, sRGB `[3, h, w]` each."""
+
+    def render(job: Render) -> Tensor:
+        made = plan(job)
+        return draw_tiles(job, lambda rect: draw(made, job.frame, rect))
+
+    return Preset(name, render, count_steps)
 
 
 def draw_tiles(job: Render, draw: Callable[[Rect], Tensor]) -> Tensor:
@@ -29,3 +42,8 @@ def draw_tiles(job: Render, draw: Callable[[Rect], Tensor]) -> Tensor:
 def count_steps(height: int, width: int, tile: int) -> int:
     """The plan and every tile."""
     return 1 + count_tiles(height, width, tile)
+
+
+def swatch(color: tuple[float, float, float], device: torch.device) -> Tensor:
+    """One colour as a picture `[3, 1, 1]` that goes with any other."""
+    return torch.tensor(color, device=device).reshape(3, 1, 1)

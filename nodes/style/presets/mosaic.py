@@ -15,8 +15,8 @@ from ..noise import ValueNoise, generator, grain, value_noise
 from ..strips import in_strips
 from ..strokes import detail_map
 from ..tesserae import Cells, map_pixels, means, plan_cells, quarter, quarter_sums
-from .base import Preset, Render
-from .drawing import count_steps, draw_tiles
+from .base import Render
+from .drawing import drawn_preset, swatch
 from .recolor import enrich, recolor
 
 _SIZE = 9.0
@@ -107,14 +107,9 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     fine = grain(rows, cols, plan.seed) - 0.5
     light = light + 0.16 * lit * rim + 0.05 * (tilt_x * x + tilt_y * y) + 0.035 * veins + 0.015 * fine
     rgb = oklab_to_rgb(torch.stack((light, a, b)))
-    grout = torch.tensor(_GROUT, device=rgb.device).reshape(3, 1, 1) * (1 + 0.25 * veins + 0.25 * fine)
+    grout = swatch(_GROUT, rgb.device) * (1 + 0.25 * veins + 0.25 * fine)
     laid = smoothstep(*_GAP, edge)
     return torch.lerp(grout.expand_as(rgb), rgb, laid).clamp(0.0, 1.0)
 
 
-def _render(job: Render) -> Tensor:
-    plan = _plan(job)
-    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
-
-
-PRESET = Preset("mosaic", _render, count_steps)
+PRESET = drawn_preset("mosaic", _plan, _draw)

@@ -17,8 +17,8 @@ from ..frame import Frame, Rect
 from ..lines import Paths, drawn_lines
 from ..noise import StretchedNoise, ValueNoise, generator, grain, stretched_noise, value_noise
 from ..sampling import sample_map
-from .base import Preset, Render
-from .drawing import count_steps, draw_tiles
+from .base import Render
+from .drawing import drawn_preset, swatch
 
 _PAPER = (0xF9 / 255, 0xF6 / 255, 0xF0 / 255)
 _GRAPHITE = (0x29 / 255, 0x29 / 255, 0x2E / 255)
@@ -134,14 +134,9 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     # Paper tooth shows in the mid-tones; in the blacks it would look like salt and pepper.
     tooth = grain(rows, cols, plan.seed) - 0.5
     ink = (ink + 0.42 * tooth * ink * (1 - ink) * 2).clamp(0.0, 1.0)
-    paper = torch.tensor(_PAPER, device=ink.device).reshape(3, 1, 1)
-    graphite = torch.tensor(_GRAPHITE, device=ink.device).reshape(3, 1, 1)
+    paper = swatch(_PAPER, ink.device)
+    graphite = swatch(_GRAPHITE, ink.device)
     return paper + ink * (graphite - paper)
 
 
-def _render(job: Render) -> Tensor:
-    plan = _plan(job)
-    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
-
-
-PRESET = Preset("sketch", _render, count_steps)
+PRESET = drawn_preset("sketch", _plan, _draw)

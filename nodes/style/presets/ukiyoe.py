@@ -16,8 +16,8 @@ from ..noise import StretchedNoise, ValueNoise, generator, grain, stretched_nois
 from ..palette import Palette, main_colors, nearest_color, transport
 from ..sampling import sample_map
 from ..strips import in_strips
-from .base import Preset, Render
-from .drawing import count_steps, draw_tiles
+from .base import Render
+from .drawing import drawn_preset, swatch
 from .recolor import wanted_colors
 
 PALETTE = Palette(
@@ -136,13 +136,8 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     lightness = maps[0] + laid * (0.07 * wood + 0.03 * wobble) + 0.012 * fiber
     rgb = oklab_to_rgb(torch.stack((lightness, maps[1], maps[2])))
     ink = smoothstep(*_LINE, maps[3] * (1 + 0.5 * wobble)) * (0.92 + 0.25 * wood)
-    black = torch.tensor(_INK, device=rgb.device).reshape(3, 1, 1)
+    black = swatch(_INK, rgb.device)
     return torch.lerp(rgb, black.expand_as(rgb), ink.clamp(0.0, 1.0))
 
 
-def _render(job: Render) -> Tensor:
-    plan = _plan(job)
-    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
-
-
-PRESET = Preset("ukiyoe", _render, count_steps)
+PRESET = drawn_preset("ukiyoe", _plan, _draw)

@@ -16,8 +16,8 @@ from ..noise import ValueNoise, generator, grain, value_noise
 from ..sampling import sample_points
 from ..strips import in_strips, strips
 from ..strokes import detail_map
-from .base import Preset, Render
-from .drawing import count_steps, draw_tiles
+from .base import Render
+from .drawing import drawn_preset, swatch
 from .recolor import enrich, recolor
 
 _CHROMA = 1.35
@@ -133,15 +133,10 @@ def _draw(plan: _Plan, frame: Frame, rect: Rect) -> Tensor:
     density = 1 + 0.75 * flow + 0.22 * paper + 0.16 * rough + 0.10 * fine + 1.15 * gathered
     # Layers of pigment multiply: twice the density is the colour times itself.
     color = color.pow(density.clamp(0.25, 2.6))
-    white = torch.tensor(_PAPER, device=color.device).reshape(3, 1, 1)
+    white = swatch(_PAPER, color.device)
     bare = 0.75 * smoothstep(0.80, 0.97, luma(color) + 0.10 * rough)
     color = torch.lerp(color * white, white.expand_as(color), bare)
     return (color * (1 + 0.07 * paper + 0.02 * fine)).clamp(0.0, 1.0)
 
 
-def _render(job: Render) -> Tensor:
-    plan = _plan(job)
-    return draw_tiles(job, lambda rect: _draw(plan, job.frame, rect))
-
-
-PRESET = Preset("watercolor", _render, count_steps)
+PRESET = drawn_preset("watercolor", _plan, _draw)
