@@ -34,7 +34,7 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:8188", help="ComfyUI with Expeditor")
     parser.add_argument("--priority", type=int, default=8, help="1 to 10, 10 is most urgent (default 8)")
     parser.add_argument("--image", type=Path, help="paint this picture instead of the built-in scene")
-    parser.add_argument("--style", default="vangogh", help="vangogh or sketch")
+    parser.add_argument("--style", default="vangogh", help="any of the node's list, such as oil, sketch or comic")
     parser.add_argument("--prompt", type=Path, help="run this prompt (a workflow exported in API format) instead")
     parser.add_argument("--out", type=Path, default=Path(), help="folder for the pictures (default: here)")
     options = parser.parse_args()

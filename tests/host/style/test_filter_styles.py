@@ -20,7 +20,6 @@ from tests.host.style.measures import (
     full_strength,
     mean_chroma,
     noise,
-    orientation_agreement,
     photo,
     planes,
     rms,
@@ -40,21 +39,6 @@ def _ramp(count: int = 6, side: int = 64) -> Tensor:
     """Grey squares from black to white in a row."""
     shades = torch.linspace(0, 1, count).repeat_interleave(side)
     return shades.reshape(1, 1, -1, 1).expand(1, 2 * side, -1, 3).contiguous()
-
-
-@each_photo
-@pytest.mark.parametrize(
-    ("style", "floor"),
-    [("charcoal", 0.45), ("watercolor", 0.5), ("comic", 0.7), ("ukiyoe", 0.8), ("mosaic", 0.75)],
-)
-def test_edges_of_the_picture_are_kept(name: str, style: str, floor: float) -> None:
-    assert edge_correlation(photo(name), full_strength(name, style)) > floor
-
-
-@each_photo
-@pytest.mark.parametrize(("style", "floor"), [("charcoal", 0.8), ("comic", 0.7), ("ukiyoe", 0.55)])
-def test_marks_run_with_the_form(name: str, style: str, floor: float) -> None:
-    assert orientation_agreement(photo(name), full_strength(name, style)) > floor
 
 
 @each_photo

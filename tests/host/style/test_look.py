@@ -26,14 +26,32 @@ from tests.host.style.measures import (
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-@pytest.mark.parametrize(("style", "floor"), [("vangogh", 0.74), ("sketch", 0.60)])
+@pytest.mark.parametrize(
+    ("style", "floor"),
+    [
+        ("vangogh", 0.74),
+        ("monet", 0.74),
+        ("oil", 0.75),
+        ("pointillism", 0.67),
+        ("watercolor", 0.5),
+        ("sketch", 0.60),
+        ("charcoal", 0.45),
+        ("comic", 0.7),
+        ("ukiyoe", 0.8),
+        ("mosaic", 0.75),
+    ],
+)
 def test_edges_of_the_picture_are_kept(name: str, style: str, floor: float) -> None:
     assert edge_correlation(photo(name), full_strength(name, style)) > floor
 
 
 @pytest.mark.parametrize("name", PHOTOS)
-def test_brush_strokes_follow_the_form(name: str) -> None:
-    assert orientation_agreement(photo(name), full_strength(name, "vangogh")) > 0.7
+@pytest.mark.parametrize(
+    ("style", "floor"),
+    [("vangogh", 0.7), ("monet", 0.7), ("oil", 0.7), ("charcoal", 0.8), ("comic", 0.7), ("ukiyoe", 0.55)],
+)
+def test_marks_run_with_the_form(name: str, style: str, floor: float) -> None:
+    assert orientation_agreement(photo(name), full_strength(name, style)) > floor
 
 
 @pytest.mark.parametrize("name", PHOTOS)
