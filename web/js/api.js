@@ -29,6 +29,16 @@ export class ExpeditorClient {
   }
 
   /**
+   * What our nodes are called in a language, by class: empty where there are no texts or they cannot be had.
+   * @param {string} language
+   * @returns {Promise<Record<string, import("./translation.js").NodeTexts>>}
+   */
+  async nodeTexts(language) {
+    const response = await this._api.fetchApi("/i18n");
+    return response.ok ? ((await response.json())[language]?.nodeDefs ?? {}) : {};
+  }
+
+  /**
    * Every wait that can be answered now, oldest first, and how far the server's clock is ahead of the page's.
    * @returns {Promise<{waits: OpenWait[], skewMs: number}>}
    */

@@ -14,6 +14,7 @@ import { PriorityRun } from "./run.js";
 import { TabBadge } from "./tab_badge.js";
 import { askPriority, PRIORITY_DEFAULT, PRIORITY_MAX, PRIORITY_MIN } from "./run_dialog.js";
 import { Toaster } from "./toast.js";
+import { translate } from "./translation.js";
 import { WaitingNodes } from "./waiting_nodes.js";
 import { Waits } from "./waits.js";
 
@@ -82,6 +83,10 @@ app.registerExtension({
       category: ["Expeditor", "Queue", "Default priority"],
     },
   ],
+  async addCustomNodeDefs(/** @type {Record<string, any>} */ definitions) {
+    const language = app.extensionManager.setting.get("Comfy.Locale");
+    if (language !== "en") translate(definitions, await client.nodeTexts(language));
+  },
   nodeCreated(/** @type {any} */ node) {
     nodes.adopt(node);
   },
