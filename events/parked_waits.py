@@ -15,13 +15,12 @@ from ..jobs.errors import Gone, NotFound, StoreUnavailable
 from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, JsonObject
 from ..jobs.transitions import is_terminal
-from ..jobs.waits import JobWait
+from ..jobs.waits import CLOSED, JobWait
 from .mailbox import Delivered, Mailbox, PendingWait
 
 SETTLES_S = 5.0
 """How long an answer waits for a run to be parked that is just stopping."""
 LOOK_S = 0.02
-CLOSED = "message.closed"
 
 
 class Answers(Protocol):

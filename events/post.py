@@ -17,7 +17,7 @@ from typing import Any, cast
 
 from ..jobs.errors import Conflict, ExpeditorError, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from ..jobs.model import JsonObject
-from ..jobs.waits import Ask, Picture, ask_from, ask_json, read_answer
+from ..jobs.waits import ASKED, CLOSED, Ask, Picture, ask_from, ask_json, read_answer
 from .mailbox import BeingParked, Delivered, Mailbox, PendingWait
 from .parked_waits import ParkedWaits
 from .ports import PicturesElsewhere, Relayed
@@ -30,7 +30,6 @@ BELIEVED_S = 15.0
 """How long the waits of an instance are believed that says no more; it says so every few seconds."""
 TEXTS_MAX_BYTES = 1024 * 1024
 """How much of the texts that can be edited is told to others, as a relay takes no large words; the rest is not seen there."""
-WAITING, CLOSED = "message.waiting", "message.closed"
 _FIELDS = ("token", "prompt_id", "node_id", "opened_at_s", "deadline_at_s", "max_bytes")
 _REFUSALS: dict[str, type[ExpeditorError]] = {
     each.code: each for each in (Conflict, Gone, InputInvalid, LimitExceeded, NotFound)
@@ -180,7 +179,7 @@ class PostOffice:
                 self._notify({"type": CLOSED, **wait.describe()})
         for wait in waits:
             if wait.token not in known:
-                self._notify({"type": WAITING, **wait.describe()})
+                self._notify({"type": ASKED, **wait.describe()})
 
     def _hear_question(self, sender: str, _kind: str, body: bytes) -> None:
         question = object_of(body)

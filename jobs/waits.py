@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .model import JsonObject
 
 APPROVE, REJECT = "approve", "reject"
+ASKED, CLOSED = "message.waiting", "message.closed"
+"""What pages are told: a question is open, and it is open no more."""
 _APPROVE_HINT = 'Send approve, reject, or JSON: {"approved": true, "text": "as edited"}.'
 _PICK_HINT = 'Send the numbers of the pictures, from 0: 0,2 or JSON: {"picks": [0, 2]}.'
 _PICKS = re.compile(r"[0-9]{1,9}(?:\s*,\s*[0-9]{1,9})*", re.ASCII)

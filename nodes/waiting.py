@@ -14,7 +14,7 @@ import comfy.model_management
 from comfy_api.latest import io
 
 from ..events.mailbox import Wait
-from ..jobs.waits import Answer, Ask, Picture, read_answer
+from ..jobs.waits import ASKED, CLOSED, Answer, Ask, Picture, read_answer
 from ..runtime.services import current
 from .previews import previews
 from .whereabouts import where_we_run
@@ -51,11 +51,11 @@ async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: A
     try:
         # To every page, not only the submitter's: whoever watches may answer, also for a job that came over HTTP.
         if not wait.answered:
-            services.audience.notifier.send({"type": "message.waiting", **facts}, None)
+            services.audience.notifier.send({"type": ASKED, **facts}, None)
         await _until_over(wait, lambda: services.machine.parking.parks(prompt_id, node_id))
     finally:
         if services.mailbox.close(wait.token):  # not while its job is parked: the question stays
-            services.audience.notifier.send({"type": "message.closed", **facts}, None)
+            services.audience.notifier.send({"type": CLOSED, **facts}, None)
     message = wait.poll(0)  # after the close: an answer accepted in the last instant counts
     return None if message is None else read_answer(ask, message)
 
