@@ -109,7 +109,7 @@ class Sheet:
                 "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"expeditor/example_workflows/{self.name}")),
                 "revision": 0, "last_node_id": len(self.nodes), "last_link_id": len(self.links), "nodes": self.nodes,
                 "links": self.links, "groups": self.groups, "config": {},
-                "extra": {"ds": {"scale": 0.7, "offset": [40, 120]}}, "version": 0.4,
+                "extra": {"ds": {"scale": 0.7, "offset": [110, 120]}}, "version": 0.4,
             },
             indent=1, ensure_ascii=False,
         ) + "\n"  # fmt: skip
