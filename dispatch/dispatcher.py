@@ -166,6 +166,7 @@ class Dispatcher:
         if is_terminal(job.status):
             return False
         ran = self._runs.end(job_id, ending.finished_at_s).ran
+        self._parking.began(job)
         self._begin(job, here.classes, ran)
         return True
 

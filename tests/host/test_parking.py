@@ -158,6 +158,17 @@ def test_answers_to_two_questions_one_right_after_the_other_both_count(server: R
         assert (shown(server, job_id), shown(server, job_id, "18")) == (["7"], ["17"])
 
 
+def test_a_job_that_is_tried_again_after_its_answer_is_not_asked_twice(server: RealComfyUI):
+    prompt = asking("again")
+    prompt["9"] = {"class_type": "ExpeditorTestCounts", "inputs": {"key": "behind", "salt": 0, "after": ["7", 0]}}
+    fails = {"times": 1, "key": "again-memory", "after": ["9", 0]}
+    prompt["10"] = {"class_type": "ExpeditorTestOutOfMemory", "inputs": fails}
+    job_id = parked(server, prompt)
+    assert answer(server, message="kept", node_id="7", prompt_id=job_id) == 200
+    ended = until_status(server, job_id, "succeeded", "failed", "waiting")
+    assert (ended["status"], ended["attempt"], shown(server, job_id)) == ("succeeded", 2, ["kept"])
+
+
 def test_a_node_that_asks_for_each_of_a_list_gets_each_answer_back(server: RealComfyUI):
     prompt = asking("list")
     prompt["2"] = {"class_type": "EmptyImage", "inputs": {"width": 16, "height": 16, "batch_size": 2, "color": 0}}
