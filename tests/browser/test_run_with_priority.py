@@ -21,16 +21,16 @@ def test_the_button_submits_the_open_workflow_with_the_chosen_priority_and_it_ru
 
 
 def test_a_job_that_has_to_wait_is_told_its_place(editor):
-    editor.load(waiting_workflow("Busy?"))
-    editor.run_with_priority(3)
-    expect(editor.question("Busy?")).to_be_visible()
-    editor.load(text_workflow("behind it"))
+    # A node that asks would not hold the line: its job is parked after a second.
+    editor.server.post("/expeditor/queue/pause")
+    editor.load(text_workflow("in line"))
     editor.run_with_priority(2)
     expect(editor.page.get_by_role("alert").filter(has_text="Priority 2, position 1")).to_be_visible()
     editor.run_with_priority(10)
     expect(editor.page.get_by_role("alert").filter(has_text="Priority 10, position 1")).to_be_visible()
     editor.run_with_priority(5)
     expect(editor.page.get_by_role("alert").filter(has_text="Priority 5, position 2")).to_be_visible()
+    editor.server.post("/expeditor/queue/resume")
 
 
 def test_the_job_carries_the_workflow_and_the_page_as_a_normal_run_does(editor):
