@@ -62,9 +62,13 @@ def advance(
 
 
 def start(job: Job, at_s: float, boot_id: str) -> tuple[Job, JobEvent]:
-    """Queued to running: opens the next attempt. Answers that were given to an earlier one stay."""
+    """Queued to running: opens the next attempt. Answers that were given to an earlier one stay; what nobody answered is asked anew,
+    as its pictures went with the run that asked."""
     attempt = Attempt(number=job.attempt + 1, started_at_s=at_s, boot_id=boot_id)
-    return advance(replace(job, attempts=(*job.attempts, attempt)), JobStatus.RUNNING, at_s)
+    parked = job.parked and replace(
+        job.parked, waits=tuple(wait for wait in job.parked.waits if wait.answer is not None)
+    )
+    return advance(replace(job, attempts=(*job.attempts, attempt), parked=parked), JobStatus.RUNNING, at_s)
 
 
 def park(job: Job, at_s: float, waits: tuple[JobWait, ...]) -> tuple[Job, JobEvent]:

@@ -175,6 +175,15 @@ def test_one_that_went_on_and_died_is_a_death_and_keeps_its_answers(store, stora
     assert [wait.answer for wait in claimed.job.parked.waits] == ["yes"]
 
 
+def test_another_attempt_keeps_what_was_answered_and_asks_the_rest_anew(store, storage):
+    parked(store, storage, question(storage), question(storage, "t2", "8"))
+    done(store.answer("a", "t1", "yes"))
+    done(store.retry("a", claim(store).attempt, ending(JobStatus.FAILED, cause=Cause.OUT_OF_MEMORY), None))
+    claimed = claim(store)
+    assert claimed.attempt == 2
+    assert [(wait.token, wait.answer) for wait in claimed.job.parked.waits] == [("t1", "yes")]
+
+
 def test_a_redriven_job_asks_anew(store, storage):
     parked(store, storage)
     done(store.cancel("a"))
