@@ -165,7 +165,7 @@ def test_a_job_that_is_tried_again_after_its_answer_is_not_asked_twice(server: R
     prompt["10"] = {"class_type": "ExpeditorTestOutOfMemory", "inputs": fails}
     job_id = parked(server, prompt)
     assert answer(server, message="kept", node_id="7", prompt_id=job_id) == 200
-    ended = until_status(server, job_id, "succeeded", "failed", "waiting")
+    ended = until_ended(server, job_id)
     assert (ended["status"], ended["attempt"], shown(server, job_id)) == ("succeeded", 2, ["kept"])
 
 
