@@ -26,6 +26,9 @@ from ..store.base import JobStore
 log = logging.getLogger("expeditor.dispatch")
 _T = TypeVar("_T")
 
+_TAKEN_AWAY = frozenset({Cause.PROCESS_DIED, Cause.LEASE_LOST})
+"""Why an attempt is closed that somebody else gave up."""
+
 
 @dataclass(slots=True, eq=False)
 class Debt:
@@ -179,8 +182,9 @@ class Debts:
 
 
 def _is_end_of(attempt: Attempt, debt: Debt) -> bool:
-    # The moment tells it: whoever else ends the attempt does so at another one.
-    return attempt.number == debt.attempt and attempt.finished_at_s == debt.ending.finished_at_s
+    # The moment tells it: whoever else ends the attempt does so at another one, and for a cause that no run ends with.
+    at_its_end = attempt.number == debt.attempt and attempt.finished_at_s == debt.ending.finished_at_s
+    return at_its_end and attempt.cause not in _TAKEN_AWAY
 
 
 def _tell_refused(debt: Debt, error: BaseException) -> None:

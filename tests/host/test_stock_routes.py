@@ -68,16 +68,29 @@ def _without_our_texts(body: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+OUR_FOLDER = "style_transfer"
+
+
+def _without_our_folder(body: Any) -> Any:
+    """The folder of style nets is one more kind of model, as any pack may bring its own."""
+    if isinstance(body, dict):
+        assert OUR_FOLDER in body, body
+        return {kind: paths for kind, paths in body.items() if kind != OUR_FOLDER}
+    others = [kind for kind in body if (kind["name"] if isinstance(kind, dict) else kind) != OUR_FOLDER]
+    assert len(others) == len(body) - 1, body
+    return others
+
+
 SERVER = [
     Call("GET", "/"),
     Call("GET", "/extensions", ours=_without_our_files),
     Call("GET", "/features"),
     Call("GET", "/system_stats"),
     Call("GET", "/embeddings"),
-    Call("GET", "/models"),
+    Call("GET", "/models", ours=_without_our_folder),
     Call("GET", "/models/loras", unordered=True),
     Call("GET", "/models/no_such_kind", 404),
-    Call("GET", "/experiment/models"),
+    Call("GET", "/experiment/models", ours=_without_our_folder),
     Call("GET", "/experiment/models/loras", unordered=True),
     Call("GET", "/experiment/models/no_such_kind", 404),
     Call("GET", "/experiment/models/preview/loras/0/told.safetensors", 404),
@@ -106,7 +119,7 @@ UNDOUBLED = [
     Call("GET", "/docs/SaveImage/en.md"),
     Call("GET", "/docs", 403),
     Call("GET", "/extensions/core/groupNode.js"),
-    Call("GET", "/internal/folder_paths"),
+    Call("GET", "/internal/folder_paths", ours=_without_our_folder),
     Call("GET", "/internal/files/input", unordered=True),
     Call("GET", "/internal/files/elsewhere", 400),
     Call("PATCH", "/internal/logs/subscribe", 200, {"json": {"clientId": "nobody", "enabled": False}}),
