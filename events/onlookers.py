@@ -27,6 +27,8 @@ LOOKED_S = 15.0
 """How long somebody who has asked is told."""
 ASK_AGAIN_S = 5.0
 AWAY_MAX = 10_000
+LOOKED_AT_MAX = 1_000
+"""Of how many jobs it is remembered who looks at them, those included that do not run here."""
 _ON_MACHINE = frozenset({JobStatus.RUNNING, JobStatus.WAITING, JobStatus.CANCELING})
 _FIELDS = tuple(field.name for field in fields(Progress))
 
@@ -107,10 +109,13 @@ class Onlookers:
 
     def _hear_look(self, sender: str, _kind: str, body: bytes) -> None:
         job_id = body.decode("utf-8", "replace")
-        if self._runs.progress(job_id) is None:
-            return
+        # Others may hear of a start before the run has begun here: who looks then is told as soon as it goes on.
         with self._lock:
             self._lookers.setdefault(job_id, {})[sender] = self._monotonic()
+            while len(self._lookers) > LOOKED_AT_MAX:
+                gone = next(iter(self._lookers))
+                del self._lookers[gone]
+                self._told_s = {key: at_s for key, at_s in self._told_s.items() if key[1] != gone}
         self._tell_progress(sender, job_id)
 
     # -- of runs elsewhere -------------------------------------------------------------------------------------------

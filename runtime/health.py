@@ -19,6 +19,7 @@ from ..store.base import JobStore, StoreState
 VERSION = "0.1.0"
 LAG_INTERVAL_S = 1.0
 PROBE_INTERVAL_S = 2.0
+DISK_AGAIN_S = 1.0
 DISK_INTERVAL_S = 15.0
 SLOW_LOOP_S = 5.0
 
@@ -60,7 +61,9 @@ class DiskWatch:
                 self.free_bytes = (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
             except OSError:
                 self.free_bytes = None
-            await asyncio.sleep(self._interval_s)
+            # At a first start the store has not made the folder yet.
+            wait_s = self._interval_s if self.free_bytes is not None else min(self._interval_s, DISK_AGAIN_S)
+            await asyncio.sleep(wait_s)
 
 
 class StoreWatch:

@@ -30,7 +30,9 @@ def waiting_prompt(**changed):
 
 
 def shown(server, job_id):
-    return server.get(f"/history/{job_id}").json()[job_id]["outputs"]["8"]["text"]
+    """ComfyUI's history follows the end that our own routes tell."""
+    history = wait_until(lambda: server.get(f"/history/{job_id}").json().get(job_id), what="the history of the job")
+    return history["outputs"]["8"]["text"]
 
 
 def test_message_and_node_id_as_a_form_are_enough(server):

@@ -9,7 +9,7 @@ import pytest
 
 from expeditor.events.hub import Hub
 from expeditor.events.mailbox import Mailbox
-from expeditor.events.onlookers import ASK_AGAIN_S, LOOK, LOOKED_S, Onlookers
+from expeditor.events.onlookers import ASK_AGAIN_S, LOOK, LOOKED_AT_MAX, LOOKED_S, Onlookers
 from expeditor.events.post import ASK, BELIEVED_S, TEXTS_MAX_BYTES, WAITS, PostOffice
 from expeditor.jobs.errors import Conflict, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from expeditor.jobs.events import JobEvent
@@ -152,8 +152,11 @@ def test_words_that_cannot_be_read_change_nothing(offices):
 class FakeRuns:
     """One run that is half done."""
 
+    def __init__(self, begun=True):
+        self.begun = begun
+
     def progress(self, job_id):
-        return HALF if job_id == "a" else None
+        return HALF if self.begun and job_id == "a" else None
 
 
 class Looking:
@@ -163,7 +166,8 @@ class Looking:
         self.cluster, self.clock, self.hub = FakeCluster(lambda: 0.0), HandMonotonic(), Hub()
         self.asked = []
         self.cluster.relay("west").listen(LOOK, lambda sender, *_: self.asked.append(sender))
-        self.west = Onlookers(Hub(), FakeRuns(), self.cluster.relay("west"), "west", self.clock)
+        self.runs = FakeRuns()
+        self.west = Onlookers(Hub(), self.runs, self.cluster.relay("west"), "west", self.clock)
         self.east = Onlookers(self.hub, FakeRuns(), self.cluster.relay("east"), "east", self.clock)
         self.told = []
         self.east.join(self.told.append, lambda job_id, facts: self.told.append((job_id, facts())))
@@ -191,6 +195,27 @@ def test_who_asks_is_told_how_a_run_elsewhere_goes_on_until_it_ends(looking):
     assert looking.told == ["a", "a", ("a", {"node_id": "1"})]
     looking.event(JobStatus.SUCCEEDED)
     assert (looking.east.progress("a"), looking.east.started_at_s("a")) == (None, None)
+
+
+def test_who_asks_before_the_run_has_begun_there_is_told_when_it_goes_on(looking):
+    looking.runs.begun = False
+    looking.event()
+    assert looking.east.progress("a") is None
+    looking.runs.begun = True
+    looking.west.progressed("a")
+    assert looking.told == ["a"]
+    assert looking.east.progress("a") == HALF
+
+
+def test_who_looks_at_jobs_that_run_nowhere_takes_no_more_than_so_much(looking):
+    looking.event()
+    looking.east.progress("a")
+    for number in range(LOOKED_AT_MAX):
+        looking.cluster.relay("north").send("west", LOOK, f"no-{number}".encode())
+    told = len(looking.told)
+    looking.clock.now_s += 1
+    looking.west.progressed("a")
+    assert len(looking.told) == told, "the oldest look is forgotten; it is asked again every few seconds"
 
 
 def test_who_asks_no_more_is_told_no_more(looking):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
@@ -209,6 +209,16 @@ async def test_a_store_that_failed_is_asked_until_it_works_and_then_left_alone()
     await wait_until_async(lambda: store.looks > looks + 5)
     watch.cancel()
     assert store.probes == 3
+
+
+async def test_a_folder_that_is_made_a_moment_later_is_looked_at_again_soon(tmp_path):
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    disk = DiskWatch(tmp_path / "data", interval_s=3600)
+    watch = asyncio.ensure_future(disk.watch())
+    await asyncio.sleep(0)
+    await asyncio.to_thread((tmp_path / "data").mkdir)  # on the one thread: after the first look
+    await wait_until_async(lambda: disk.free_bytes)
+    watch.cancel()
 
 
 async def test_the_room_on_the_disk_is_known_and_a_folder_that_is_gone_is_no_fault(tmp_path):
