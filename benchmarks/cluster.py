@@ -55,7 +55,7 @@ def store_lines(*, quick: bool) -> Iterator[Line]:
 
     rounds = 3 if quick else 7
     with RedisServer() as server:
-        for at_once, jobs in ((1, 300), (shared.AT_ONCE, 1500)):
+        for at_once, jobs in ((1, 1500), (16, 1500), (shared.AT_ONCE, 1500)):
             blocks: dict[str, Callable[[], float]] = {
                 "ours": lambda n=at_once, jobs=jobs: shared.enqueue_rate(server, jobs, n),
                 "raw": lambda n=at_once, jobs=jobs: shared.raw_rate(server, jobs, n),

@@ -44,6 +44,8 @@ class Timetable:
 
     def until(self, now_s: float) -> list[str]:
         """The ids of the jobs whose time has come, by time and ``seq``."""
+        if not self._times or self._times[0][0] > now_s:
+            return []
         return [job_id for _, _, job_id in self._times[: bisect_right(self._times, now_s, key=lambda row: row[0])]]
 
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from ..jobs.errors import ExpeditorError, Internal, StoreUnavailable
@@ -55,9 +55,8 @@ class BatchWorker:
         self._name = name
         self._run = run
         self._lock = threading.Lock()
-        self._more = threading.Condition(self._lock)  # the thread alone waits for it
         self._progress = threading.Condition(self._lock)
-        self._asked: deque[tuple[Call, Future[Any]]] = deque()
+        self._asked: SimpleQueue[tuple[Call, Future[Any]] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._accepting = False
         self._submitted = 0
@@ -76,8 +75,8 @@ class BatchWorker:
         """Accept nothing more, do what was asked, end the thread. Blocks; idempotent."""
         with self._lock:
             self._accepting = False
-            self._more.notify()
         if self._thread is not None:
+            self._asked.put(None)
             self._thread.join()
             self._thread = None
 
@@ -97,7 +96,6 @@ class BatchWorker:
         future.set_running_or_notify_cancel()
         with self._lock:
             if accepted := self._accepting:
-                self._asked.append((Call(verb, job_id, key), future))
                 self._submitted += 1
                 if job_id is None:
                     self._latest = self._submitted
@@ -105,7 +103,7 @@ class BatchWorker:
                     self._latest_of[job_id] = self._submitted
                 if key is not None:
                     self._latest_with[key] = self._submitted
-                self._more.notify()
+                self._asked.put((Call(verb, job_id, key), future))
         if not accepted:
             future.set_exception(StoreUnavailable("The queue's storage is not open."))
         return future
@@ -150,10 +148,16 @@ class BatchWorker:
             self._progress.notify_all()
 
     def _next_batch(self) -> list[tuple[Call, Future[Any]]]:
-        """What is asked now, waited for; empty at the end."""
-        with self._lock:
-            self._more.wait_for(lambda: self._asked or not self._accepting)
-            return [self._asked.popleft() for _ in range(min(BATCH_MAX, len(self._asked)))]
+        """What is asked now, waited for; empty at the end, which is asked for last."""
+        asked, batch = self._asked.get(), list[tuple[Call, Future[Any]]]()
+        while asked is not None:
+            batch.append(asked)
+            if len(batch) == BATCH_MAX or self._asked.empty():
+                return batch
+            asked = self._asked.get()
+        if batch:
+            self._asked.put(None)
+        return batch
 
     def _outcomes(self, calls: Sequence[Call]) -> Sequence[Outcome]:
         try:

@@ -1,6 +1,6 @@
 -- Writes all that a batch of verbs changed, or nothing, and moves its jobs in BullMQ's structures.
 -- KEYS: meta, changes, events, live, ended, pruned, request keys, turn. ARGV: what is asked, packed.
--- Gives: {'done', jobs that BullMQ did not follow}, or {'behind', view}, {'known'}, {'locked', lock}, {'other'}, {'wait'}, {'late'}.
+-- Gives: 'done', or {'done', jobs that BullMQ did not follow}, {'behind', view}, {'known'}, {'locked', lock}, {'other'}, {'wait'}, {'late'}.
 local CHANGES_KEPT = 1000
 local TURN_MS = 200
 local WORD_MAX = 16384
@@ -111,7 +111,7 @@ for _, lock in ipairs(ask.locks) do
   end
 end
 if not writes then
-  return {'done', {}}
+  return {ok = 'done'}
 end
 -- A script that has begun to write may go on when Redis is full: this writes nothing, and may always be done.
 if ask.full_too == 1 then
@@ -144,4 +144,4 @@ if tonumber(ears) > ask.listens then
   local told = view(KEYS, ask.version, ask.told)
   redis.call('PUBLISH', ask.channel, ask.turn .. ' ' .. version .. (#told <= WORD_MAX and ' ' .. told or ''))
 end
-return {'done', astray}
+return #astray > 0 and {'done', astray} or {ok = 'done'}

@@ -17,7 +17,8 @@ from ...jobs.transitions import is_terminal
 from ..changes import Changes
 from ..ledger import StoredKey
 from .keys import Keys, key_of_id, mark_of, stub_of
-from .records import Kept, event_fields, pack_job, pack_payload, pack_text
+from .packing import text_packed
+from .records import Kept, Pack, event_fields, pack_job, pack_payload, pack_text
 
 Command = list[Any]
 _POSITION = attrgetter("position")
@@ -41,9 +42,11 @@ class Commands:
         changes: Changes,
         before: Mapping[str, Kept],
         virtual_time: float,
+        pack: Pack = text_packed,
         events_kept: int = EVENTS_KEPT,
     ) -> None:
-        """Touch nothing."""
+        """Touch nothing. ``pack``: what the caller's thread packs with."""
+        self._pack = pack
         self._events_kept = events_kept
         self._keys = keys
         self._changes = changes
@@ -137,7 +140,7 @@ class Commands:
         keys, key, before = self._keys, self.key(job.id), self._before.get(job.id)
         kept, ended = self.kept(job), is_terminal(job.status)
         had = None if before is None else before.job
-        yield ["HSET", keys("ended" if ended else "live"), key, pack_job(kept)]
+        yield ["HSET", keys("ended" if ended else "live"), key, pack_job(kept, self._pack)]
         if had is not None and is_terminal(had.status) != ended:
             yield ["HDEL", keys("live" if ended else "ended"), key]
         payload = self._changes.payloads.get(job.id)
@@ -161,7 +164,7 @@ class Commands:
         name, last = self._keys("events"), told[-1].position
         for event in told:
             if event.job.id not in self._changes.pruned:
-                yield ["XADD", name, f"{event.position}-0", *event_fields(event, self.key(event.job.id))]
+                yield ["XADD", name, f"{event.position}-0", *event_fields(event, self.key(event.job.id), self._pack)]
         if last // TRIM_EVERY > (last - len(told)) // TRIM_EVERY:
             yield ["TRIM", self._keys("meta"), name, self._events_kept]
 

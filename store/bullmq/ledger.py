@@ -6,7 +6,6 @@ by any.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -19,7 +18,7 @@ from ..changes import Changes
 from ..held import HeldLedger
 from .crowd import CountedLine
 from .keys import id_of_key
-from .packing import unpacked
+from .packing import text_unpacked, unpacked
 from .pools import PooledLine
 from .records import Kept, event_of, readable
 from .rows import State
@@ -52,7 +51,7 @@ class View(NamedTuple):
         return cls(
             State.of([None if value is False else value for value in head]),
             tuple(one[b"w"].decode("ascii") for one in fields),
-            tuple(json.loads(one[b"x"]) for one in fields),
+            tuple(text_unpacked(one[b"x"]) for one in fields),
             jobs,
             tuple(events),
             bool(whole),
@@ -158,13 +157,16 @@ class BullmqLedger(HeldLedger):
                 self._told[kept.job.id] = kept[1:]
         for job_id in changes.pruned:
             self._told.pop(job_id, None)
-        self.state = self.state._replace(
-            version=self.state.version + 1,
+        before = self.state
+        self.state = State(
+            birth=before.birth,
+            version=before.version + 1,
             seq=self._seq,
             position=self._logbook.position,
+            forgotten=before.forgotten,
             virtual_time=self._virtual_time,
             paused=self._paused,
-            epoch=self.state.epoch if epoch is None else epoch,
+            epoch=before.epoch if epoch is None else epoch,
         )
         changes.clear()
         self.commit()

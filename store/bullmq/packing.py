@@ -1,4 +1,4 @@
-"""The binary form in which scripts are told what to do, and answer. Owns the calls into msgpack."""
+"""The binary form of records, and in which scripts are told what to do, and answer. Owns the calls into msgpack."""
 
 from __future__ import annotations
 
@@ -23,3 +23,18 @@ def packer() -> Callable[[Any], bytes]:
 def unpacked(value: bytes) -> Any:
     """What ``cmsgpack`` packed: text is bytes, and what is not there is False. ``ValueError`` for what it never would."""
     return _msgpack.unpackb(value, raw=True)
+
+
+def text_packed(value: Any) -> bytes:
+    """For ourselves, who tell text from bytes; also text of half a surrogate pair. ``OverflowError`` for integers beyond 64 bits."""
+    return text_packer()(value)
+
+
+def text_packer() -> Callable[[Any], bytes]:
+    """The same for one thread, which packs often."""
+    return cast("Callable[[Any], bytes]", _msgpack.Packer(unicode_errors="surrogatepass").pack)
+
+
+def text_unpacked(value: bytes) -> Any:
+    """What ``text_packed`` packed; tuples are lists. ``ValueError`` for what it never would."""
+    return _msgpack.unpackb(value, unicode_errors="surrogatepass")

@@ -1,7 +1,8 @@
-"""How jobs, payloads and events are written in Redis: compact JSON, compressed with a dictionary of what always comes again.
+"""How jobs, payloads and events are written in Redis: msgpack; long records compressed with a dictionary of what always comes again.
 
 Owns the formats alone; the first byte names the format, so that a later one can be told apart. What a version adds to a record goes to its
-end: one that does not know it passes it on.
+end: one that does not know it passes it on. What people and nodes may put into a record (metadata, questions, outputs) is kept as JSON
+text within it: msgpack knows no numbers beyond 64 bits.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import logging
 import struct
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields
 from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple
@@ -31,15 +32,19 @@ from ...jobs.model import (
     WebhookTarget,
 )
 from ..plain import parked_json, parked_of
+from .packing import text_packed, text_unpacked
 
-_FORMAT = b"1"
+Pack = Callable[[Any], bytes]
 _JSON = json.JSONEncoder(separators=(",", ":")).encode
 _ATTEMPT, _OUTPUT, _ERROR, _SLOT, _WEBHOOK = (
     attrgetter(*(field.name for field in fields(kind)))
     for kind in (Attempt, Output, JobError, BatchSlot, WebhookTarget)
 )
-_PLAIN = b"0"
+_PLAIN, _COMPRESSED, _SQUEEZED = b"0", b"1", b"2"
 _PLAIN_MAX_BYTES = 600  # less is hardly worth the work
+_RECORD_MAX_BYTES = (
+    200  # as most records of waiting jobs are: working them out takes longer than sending what they could be shorter
+)
 _LEVEL = 2  # a tenth larger than at the usual level, in less than half the time
 _LENGTHS = struct.Struct(">II")
 _OUTPUT_FIELDS = frozenset(field.name for field in fields(Output))
@@ -48,10 +53,10 @@ _FACTS = ("status", "priority", "attempt", "cause", "held")
 _USUAL = itemgetter(*_FACTS)
 # Never change it: what is stored can be read only with it.
 _DICTIONARY = (
-    b'"PROCESS_DIED","LEASE_LOST","INTERRUPTED","OUT_OF_MEMORY","NODE_ERROR","CANCELED","EXPIRED","canceling","canceled","expired",'
-    b'"failed","image/png","output","image","ComfyUI_0000",".safetensors","in_process","batch","v2","prompt","submit","running",'
-    b'"succeeded",null,null,null,null,null,[[1,17000,"queued",17000,0.0,30.0,{},0,0,0,null,null,[],[],null,null,null,null,null,[],0,'
-    b'null,null,"default",null,[1],1,false,3,"submit","queued",17,0.0,0.0,-300.0,30.0,""'
+    b"\xacPROCESS_DIED\xaaLEASE_LOST\xabINTERRUPTED\xadOUT_OF_MEMORY\xaaNODE_ERROR\xa8CANCELED\xa7EXPIRED\xa9canceling\xa8canceled"
+    b"\xa7expired\xa6failed\xa7running\xa7waiting\xa8retrying\x98\xac.safetensors\xaain_process\xa5batch\xa2v2\xa6prompt\xa6submit"
+    b"\xa6queued\xa9succeeded\xc0\xc0\xc0\xc0\xc0\x91\x98\xa19\xb2ComfyUI_00001_.png\xa0\xa6output\xa5image\xa9image/png\xcd\xc2"
+    b"\xc0\xc0\xc0\xc0\xc0\x03\x90\x00\xc0\xc0\xa7default\xc0\x93\xcd"
 )
 
 _LATER = "A record of the shared queue has the form of a later version: this instance must be brought up to it."
@@ -70,8 +75,8 @@ class Kept(NamedTuple):
     later: tuple[Any, ...] = ()
 
 
-def pack_job(kept: Kept) -> bytes:
-    """A job without its id, which is its key."""
+def pack_job(kept: Kept, pack: Pack = text_packed) -> bytes:
+    """A job without its id, which is its key. ``pack``: what the caller's thread packs with."""
     job = kept.job
     plain = (
         job.seq,
@@ -88,7 +93,7 @@ def pack_job(kept: Kept) -> bytes:
         job.estimated_s,
         job.signature,
         job.client_id,
-        job.metadata,
+        _JSON(job.metadata) if job.metadata else None,
         job.node_count,
         job.prompt_length,
         job.needs_secret + 2 * job.held + 4 * job.cached,
@@ -110,10 +115,11 @@ def pack_job(kept: Kept) -> bytes:
         kept.positions,
         kept.number,
         kept.size_bytes,
-        None if job.parked is None else parked_json(job.parked),
+        None if job.parked is None else _JSON(parked_json(job.parked)),
         *kept.later,
     )
-    return _squeezed(_JSON(plain).encode("ascii"))
+    packed = pack(plain)
+    return _PLAIN + packed if len(packed) <= _RECORD_MAX_BYTES else _squeezed(packed)
 
 
 def unpack_job(job_id: str, packed: bytes) -> Kept:
@@ -146,7 +152,7 @@ def _unpacked_job(job_id: str, packed: bytes) -> Kept:
         client_id, metadata, node_count, prompt_length, flags, started_at_s, finished_at_s, attempts, outputs, cause, error,
         not_before_s, expires_at_s, max_attempts, models, forgiven, slot, webhook, pool, origin, positions, told, size_bytes,
         *later,
-    ) = json.loads(_unsqueezed(packed))  # fmt: skip
+    ) = text_unpacked(_unsqueezed(packed))  # fmt: skip
     job = Job(
         id=job_id,
         principal=Principal(name, bool(trusted)),
@@ -162,7 +168,7 @@ def _unpacked_job(job_id: str, packed: bytes) -> Kept:
         estimated_s=estimated_s,
         signature=signature,
         client_id=client_id,
-        metadata=metadata,
+        metadata={} if metadata is None else json.loads(metadata),
         node_count=node_count,
         prompt_length=prompt_length,
         needs_secret=bool(flags & 1),
@@ -183,7 +189,7 @@ def _unpacked_job(job_id: str, packed: bytes) -> Kept:
         webhook=None if webhook is None else WebhookTarget(webhook[0], tuple(webhook[1])),
         pool=pool,
         origin=origin,
-        parked=parked_of(later[0]) if later and later[0] is not None else None,
+        parked=parked_of(json.loads(later[0])) if later and later[0] is not None else None,
     )
     return Kept(job, tuple(positions), told, size_bytes, tuple(later[1:]))
 
@@ -192,7 +198,7 @@ def pack_payload(payload: Payload) -> bytes:
     """What a job runs, compressed in one piece."""
     parts = [_bytes(text) for text in (payload.prompt_json, payload.extra_json, payload.outputs_json)]
     plain = _LENGTHS.pack(len(parts[0]), len(parts[1])) + b"".join(parts)
-    return _PLAIN + plain if len(plain) <= _PLAIN_MAX_BYTES else _FORMAT + zlib.compress(plain, 1)
+    return _PLAIN + plain if len(plain) <= _PLAIN_MAX_BYTES else _COMPRESSED + zlib.compress(plain, 1)
 
 
 def unpack_payload(packed: bytes) -> Payload:
@@ -214,23 +220,22 @@ def unpack_text(packed: bytes) -> str:
     return zlib.decompress(packed).decode("utf-8", "surrogatepass") if packed else ""
 
 
-def event_fields(event: JobEvent, key: bytes) -> tuple[bytes | str, ...]:
-    """An event as the fields of a stream's entry: its job, principal and batch can be looked for, the rest is packed."""
+def event_fields(event: JobEvent, key: bytes, pack: Pack = text_packed) -> tuple[bytes | str, ...]:
+    """An event as the fields of a stream's entry: its job, principal and batch can be looked for, the rest is packed by ``pack``."""
     told = event.logged()
     facts = told.facts
     plain: list[Any] = [told.type.removeprefix("job."), told.number, told.at_s, *_USUAL(facts)]
     if len(facts) > len(_FACTS):
-        plain.append({name: value for name, value in facts.items() if name not in _FACTS})
-    packed = _JSON(plain)
-    return ("j", key, "p", _bytes(told.principal), "b", _bytes(told.batch_id or ""), "e", packed)
+        plain.append(_JSON({name: value for name, value in facts.items() if name not in _FACTS}))
+    return ("j", key, "p", _bytes(told.principal), "b", _bytes(told.batch_id or ""), "e", pack(plain))
 
 
 def event_of(position: int, job_id: str, fields: Mapping[bytes, bytes]) -> LoggedEvent:
     """The event of an entry."""
-    name, number, at_s, *rest = json.loads(fields[b"e"])
-    facts: dict[str, Any] = dict(zip(_FACTS, rest, strict=False)) | (
-        rest[len(_FACTS)] if len(rest) > len(_FACTS) else {}
-    )
+    name, number, at_s, *rest = text_unpacked(fields[b"e"])
+    facts: dict[str, Any] = dict(zip(_FACTS, rest, strict=False))
+    if len(rest) > len(_FACTS):
+        facts |= json.loads(rest[len(_FACTS)])
     batch_id = fields[b"b"].decode("utf-8", "surrogatepass") or None
     principal = fields[b"p"].decode("utf-8", "surrogatepass")
     return LoggedEvent(position, number, f"job.{name}", at_s, job_id, principal, batch_id, facts)
@@ -257,11 +262,13 @@ def live_event(logged: LoggedEvent, job: Job) -> JobEvent:
 
 def _squeezed(plain: bytes) -> bytes:
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, -15, 8, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY)
-    return _FORMAT + packer.compress(plain) + packer.flush()
+    return _SQUEEZED + packer.compress(plain) + packer.flush()
 
 
 def _unsqueezed(packed: bytes) -> bytes:
-    if not packed.startswith(_FORMAT):
+    if packed.startswith(_PLAIN):
+        return packed[1:]
+    if not packed.startswith(_SQUEEZED):
         raise StoreUnavailable(_LATER)
     return zlib.decompressobj(-15, _DICTIONARY).decompress(packed[1:])
 

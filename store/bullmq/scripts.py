@@ -65,7 +65,10 @@ class Scripts:
         return self.client.register_script(_own("hold"))
 
     def commit(self, keys: Sequence[str], asked: bytes) -> Any:
-        """See ``commit.lua``. On a connection of its own: a pool looks at each before it lends it, and that is most of a commit's cost."""
+        """See ``commit.lua``: a word and what goes with it.
+
+        On a connection of its own: a pool looks at each before it lends it, and that is most of a commit's cost.
+        """
         if self._wire is None:
             pool: Any = self.client.connection_pool
             self._wire = pool.get_connection()
@@ -91,7 +94,7 @@ class Scripts:
         except redis.TimeoutError as fault:
             raise AnswerLate(str(fault)) from fault
         self._used_at_s = time.monotonic()
-        return answer
+        return [answer, ()] if isinstance(answer, bytes) else answer
 
     def _let_go_if_broken(self) -> None:
         try:

@@ -6,7 +6,6 @@ position. A verb that refuses has changed nothing. While Redis is away every ver
 
 from __future__ import annotations
 
-import json
 import logging
 import random
 import threading
@@ -32,7 +31,7 @@ from .moves import Move, Mover, lease_of
 from .news import News
 from .outage import is_full, reason, unavailable
 from .own import OwnRuns
-from .packing import packer
+from .packing import packer, text_packer
 from .scripts import AnswerLate, AnswerLost, Scripts
 from .ticks import epoch_for, fits
 
@@ -51,7 +50,7 @@ TRY_FOR_S = 8.0
 POLITE_AFTER = 0
 """After so many lost races a batch asks for a turn of its own."""
 
-_JSON = json.JSONEncoder(separators=(",", ":")).encode
+_WORDS = (Look, Heard)
 
 _log = logging.getLogger("expeditor.store")
 
@@ -81,7 +80,7 @@ class Transactions:
         self._names = [
             keys(name) for name in ("meta", "changes", "events", "live", "ended", "pruned", "request", "turn")
         ]
-        self._pack = packer()
+        self._pack, self._pack_text = packer(), text_packer()
         self._ledger = ledger
         self._hearing = Hearing(ledger, news, own)
         self._publisher = publisher
@@ -123,7 +122,7 @@ class Transactions:
         if self._hearing.suffices(batch):
             return [Done(None) for _ in batch]
         look = late = False
-        verbs = sum(not isinstance(call.run, Look | Heard) for call in batch)
+        verbs = sum(not isinstance(call.run, _WORDS) for call in batch)
         self._verbs, tried, self._until_s = verbs, 0, time.monotonic() + TRY_FOR_S
         while time.monotonic() < self._until_s:
             outcomes = self._in_memory(batch, look=look)
@@ -156,7 +155,9 @@ class Transactions:
     def _commit(self, *, polite: bool) -> str:
         began_s = time.perf_counter()
         ledger, changes = self._ledger, self._ledger.changes
-        commands = Commands(self._keys, changes, ledger.before, ledger.virtual_time(), self._events_kept)
+        commands = Commands(
+            self._keys, changes, ledger.before, ledger.virtual_time(), self._pack_text, self._events_kept
+        )
         listed, head = commands.all(), commands.head()
         epoch, moves = self._moves()
         wrote, full_too = bool(listed or moves or head), self._goes_on_when_full()
@@ -287,7 +288,7 @@ class Transactions:
                 found.append([self._keys.lock(job), "" if job_id in ledger.lost else lease_of(job)])
         return found
 
-    def _also(self) -> str:
+    def _also(self) -> bytes:
         changes, also = self._ledger.changes, dict[str, Any]()
         if changes.tags:
             also["t"] = [[*level, finish] for level, finish in changes.tags.items()]
@@ -298,7 +299,7 @@ class Transactions:
         pools = {job.pool for job in changes.jobs.values()} - self._ledger.pools
         if pools:
             also["p"] = sorted(pools)
-        return _JSON(also) if also else "{}"
+        return self._pack_text(also)
 
     def _failed(self, batch: Sequence[Call], fault: Exception) -> Sequence[Outcome]:
         self._ledger.roll_back()

@@ -70,7 +70,7 @@ def test_a_job_with_everything_is_read_again() -> None:
         outputs=(Output("9", "a.png", "sub", "output", "image", "image/png", 5, cached=True),),
         slot=BatchSlot("batch", 3),
         webhook=WebhookTarget("https://a.example", ("job.failed",)),
-        metadata={"a": ["b", None], "c": "d"},
+        metadata={"a": ["b", None], "c": "d", "n": 2**70},
         models=("m.safetensors",),
         held=True,
         cached=True,
@@ -79,6 +79,17 @@ def test_a_job_with_everything_is_read_again() -> None:
     kept = Kept(job, (4, 9), 2)
     assert unpack_job(job.id, pack_job(kept)) == kept
     assert key_of_stub(stub_of(job)) == key_of_id(job.id)
+
+
+@given(st.integers(0, 400))
+def test_a_record_is_read_again_however_long_it_is(length: int) -> None:
+    kept = Kept(a_job(client_id="c" * length), (4,), 1)
+    assert unpack_job(kept.job.id, pack_job(kept)) == kept
+
+
+def test_long_records_are_kept_short() -> None:
+    outputs = tuple(Output(str(n), f"ComfyUI_{n:05}_.png", "", "output", "image", "image/png", n) for n in range(50))
+    assert len(pack_job(Kept(a_job(status=JobStatus.SUCCEEDED, outputs=outputs)))) < 12 * len(outputs)
 
 
 def test_an_event_is_read_again() -> None:
