@@ -9,17 +9,20 @@ from __future__ import annotations
 import math
 import threading
 from bisect import bisect_left, bisect_right, insort
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Protocol
 
 from ..jobs.model import Job, JobStatus
 from ..jobs.transitions import is_terminal
 from .blocks import Before, SortedBlocks, key_of
+from .by_arrival import ByArrival
 from .ledger import Aside
 from .records import Ahead, DepthRow, Place
 
 _WORKING = frozenset({JobStatus.RUNNING, JobStatus.CANCELING})
+_CHUNK = 500  # looked at in one go, so that nobody waits long for the lock
 _Group = tuple[str, int, JobStatus]
 
 
@@ -91,6 +94,8 @@ class Line:
         self._jobs: dict[str, Job] = {}
         self._on_machine: dict[str, Job] = {}
         self._of_principal: defaultdict[str, dict[str, Job]] = defaultdict(dict)
+        self._by_arrival = ByArrival(self._jobs)
+        self._batches: defaultdict[str, Counter[JobStatus]] = defaultdict(Counter)
         self._groups: dict[_Group, tuple[int, float]] = {}  # jobs, their estimated seconds
         self._waiting: Waiting = SortedBlocks() if waiting is None else waiting
         self._delayed = Timetable()
@@ -144,14 +149,29 @@ class Line:
         """Every queued or parked job, held and delayed ones too, in order."""
         return sorted((job for job in self._jobs.values() if job.in_line), key=key_of)
 
-    def unfinished(self) -> list[Job]:
-        """Every job, in no order; for any thread."""
+    def newest(
+        self, before_seq: int, limit: int, wanted: Callable[[Job], bool] = bool, after_seq: int = 0
+    ) -> list[Job]:
+        """The newest jobs that are ``wanted`` and came between these ``seq``, the last first; for any thread."""
+        found: list[Job] = []
+        while len(found) < limit:
+            with self._lock:
+                some = list(islice(self._by_arrival.newest(before_seq, after_seq), _CHUNK))
+            found += (job for job in some if wanted(job))
+            if len(some) < _CHUNK:
+                break
+            before_seq = some[-1].seq
+        return found[:limit]
+
+    def in_batch(self, batch_id: str) -> dict[JobStatus, int]:
+        """How many jobs of a batch stand how; for any thread."""
         with self._lock:
-            return list(self._jobs.values())
+            return dict(self._batches.get(batch_id, {}))
 
     def on_machine(self) -> list[Job]:
-        """Every job that has left the line and not ended, by ``seq``."""
-        return sorted(self._on_machine.values(), key=lambda job: job.seq)
+        """Every job that has left the line and not ended, by ``seq``; for any thread."""
+        with self._lock:
+            return sorted(self._on_machine.values(), key=lambda job: job.seq)
 
     def of_principal(self, principal: str) -> list[Job]:
         """See ``Ledger.of_principal``."""
@@ -205,6 +225,7 @@ class Line:
 
     def _add(self, job: Job) -> None:
         self._jobs[job.id] = self._of_principal[job.principal.name][job.id] = job
+        self._by_arrival.add(job)
         self._count(job, 1)
         if not job.in_line:
             self._on_machine[job.id] = job
@@ -246,6 +267,13 @@ class Line:
         jobs, work_s = self._groups.pop(group, (0, 0.0))
         if jobs + by:  # a group without jobs begins anew at zero, so that roundings never add up
             self._groups[group] = (jobs + by, work_s + by * job.estimated_s)
+        if job.slot is not None:
+            batch = self._batches[job.slot.batch_id]
+            batch[job.status] += by
+            if not batch[job.status]:
+                del batch[job.status]
+            if not batch:
+                del self._batches[job.slot.batch_id]
 
     def _claimable(self, job: Job) -> bool:
         due = job.not_before_s is None or job.not_before_s <= self._now_s

@@ -156,7 +156,6 @@ class BullmqStore(ThreadedStore):
     def _connect(self, undo: ExitStack) -> None:
         self._write_client = self._client(self._connections.prompt("write"), undo)
         self._read_client = self._client(self._connections.prompt("read"), undo)
-        self._start_client = self._client(self._connections.patient("start"), undo)
         self._scripts = Scripts(self._write_client)
 
     def _client(self, client: redis.Redis, undo: ExitStack) -> redis.Redis:
@@ -168,7 +167,7 @@ class BullmqStore(ThreadedStore):
 
     def _begun(self) -> _Session:
         """All that is held, read anew."""
-        self._rows = rows = WriterRows(self._write_client, self._keys, self._start_client)
+        self._rows = rows = WriterRows(self._write_client, self._keys)
         here = instance_of(self._boot_id)
         ledger = BullmqLedger(rows, self._clock(), self._pools, here, self._abandoned_among, self._room)
         return _Session(
@@ -206,7 +205,7 @@ class BullmqStore(ThreadedStore):
     def _running(self) -> list[Job]:
         """The jobs whose attempts are this member's."""
         session = self._session
-        jobs = () if session is None else session.ledger.line.unfinished()
+        jobs = () if session is None else session.ledger.line.on_machine()
         return [job for job in jobs if self._own.knows(job)]
 
     def _gone(self) -> None:

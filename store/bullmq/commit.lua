@@ -1,7 +1,7 @@
 -- Writes all that a batch of verbs changed, or nothing, and moves its jobs in BullMQ's structures.
 -- KEYS: meta, changes, events, live, ended, pruned, request keys, turn. ARGV: what is asked, packed.
 -- Gives: 'done', or {'done', jobs that BullMQ did not follow}, {'behind', view}, {'known'}, {'locked', lock}, {'other'}, {'wait'}, {'late'}.
-local CHANGES_KEPT = 1000
+local CHANGES_KEPT = 10000
 local TURN_MS = 200
 local WORD_MAX = 16384
 local specials = {}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from itertools import islice
@@ -47,8 +46,7 @@ class ReaderRows(BullmqRows, OfLine):
     def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
         """See ``ReadLedger``."""
         below = _BEFORE_ALL if before_seq is None else before_seq
-        waiting = (job for job in self._line.unfinished() if job.seq < below)
-        live = sorted((job for job in waiting if _wanted(job, query)), key=lambda job: -job.seq)
+        live = self._line.newest(below, limit, lambda job: _wanted(job, query))
         walks = [self._walk(name, query, below) for name in self._indexes(query)]
         found: dict[str, Job] = {}
         for job in heapq.merge(live, *walks, key=lambda job: -job.seq):
@@ -101,13 +99,12 @@ class ReaderRows(BullmqRows, OfLine):
         if b"about" not in fields:
             return None
         principal, created_at_s, count, about = json.loads(fields[b"about"])
-        live = [job for job in self._line.unfinished() if job.slot is not None and job.slot.batch_id == batch_id]
-        statuses = Counter(job.status for job in live)
+        statuses = self._line.in_batch(batch_id)
         for status in TERMINAL:
             ended = int(fields.get(f"in:{status.value}".encode("ascii"), 0))
             if ended:
                 statuses[status] = ended
-        return Batch(batch_id, principal, created_at_s, count, about, dict(statuses))
+        return Batch(batch_id, principal, created_at_s, count, about, statuses)
 
     def named(
         self,
@@ -119,7 +116,7 @@ class ReaderRows(BullmqRows, OfLine):
     ) -> tuple[frozenset[FileName], frozenset[str]]:
         """See ``ReadLedger``."""
         keys = self._client.zrangebyscore(self._keys("ended:all"), after_seq + 1, up_to_seq)
-        live = [job for job in self._line.unfinished() if after_seq < job.seq <= up_to_seq]
+        live = self._line.newest(up_to_seq + 1, up_to_seq - after_seq, after_seq=after_seq)
         # One that cannot be read may name a file that is about to go: then nothing is said.
         chunks = (keys[at : at + _CHUNK] for at in range(0, len(keys), _CHUNK))
         ended = [kept.job for some in chunks for kept in self.kept([id_of_key(key) for key in some]).values()]

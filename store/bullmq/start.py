@@ -1,44 +1,36 @@
-"""What a writer begins with: the queue's head, every unfinished job and the finish tags, read in one moment.
+"""What a writer holds from the start (``opening``), as its ledger asks for it.
 
-Owns that one look, and what the writer looks up later, kept for the length of one batch.
+Owns its forms, and what the writer looks up later, kept for the length of one batch.
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import redis
 
 from ...jobs.model import Job, Payload
-from .keys import Keys, id_of_key
-from .records import Kept, readable
-from .rows import STATE_FIELDS, BullmqRows, State
+from . import opening
+from .keys import Keys
+from .records import Kept
+from .rows import BullmqRows
 
 _PAYLOADS_AT_ONCE = 200
 
 
 class WriterRows(BullmqRows):
-    """``HeldRows``: answers for the start from one look at everything."""
+    """``HeldRows``: answers for the start from what was read then."""
 
-    def __init__(self, client: redis.Redis, keys: Keys, patient: redis.Redis) -> None:
-        """Make the queue's head if there is none, and look: by ``patient``, as very many jobs take Redis longer than a verb may take."""
+    def __init__(self, client: redis.Redis, keys: Keys) -> None:
+        """Make the queue's head if there is none, and read everything."""
         super().__init__(client, keys)
         self._fetched: dict[str, Kept] = {}
         self._payloads: dict[str, Payload] = {}
         self._coming: list[str] = []
         client.hsetnx(keys("meta"), "birth", secrets.token_hex(8))
-        connected: Any = patient
-        pipe = connected.pipeline(transaction=True)
-        pipe.hmget(keys("meta"), STATE_FIELDS).hgetall(keys("live")).hgetall(keys("tags")).smembers(keys("pools"))
-        head, live, self._tags, pools = pipe.execute()
-        state = State.of(head)
-        assert state is not None, "it was made"
-        self.begun = state
         # What this version cannot read is for others to run: it takes part without it.
-        read = readable((id_of_key(key), packed) for key, packed in live.items())
-        self.live = [kept for kept in read if kept is not None]
+        self.begun, self.live, self._tags, pools = opening.read(client, keys)
         self.pools = {pool.decode("utf-8") for pool in pools}
 
     def unfinished(self) -> list[Job]:

@@ -2,7 +2,7 @@
 -- KEYS: meta, changes, events, live, ended. version, told: what the asker knows.
 -- Gives, packed: the state; the entries of the commits since; the keys of the jobs that they changed; these jobs; the events since.
 -- An asker that is too far behind gets no entries, and a zero in place of the state's first field.
-local EVENTS_MAX = 5000
+local EVENTS_MAX = 20000
 local function view(KEYS, version, told)
   local state = redis.call('HMGET', KEYS[1], 'birth', 'version', 'seq', 'position', 'forgotten', 'virtual_time', 'paused', 'epoch')
   if not state[1] then
