@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
+from operator import attrgetter
 from typing import Protocol
 
 from ..jobs.events import JobEvent
@@ -93,7 +94,7 @@ class HeldLedger:
         self._logbook = Logbook(rows, self.on_undo)
         self.line.promote(now_s)
         signatures = {ALL_SIGNATURES}
-        for job in rows.unfinished():
+        for job in sorted(rows.unfinished(), key=attrgetter("seq")):  # as they came: so each has its place at the end
             self.line.put(job)
             signatures.add(job.signature)
         for signature in list(signatures)[:MEANS_MAX]:

@@ -6,7 +6,6 @@ Owns names alone. All of one queue has one hash tag, so that a Redis Cluster kee
 from __future__ import annotations
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 
 from ...jobs.model import Job, JobStatus
@@ -68,12 +67,10 @@ def key_of_id(job_id: str) -> bytes:
 
 def id_of_key(key: bytes) -> str:
     """The id again."""
-    # A UUID that begins with the mark is kept as text.
-    return (
-        str(uuid.UUID(bytes=key))
-        if len(key) == 16 and not key.startswith(_TEXT)
-        else key[1:].decode("utf-8", "surrogatepass")
-    )  # noqa: PLR2004
+    if len(key) != 16 or key.startswith(_TEXT):  # noqa: PLR2004 - a UUID that begins with the mark is kept as text
+        return key[1:].decode("utf-8", "surrogatepass")
+    text = key.hex()
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 def stub_of(job: Job, key: bytes | None = None) -> bytes:

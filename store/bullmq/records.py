@@ -49,6 +49,7 @@ _LEVEL = 2  # a tenth larger than at the usual level, in less than half the time
 _LENGTHS = struct.Struct(">II")
 _OUTPUT_FIELDS = frozenset(field.name for field in fields(Output))
 _OF_OUTPUT, _OF_ERROR = len(fields(Output)), len(fields(JobError))
+_SOURCES, _STATUSES = {one.value: one for one in Source}, {one.value: one for one in JobStatus}
 _FACTS = ("status", "priority", "attempt", "cause", "held")
 _USUAL = itemgetter(*_FACTS)
 # Never change it: what is stored can be read only with it.
@@ -157,8 +158,8 @@ def _unpacked_job(job_id: str, packed: bytes) -> Kept:
         id=job_id,
         principal=Principal(name, bool(trusted)),
         priority=priority,
-        source=Source(source),
-        status=JobStatus(status),
+        source=_SOURCES[source],
+        status=_STATUSES[status],
         created_at_s=created_at_s,
         queued_at_s=queued_at_s,
         number=number,
