@@ -289,6 +289,8 @@ class Job:
     def deaths(self) -> int:
         """How often the process died while this job ran, or was not heard of any more, since it was last re-driven; planned
         stops do not count."""
+        if not self.attempts:
+            return 0
         return sum(attempt.cause in _DEATHS for attempt in self.attempts if attempt.number > self.forgiven)
 
     @property

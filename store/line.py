@@ -110,7 +110,8 @@ class Line:
     def put(self, job: Job) -> None:
         """Add an unfinished job or replace it; one that has ended leaves."""
         with self._lock:
-            self._remove(job.id)
+            if job.id in self._jobs:
+                self._remove(job.id)
             if not is_terminal(job.status):
                 self._add(job)
 

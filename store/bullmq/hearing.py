@@ -8,8 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 
-from ..done import Done
-from ..worker import Call
+from ..done import Done, Verb
 from .ledger import BullmqLedger, View
 from .news import News
 from .own import OwnRuns
@@ -55,10 +54,10 @@ class Hearing:
         self._news = news
         self._own = own
 
-    def suffices(self, batch: Sequence[Call]) -> bool:
-        """Take in the words in a batch. Whether the batch is nothing else and they said everything up to the last of them."""
-        words = [call.run for call in batch if isinstance(call.run, Heard)]
-        return all(self._took_in(word) for word in words) and len(words) == len(batch)
+    def suffices(self, words: Sequence[Verb]) -> bool:
+        """Take in the words. Whether nobody needs to look: none of these is a ``Look``, and they said everything up to the last."""
+        heard = [word for word in words if isinstance(word, Heard)]
+        return all(self._took_in(word) for word in heard) and len(heard) == len(words)
 
     def take_in(self, view: View) -> None:
         """What others committed is so here too, and is told."""

@@ -119,10 +119,11 @@ class Transactions:
             return [self.run([call])[0] for call in batch]
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
-        if self._hearing.suffices(batch):
+        words = [call.run for call in batch if isinstance(call.run, _WORDS)]
+        verbs = len(batch) - len(words)
+        if words and self._hearing.suffices(words) and not verbs:
             return [Done(None) for _ in batch]
         look = late = False
-        verbs = sum(not isinstance(call.run, _WORDS) for call in batch)
         self._verbs, tried, self._until_s = verbs, 0, time.monotonic() + TRY_FOR_S
         while time.monotonic() < self._until_s:
             outcomes = self._in_memory(batch, look=look)
@@ -269,8 +270,9 @@ class Transactions:
             before = ledger.before.get(job.id)
             after = None if job.id in changes.pruned else job
             moves += mover.steps(None if before is None else before.job, after)
-        gone = (ledger.before[job_id].job for job_id in changes.pruned if job_id not in changes.jobs)
-        moves += [move for job in gone for move in mover.steps(job, None)]
+        for job_id in changes.pruned:
+            if job_id not in changes.jobs:
+                moves += mover.steps(ledger.before[job_id].job, None)
         if moved is not None:
             moves += [mover.rank_again(job) for job in ledger.line.queued() if job.id not in changes.jobs]
         return moved, moves
