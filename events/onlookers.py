@@ -41,6 +41,7 @@ class _Away:
 
     runner: str
     started_at_s: float
+    estimated_s: float
     ours: bool
     asked_s: float = float("-inf")
     progress: Progress | None = None
@@ -132,7 +133,8 @@ class Onlookers:
             if known is None or known.runner != runner:
                 while len(self._away) >= AWAY_MAX:
                     self._away.pop(next(iter(self._away)), None)
-                self._away[job.id] = _Away(runner, job.attempts[-1].started_at_s, is_home(job, self._here))
+                ours = is_home(job, self._here)
+                self._away[job.id] = _Away(runner, job.attempts[-1].started_at_s, job.estimated_s, ours)
         self.refresh(only={event.job.id for event in events})
 
     def refresh(self, only: set[str] | None = None) -> None:
@@ -153,6 +155,10 @@ class Onlookers:
         """When the attempt began of a job that runs elsewhere."""
         away = self._away.get(job_id)
         return None if away is None else away.started_at_s
+
+    def worked_off_s(self, now_s: float) -> float:
+        """How much of the estimated work of the jobs that run elsewhere is done already at ``now_s``, by the queue's clock."""
+        return sum(min(max(now_s - away.started_at_s, 0.0), away.estimated_s) for away in tuple(self._away.values()))
 
     def _ask(self, job_id: str, away: _Away) -> None:
         now_s = self._monotonic()

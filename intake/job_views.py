@@ -119,7 +119,8 @@ class JobViews:
         stopped = self._flow.paused or draining
         eta_s, nobody = None, self._roster.why_nobody(job.pool, only=_only(job))
         if place is not None and not stopped and nobody is None:
-            eta_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0) + job.estimated_s
+            before_s = max(place.work_ahead_s - self._runs.worked_off_s(), 0.0)
+            eta_s = before_s / self._roster.machines(job.pool) + job.estimated_s
         return Standing(
             now_s=self._clock(),
             draining=draining,

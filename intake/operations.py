@@ -19,7 +19,8 @@ from ..store.records import QueueSummary
 from .bulk import BulkService, Selection
 from .depth import QueueDepth
 from .flow import Flow
-from .ports import QueueDoor, Runs
+from .pools import AlonePools
+from .ports import QueueDoor, Roster, Runs
 from .views import BulkReport, DepthView, QueueView
 
 _K = TypeVar("_K", int, str)
@@ -39,8 +40,10 @@ class QueueOperations:
         bulk: BulkService,
         clock: Callable[[], float],
         awaiter: Awaiter,
+        roster: Roster | None = None,
     ) -> None:
-        """``clock`` is the store's."""
+        """``clock`` is the store's; ``roster`` knows how many machines share the work."""
+        self._roster: Roster = roster or AlonePools()
         self._store = store
         self._door = door
         self._flow = flow
@@ -54,8 +57,9 @@ class QueueOperations:
         """Depth by priority and principal, the work in it, and whether it moves."""
         summary = await self._wait(self._store.summary())
         view = _view(summary, self._clock(), self._runs.worked_off_s(), self._depth.drain_rate())
-        still = summary.paused or self._flow.draining
-        return replace(view, draining=self._flow.draining, work_s=None if still else view.work_s)
+        still = summary.paused or (self._flow.draining and not self._roster.shared)  # of several the others go on
+        ends_in_s = None if still or view.work_s is None else view.work_s / self._roster.machines()
+        return replace(view, draining=self._flow.draining, work_s=ends_in_s)
 
     async def pause(self) -> QueueView:
         """Accept, claim nothing; what runs goes on."""

@@ -83,6 +83,10 @@ class Roster(Protocol):
         ``needs``: node classes and models; ``only``: the one instance that may run it, as it has the job's partner key."""
         ...
 
+    def machines(self, pool: str | None = None) -> int:
+        """How many instances start jobs of this pool now (None: of any); 1 when nobody is known to."""
+        ...
+
 
 class Instances(Protocol):
     """The instances that share the queue; ``runtime.membership`` and ``runtime.alone`` fit."""

@@ -48,7 +48,7 @@ def submitted_json(submitted: BatchSubmitted) -> dict[str, Any]:
 
 def preview_json(preview: BatchPreview) -> dict[str, Any]:
     """What a batch would be."""
-    starts_in_s = preview.starts_in_s
+    starts_in_s, ends_in_s = preview.starts_in_s, preview.ends_in_s
     return {
         "valid": not preview.faulty,
         "count": preview.count,
@@ -56,7 +56,7 @@ def preview_json(preview: BatchPreview) -> dict[str, Any]:
         "inputs": list(preview.inputs),
         "estimated_s": round(preview.work_s, 3),
         "starts_in_s": None if starts_in_s is None else round(starts_in_s, 3),
-        "eta_s": None if starts_in_s is None else round(starts_in_s + preview.work_s, 3),
+        "eta_s": None if ends_in_s is None else round(ends_in_s, 3),
         "room": preview.no_room is None,
         "no_room": preview.no_room,
         "errors": [fault_json(fault) for fault in preview.faults],

@@ -124,6 +124,7 @@ def build_entrance(parts: IntakeParts) -> Entrance:
             bulk=bulk,
             clock=parts.clock,
             awaiter=awaiter,
+            roster=parts.roster,
         ),
         validation=validation,
         gate=_gate(parts, validation, tokens),
@@ -155,7 +156,13 @@ def _batches(
         judges=judges,
         entries=entries,
         previews=BatchPreviews(
-            store=store, entries=entries, depth=parts.depth, flow=parts.flow, new_id=_new_id, awaiter=awaiter
+            store=store,
+            entries=entries,
+            depth=parts.depth,
+            flow=parts.flow,
+            new_id=_new_id,
+            awaiter=awaiter,
+            roster=parts.roster,
         ),
         door=parts.door,
         views=BatchViews(store, views, awaiter),

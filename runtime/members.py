@@ -139,6 +139,10 @@ class Members:
             return None
         return f"Nobody starts it now: {', '.join(f'{each.name} is {each.state.value}' for each in able)}."
 
+    def machines(self, pool: str | None = None) -> int:
+        """See ``Roster``: living workers that neither pause nor drain."""
+        return max(sum(each.state is InstanceState.ACTIVE for each in self._workers(pool)), 1)
+
     @staticmethod
     def counted(picture: Picture) -> dict[str, int]:
         """How many instances are in each state, all states named."""

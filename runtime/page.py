@@ -123,7 +123,7 @@ class RunsEverywhere:
 
     def worked_off_s(self) -> float:
         """See ``Runs``."""
-        return self._local.worked_off_s()
+        return self._local.worked_off_s() + self._onlookers.worked_off_s(self._clock())
 
     def interrupt(self, job_id: str, attempt: int) -> None:
         """See ``Runs``; of a run elsewhere its instance hears by the committed event."""

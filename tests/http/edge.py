@@ -125,14 +125,27 @@ class FakeCore:
         return CoreVerdict(valid, self.error, tuple(targets or ("2",)), self.node_errors)
 
 
+class FakeRoster:
+    """As an instance that stands alone, but ``count`` machines start jobs."""
+
+    def __init__(self, *pools) -> None:
+        self.count, self._alone = 1, AlonePools(pools)
+
+    def machines(self, pool=None):
+        return self.count
+
+    def __getattr__(self, name):
+        return getattr(self._alone, name)
+
+
 class FakeDoor:
     """Puts entries straight into the store, if there is room; notes what it is told; fails when told to.
 
     Waits for `before` in front of the store, and for `after` once the job is committed, where they are set.
     """
 
-    def __init__(self, store, clock, depth) -> None:
-        self.roster = AlonePools(("default", "gpu-24g"))
+    def __init__(self, store, clock, depth, roster) -> None:
+        self.roster = roster
         self._store = store
         self._depth = depth
         self._clock = clock
@@ -209,7 +222,8 @@ class App:
         self.flow = Flow()
         self.depth = depth(jobs=MAX_WAITING, pace=Pace(jobs_per_s=0.5, busy_ratio=1.0), flow=self.flow)
         self.changes, self.hub, self.storage.ears.on_publish = JobChanges(), Hub(), self._published
-        self.door = FakeDoor(self.store, self.clock, self.depth)
+        self.roster = FakeRoster("default", "gpu-24g")
+        self.door = FakeDoor(self.store, self.clock, self.depth, self.roster)
         self.interrupter = FakeInterrupter()
         self.monotonic = HandMonotonic()
         self.runs = RunTable(interrupter=self.interrupter, observer=FakeObserver(), monotonic=self.monotonic)
@@ -224,7 +238,14 @@ class App:
         self.awaiter = Awaiter(10.0)
         self.streams = Streams(self.hub, self.store, self.awaiter, StreamLimits(streams=3, buffer=8, patience_s=0.5))
         self.reservations = Reservations(10.0)
-        self.views = JobViews(store=self.store, runs=self.runs, flow=self.flow, clock=self.clock, awaiter=self.awaiter)
+        self.views = JobViews(
+            store=self.store,
+            runs=self.runs,
+            flow=self.flow,
+            clock=self.clock,
+            awaiter=self.awaiter,
+            roster=self.roster,
+        )
         self.canceller = Canceller(self.store, self.runs)
         self.redriver = Redriver(self.store, self.awaiter)
         numbers = itertools.count(1)
@@ -294,6 +315,7 @@ class App:
             flow=self.flow,
             new_id=self.new_id,
             awaiter=self.awaiter,
+            roster=self.roster,
         )
         service = BatchService(
             rules=BatchRules(MAX_BATCH_JOBS, validation.declared),
@@ -338,7 +360,7 @@ class App:
             ceilings=Ceilings(10, {"junior": 5, "grace": 2, "shop": 7}, {"shop": 6}),
             tokens=self.tokens,
             webhooks=WebhookRules(hosts=("*.example.com", "10.*", "127.*")),
-            roster=self.door.roster,
+            roster=self.roster,
         )
         return JobService(
             store=self.store,
@@ -363,6 +385,7 @@ class App:
             bulk=self.bulk,
             clock=self.clock,
             awaiter=self.awaiter,
+            roster=self.roster,
         )
 
 

@@ -265,6 +265,9 @@ async def test_a_preview_tells_count_and_times_and_changes_nothing(http, edge, q
         "errors": [],
     }
     assert len(edge.door.entries) == before
+    edge.roster.count = 2
+    told = await posted(http, {"prompt": graph(), "sweep": SEEDS, **more}, query, status=200)
+    assert (told["estimated_s"], told["starts_in_s"], told["eta_s"]) == (30.0, 2.5, 17.5), "two machines share it"
 
 
 async def test_a_preview_tells_faults_and_that_there_is_no_room(http, edge):

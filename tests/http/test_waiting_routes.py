@@ -149,6 +149,18 @@ async def test_up_to_the_ceiling_is_taken_and_a_default_is_lowered(http):
     assert (await submitted(http, headers={"X-User": "grace"}))["priority"] == 2
 
 
+async def test_several_machines_share_what_stands_in_front(http, edge):
+    edge.roster.count = 2
+    running = (await submitted(http, priority=10))["id"]
+    claim(edge.store)
+    edge.runs.begin(running, {}, 5.0, 1)
+    await submitted(http, priority=10)
+    job = await submitted(http)
+    assert (job["position"], job["eta_s"]) == (2, 10.0 / 2 + 5.0)
+    assert (await got(http, f"/expeditor/jobs/{job['id']}"))["eta_s"] == 10.0
+    assert (await got(http, "/expeditor/queue"))["eta_s"] == 15.0 / 2
+
+
 @pytest.mark.parametrize("change", [{"priority": 6}, {"front": True}, {"priority": 6, "client_id": "ada"}])
 async def test_nobody_unknown_lifts_a_job_above_its_owners_ceiling(http, change):
     job_id = (await submitted(http, client_id="junior"))["id"]

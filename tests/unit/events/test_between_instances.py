@@ -188,13 +188,19 @@ def test_who_asks_is_told_how_a_run_elsewhere_goes_on_until_it_ends(looking):
     assert looking.asked == [], "nobody looks"
     assert looking.east.progress("a") == HALF, "the runner answers at once here"
     assert looking.east.started_at_s("a") == 7.0
+    estimated_s = a_job().estimated_s
+    assert [looking.east.worked_off_s(at_s) for at_s in (6.0, 7.5, 7.0 + 2 * estimated_s)] == [0.0, 0.5, estimated_s]
     looking.clock.now_s += ASK_AGAIN_S - 1
     looking.west.progressed("a")
     looking.west.previewed("a", lambda: {"node_id": "1"})
     looking.west.previewed("a", lambda: {"node_id": "2"})
     assert looking.told == ["a", "a", ("a", {"node_id": "1"})]
     looking.event(JobStatus.SUCCEEDED)
-    assert (looking.east.progress("a"), looking.east.started_at_s("a")) == (None, None)
+    assert (looking.east.progress("a"), looking.east.started_at_s("a"), looking.east.worked_off_s(9.0)) == (
+        None,
+        None,
+        0.0,
+    )
 
 
 def test_who_asks_before_the_run_has_begun_there_is_told_when_it_goes_on(looking):

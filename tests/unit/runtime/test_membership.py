@@ -256,6 +256,18 @@ class TestPicture:
         await a.membership.beat()
         assert why("gpu") == "No living instance serves the pool gpu."
 
+    async def test_machines_are_those_that_start_jobs_now(self, make):
+        a = make("a")
+        assert a.members.machines() == 1, "nobody was heard of yet"
+        b = make("b", pools=("gpu", "default"))
+        c = make("c", roles=(Role.API,))
+        await self.joined(a, b, c)
+        assert [a.members.machines(pool) for pool in (None, "default", "gpu", "idle")] == [2, 2, 1, 1]
+        await a.all.wish("b", DRAINING)
+        await b.membership.beat()
+        await a.membership.beat()
+        assert a.members.machines() == 1
+
     async def test_who_is_able_and_what_is_missing_here(self, make):
         a = make("a")
         b = make("b", pools=("gpu",))
