@@ -133,7 +133,7 @@ def build_company(parts: CompanyParts) -> Company:
         instances: Instances = AloneInstance(about.now, parts.queue)
         return Company(WorkerService(instances, identity.name), None, about)
     membership = _membership(parts, parts.shared, about)
-    instances = SharedInstances(parts.shared.registry, parts.awaiter, identity.name, membership.hear)
+    instances = SharedInstances(parts.shared.registry, parts.store.page, parts.awaiter, identity.name, membership.hear)
     return Company(WorkerService(instances, identity.name), membership, about)
 
 

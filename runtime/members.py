@@ -143,6 +143,12 @@ class Members:
         """See ``Roster``: living workers that neither pause nor drain."""
         return max(sum(each.state is InstanceState.ACTIVE for each in self._workers(pool)), 1)
 
+    def busy_ratio(self, own: float) -> float:
+        """How busy the living workers were lately, in the mean; ``own``: this instance."""
+        others = [each.busy_ratio for each in self._workers(None) if each.name != self._name]
+        known = [own, *(ratio for ratio in others if ratio is not None)]
+        return sum(known) / len(known)
+
     @staticmethod
     def counted(picture: Picture) -> dict[str, int]:
         """How many instances are in each state, all states named."""

@@ -12,15 +12,19 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ..intake.flow import Flow
 from ..jobs.awaiting import Awaiter
+from ..jobs.belonging import runner_of
 from ..jobs.errors import Conflict, ExpeditorError, StoreUnavailable
 from ..jobs.instances import Capabilities, Instance, InstanceState
+from ..jobs.model import JobStatus
 from ..store.instances import GONE_AFTER_S, HEARTBEAT_S, WISHED, InstanceRegistry
+from ..store.records import PAGE_LIMIT_MAX, JobPage, JobQuery
 from ..store.relay import Relay
 from .members import Members, Picture
 
@@ -28,6 +32,7 @@ log = logging.getLogger("expeditor.runtime")
 
 LEAVE_WITHIN_S = 1.0
 LOOK_AGAIN_S = 1.0
+_ON_MACHINES = JobQuery(statuses=(JobStatus.RUNNING, JobStatus.CANCELING), limit=PAGE_LIMIT_MAX)
 
 
 class Lives(Protocol):
@@ -212,17 +217,27 @@ class SharedInstances:
     """Fits ``intake.ports.Instances`` where several share the queue."""
 
     def __init__(
-        self, registry: InstanceRegistry, awaiter: Awaiter, own: str, hear: Callable[[InstanceState], None]
+        self,
+        registry: InstanceRegistry,
+        page: Callable[[JobQuery], Future[JobPage]],
+        awaiter: Awaiter,
+        own: str,
+        hear: Callable[[InstanceState], None],
     ) -> None:
-        """``hear`` brings a wish to this instance, which is called ``own``, itself."""
+        """``page`` lists the queue's jobs; ``hear`` brings a wish to this instance, which is called ``own``, itself."""
         self._registry = registry
+        self._page = page
         self._wait = awaiter.settled
         self._own = own
         self._hear = hear
 
     async def all(self) -> tuple[Instance, ...]:
-        """All that were heard of within the last day, by name. Raises ``StoreUnavailable``."""
-        return await self._wait(self._registry.instances())
+        """All that were heard of within the last day, by name; what each runs is the queue's word, which is never a heartbeat old.
+        Raises ``StoreUnavailable``."""
+        instances, asked = self._registry.instances(), self._page(_ON_MACHINES)
+        listed, jobs = await self._wait(instances), (await self._wait(asked)).jobs
+        runs = [(runner_of(job), job.id) for job in reversed(jobs)]
+        return tuple(replace(each, running=tuple(i for name, i in runs if name == each.name)) for each in listed)
 
     async def wish(self, name: str, state: InstanceState) -> Instance:
         """It hears so at once if the relay works, and surely with its next heartbeat. Raises ``NotFound``, ``StoreUnavailable``."""

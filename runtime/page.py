@@ -37,6 +37,7 @@ from ..jobs.model import Job, JobStatus, JsonObject, Progress
 from ..jobs.relayed import MESSAGE, PICTURE
 from ..store.base import Clock, JobStore
 from ..store.records import JobPage, JobQuery
+from ..telemetry.listener import EndsElsewhere
 from ..telemetry.metrics import Metrics
 from .audience import Audience
 from .cluster import Cluster
@@ -206,7 +207,7 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
     hearers: tuple[Hearer, ...] = (parts.depth, page.listing, page.notifier, audience.changes, audience.hub)
     concerned = Concerned(
         machine=parts.machine.runs,
-        hearers=(*hearers, onlookers, Heard(audience.ears)),
+        hearers=(*hearers, onlookers, Heard(audience.ears), EndsElsewhere(parts.metrics)),
         missed=(
             audience.hub.missed,
             lambda _: audience.changes.missed(),

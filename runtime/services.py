@@ -111,14 +111,14 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     cluster, here = join_cluster(settings, identity), identity.origin_of_new_jobs
     clock, board, lag, live = clock_of(cluster), HookBoard(), LoopLag(), LiveQueue(server)
     (metrics, residents), flow = _measured(server, clock), flow_of(settings, identity)
-    depth, told = _depth(settings, metrics, flow), _told(settings, server, clock)
-    parked = build_parked(settings, clock, data_dir, shared=identity.shared)
+    parked, members = build_parked(settings, clock, data_dir, shared=identity.shared), members_of(settings, identity)
+    depth, told = _depth(settings, metrics, flow, members), _told(settings, server, clock)
     page, mailbox = build_page(server, told, clock, time.monotonic, cluster), parked.mailbox
     audience = _audience(settings, identity, server, metrics, page, (depth, page.listing, *parked.ears))
     store = build_store(settings, data_dir, audience.bus, metrics, clock, identity.boot_id, cluster, depth.require_room)
     files = build_files(settings, data_dir, _others(settings, data_dir, identity, cluster, live))
     shelf, door = build_shelf(settings, data_dir, store, awaiter, clock, files.outputs), Door(server, live, awaiter)
-    evidence, leaving, members = Evidence(data_dir), Leaving(live, store, os._exit), members_of(settings, identity)
+    evidence, leaving = Evidence(data_dir), Leaving(live, store, os._exit)
     beside = (evidence, leaving, residents, files, identity, members, parked.parking, page.outbound)
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
@@ -246,7 +246,7 @@ def _told(settings: Settings, server: Any, clock: Clock) -> Told:
     return Told(endings, Farewells(server, endings, time.monotonic, clock), settings.history_max_bytes)
 
 
-def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
+def _depth(settings: Settings, metrics: Metrics, flow: Flow, members: Members) -> QueueDepth:
     metrics.queue_capacity(settings.max_waiting_jobs or None)
     limits = Limits(
         jobs=settings.max_waiting_jobs,
@@ -254,7 +254,11 @@ def _depth(settings: Settings, metrics: Metrics, flow: Flow) -> QueueDepth:
         size_bytes=settings.max_waiting_bytes,
         ready_below_ratio=settings.ready_below_ratio,
     )
-    return QueueDepth(limits, lambda: Pace(metrics.drain_rate(), metrics.worker_busy_ratio()), flow)
+
+    def pace() -> Pace:
+        return Pace(metrics.queue_drain_rate(), members.busy_ratio(metrics.worker_busy_ratio()))
+
+    return QueueDepth(limits, pace, flow)
 
 
 def _keeper(parts: IntakeParts, live: LiveQueue, identity: Identity, cluster: Cluster | None) -> Keeper:

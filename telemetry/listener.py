@@ -74,6 +74,20 @@ class TelemetryListener:
             self._metrics.job_drained(event.at_s)
 
 
+class EndsElsewhere:
+    """Fits ``jobs.events.Publisher``: counts the ends of what other instances ran, for the pace of the queue that all share."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        """``metrics`` count them."""
+        self._metrics = metrics
+
+    def publish(self, events: tuple[JobEvent, ...]) -> None:
+        """See ``Publisher``: what others committed."""
+        for event in events:
+            if _is_end(event) and event.job.attempts:
+                self._metrics.job_drained_elsewhere(event.at_s)
+
+
 def _is_end(event: JobEvent) -> bool:
     return is_terminal(event.job.status) and event.type == f"job.{event.job.status.value}"
 

@@ -142,9 +142,17 @@ class Metrics:
         """A job that had run ended at ``at_s``."""
         self._drained.add(at_s)
 
+    def job_drained_elsewhere(self, at_s: float) -> None:
+        """A job that had run on another instance of the queue ended at ``at_s``."""
+        self._drained_elsewhere.add(at_s)
+
     def drain_rate(self) -> float:
-        """Jobs ended per second over the last five minutes, idle time included; 0 when none ended."""
+        """Jobs ended per second on this machine over the last five minutes, idle time included; 0 when none ended."""
         return self._drained.per_second(self._clock())
+
+    def queue_drain_rate(self) -> float:
+        """As ``drain_rate``, of all machines that share the queue."""
+        return self.drain_rate() + self._drained_elsewhere.per_second(self._clock())
 
     def worker_busy_ratio(self) -> float:
         """The share of the last five minutes in which a job was on the machine."""
@@ -266,6 +274,7 @@ class Metrics:
     def _make_machine(self, make: _Factory) -> None:
         started_at_s = self._clock()
         self._busy, self._drained = BusyWindow(started_at_s), RateWindow(started_at_s)
+        self._drained_elsewhere = RateWindow(started_at_s)
         make.reading(
             "worker_busy_ratio", "Share of the last five minutes with a job on the machine.", self.worker_busy_ratio
         )

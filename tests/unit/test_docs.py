@@ -173,7 +173,7 @@ def test_the_fields_of_a_batch_are_told() -> None:
     batch = Batch("b", "ada", 0.0, 2, {}, {JobStatus.QUEUED: 1, JobStatus.FAILED: 1})
     view = BatchView(batch, About(2))
     fields = {**batch_json(view), **results_json(BatchResults(batch, About(2), (ItemResult(0, {}, None),)), "")}
-    fields |= {**fields["items"][0], **preview_json(BatchPreview(1, 0, (), (), 1.0, 1.0, None)), **fields["links"]}
+    fields |= {**fields["items"][0], **preview_json(BatchPreview(1, 0, (), (), 1.0, 1.0, 2.0, None)), **fields["links"]}
     untold = {name for name in fields if not re.search(rf"[{{ `]{name}[,}}`]", page)}
     assert untold == set()
     told = first_column(page.split("## The fields")[1].split("\n## ")[0])

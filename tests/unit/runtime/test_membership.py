@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +14,15 @@ from expeditor.intake.flow import Flow
 from expeditor.jobs.awaiting import Awaiter
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.instances import Capabilities, Instance, InstanceState, Role
+from expeditor.jobs.model import Attempt, Job, JobStatus
 from expeditor.runtime.lives import Lives
 from expeditor.runtime.members import Members
 from expeditor.runtime.membership import Membership, SharedInstances, Standing
 from expeditor.store.instances import GONE_AFTER_S
+from expeditor.store.records import JobPage, JobQuery
 from tests.conformance.harness import HandClock
 from tests.support.fake_cluster import FakeCluster
+from tests.support.jobs import a_job
 from tests.support.waiting import wait_until
 
 ACTIVE, PAUSED, DRAINING, GONE = InstanceState
@@ -47,11 +51,17 @@ class Made:
             heartbeat_s=0.01,
             gone_after_s=0.05,
         )
-        self.all = SharedInstances(cluster.registry(), Awaiter(5.0), name, self.membership.hear)
+        self.jobs: list[Job] = []
+        self.all = SharedInstances(cluster.registry(), self.page, Awaiter(5.0), name, self.membership.hear)
 
     def about(self) -> Instance:
         made = Instance(self.name, self.boot_id, f"http://{self.name}", "1", "2", 0.0, 0.0, state=self.flow.state)
         return replace(made, **self.told)
+
+    def page(self, query: JobQuery) -> Future[JobPage]:
+        found: Future[JobPage] = Future()
+        found.set_result(JobPage(tuple(job for job in self.jobs if job.status in query.statuses), None))
+        return found
 
     async def refresh(self) -> None:
         self.refreshed += 1
@@ -96,6 +106,18 @@ async def test_members_know_each_other_and_what_each_can_run(make):
     await a.membership.beat()
     assert a.members.picture.capabilities["b"] == b.can
     assert a.refreshed == 2
+
+
+async def test_what_each_runs_is_what_the_queue_says_now_not_what_was_told_with_a_heartbeat(make):
+    a, b = make("a", running=("over",)), make("b")
+    await a.membership.join()
+    await b.membership.join()
+    a.jobs = [
+        a_job(id="3", status=JobStatus.RUNNING, attempts=(Attempt(1, 0.0, "a/1"), Attempt(2, 1.0, "b/1"))),
+        a_job(id="2", status=JobStatus.SUCCEEDED, attempts=(Attempt(1, 0.0, "a/1"),)),
+        a_job(id="1", status=JobStatus.CANCELING, attempts=(Attempt(1, 0.0, "b/1"),)),
+    ]
+    assert {each.name: each.running for each in await a.all.all()} == {"a": (), "b": ("1", "3")}
 
 
 async def test_one_that_leaves_is_gone_at_once_and_may_stay_after_all(make):
@@ -267,6 +289,12 @@ class TestPicture:
         await b.membership.beat()
         await a.membership.beat()
         assert a.members.machines() == 1
+
+    async def test_how_busy_all_are_is_the_mean_of_the_living_workers(self, make):
+        a, b, c = make("a", busy_ratio=0.9), make("b", busy_ratio=0.4), make("c", roles=(Role.API,), busy_ratio=0.0)
+        assert a.members.busy_ratio(0.8) == 0.8
+        await self.joined(a, b, c)
+        assert a.members.busy_ratio(0.8) == pytest.approx(0.6)
 
     async def test_who_is_able_and_what_is_missing_here(self, make):
         a = make("a")

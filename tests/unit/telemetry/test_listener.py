@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from expeditor.jobs.events import JobEvent
 from expeditor.jobs.model import Cause, Ending, Job, JobError, JobStatus, Output
 from expeditor.jobs.transitions import advance, give_back, recover, retry, settle, start, withdraw
-from expeditor.telemetry.listener import TelemetryListener
+from expeditor.telemetry.listener import EndsElsewhere, TelemetryListener
 from expeditor.telemetry.logs import configure
 from expeditor.telemetry.metrics import Metrics
 from tests.unit.telemetry.made import AT_S, Lines, queued_job, value
@@ -105,6 +105,17 @@ def test_a_job_that_fails_names_its_node_and_carries_the_traceback(watched: Watc
     )
     assert line["exc_info"] == error.traceback
     assert line["duration_s"] == 0.5
+
+
+def test_what_other_instances_ran_counts_for_the_pace_of_the_queue_alone(watched: Watched):
+    job = started(watched)
+    _, events = settle(job, Ending(JobStatus.SUCCEEDED, AT_S + 6.5, run_s=4.0, outputs=(OUTPUT,)))
+    watched.tell(*events)
+    _, ended = settle(job, Ending(JobStatus.FAILED, AT_S + 6.5, run_s=4.0, cause=Cause.NODE_ERROR))
+    _, withdrawn = withdraw(queued_job(), AT_S + 6.5)
+    EndsElsewhere(watched.metrics).publish((*ended, *withdrawn))
+    assert watched.value("drain_rate_jobs_per_second") == watched.metrics.drain_rate() == pytest.approx(1 / 6.5)
+    assert watched.metrics.queue_drain_rate() == pytest.approx(2 / 6.5)
 
 
 def test_a_job_canceled_in_the_queue_is_no_work_done(watched: Watched):
