@@ -162,6 +162,8 @@ class Debts:
     def _stored(self, debt: Debt) -> Settled | None:
         """What became of the debt if it is this very end that stands in the store; None if it is not."""
         job = self.wait(self._store.get(debt.job_id))
+        if job is not None and debt.park and _is_parked_by(job, debt):
+            return Settled.AGAIN
         if job is None or not any(_is_end_of(attempt, debt) for attempt in job.attempts):
             return None
         return Settled.ENDED if is_terminal(job.status) and job.attempt == debt.attempt else Settled.AGAIN
@@ -185,6 +187,11 @@ def _is_end_of(attempt: Attempt, debt: Debt) -> bool:
     # The moment tells it: whoever else ends the attempt does so at another one, and for a cause that no run ends with.
     at_its_end = attempt.number == debt.attempt and attempt.finished_at_s == debt.ending.finished_at_s
     return at_its_end and attempt.cause not in _TAKEN_AWAY
+
+
+def _is_parked_by(job: Job, debt: Debt) -> bool:
+    waits = () if job.parked is None or job.status is not JobStatus.WAITING else job.parked.waits
+    return job.attempt == debt.attempt and [wait.token for wait in waits] == [wait.token for wait in debt.park]
 
 
 def _tell_refused(debt: Debt, error: BaseException) -> None:

@@ -231,7 +231,10 @@ class Dispatcher:
 
     def lost(self) -> list[str]:
         """The jobs whose owed end was refused since this was asked last: they are another instance's by now."""
-        return self._debts.lost()
+        lost = self._debts.lost()
+        for job_id in lost:
+            self._parking.refused(job_id)
+        return lost
 
     def settle_arrived(self) -> None:
         """Commit the ends whose results have come home by now. Any thread; blocks; never raises: what cannot be committed stays owed."""
@@ -338,6 +341,8 @@ class Dispatcher:
                 extra={"event": "store.unavailable", "job_id": job_id, "code": error.code},
             )
         settled = self._debts.leave(debt)
+        if settled is Settled.LOST:
+            self._parking.refused(job_id)
         return settled or (Settled.AGAIN if debt.put_back else Settled.OWED)
 
     def _send_home(self, job: Job, debt: Debt) -> None:

@@ -89,6 +89,10 @@ class Parking(Protocol):
         """A run is over, after these nodes ran: what it is parked with; nothing when it is not, as unless it is ``parkable``."""
         ...
 
+    def refused(self, job_id: str) -> None:
+        """The job is another instance's, so it was not parked by the run that was over."""
+        ...
+
 
 class NoParking:
     """Fits ``Parking`` where nothing is parked."""
@@ -100,6 +104,9 @@ class NoParking:
     def stopped(self, job_id: str, ran: frozenset[str], *, parkable: bool) -> tuple[JobWait, ...]:  # noqa: ARG002
         """It is not parked."""
         return ()
+
+    def refused(self, job_id: str) -> None:
+        """Nothing was to be parked."""
 
 
 class Homeward(Protocol):

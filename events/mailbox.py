@@ -1,8 +1,7 @@
 """The way from a client to a node that waits: open waits, their one answer, and the memory of those that are over.
 
 Owns which waits are open, who answers first and what a late or ambiguous answer is told. Does not own how long a node
-looks (``nodes.waiting``), what an answer may say (``jobs.waits``), nor any wire format but the one JSON form of a wait that
-route and socket event share.
+looks (``nodes.waiting``), what an answer may say (``jobs.waits``), nor what a wait is (``open_wait``).
 """
 
 from __future__ import annotations
@@ -10,115 +9,16 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
-from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound, StoreUnavailable
-from ..jobs.model import JsonObject
-from ..jobs.times import rfc3339
-from ..jobs.waits import Ask, AskKind, JobWait, Picture, read_answer
+from ..jobs.errors import Conflict, Gone, LimitExceeded, NotFound
+from ..jobs.waits import Ask, JobWait, Picture, read_answer
+from .open_wait import BeingParked, Delivered, PendingWait, Wait
 from .run_waits import RunWaits
 from .wait_pictures import WaitPictures
 
 MAX_MESSAGE_BYTES = 64 * 1024
-ROUTE = "/expeditor/messages"
 REMEMBERED_WAITS = 1024
 """How many waits that are over are told apart from those that never were."""
-
-
-@dataclass(frozen=True, slots=True)
-class PendingWait:
-    """One open wait and its question; times are seconds since the epoch."""
-
-    token: str
-    prompt_id: str
-    node_id: str
-    ask: Ask
-    opened_at_s: float
-    deadline_at_s: float
-    max_bytes: int
-
-    def describe(self) -> JsonObject:
-        """The wait as JSON: ``token node_id prompt_id kind label text images least most opened_at deadline_at max_bytes``, times in
-        RFC 3339 with Z; ``least`` and ``most`` are None where nothing is chosen."""
-        picks = self.ask.kind is AskKind.PICK
-        return {
-            "token": self.token,
-            "node_id": self.node_id,
-            "prompt_id": self.prompt_id,
-            "kind": self.ask.kind.value,
-            "label": self.ask.label,
-            "text": self.ask.text,
-            "images": [{"url": f"{ROUTE}/{self.token}/images/{number}"} for number in range(self.ask.pictures)],
-            "least": self.ask.least if picks else None,
-            "most": self.ask.most if picks else None,
-            "opened_at": rfc3339(self.opened_at_s),
-            "deadline_at": rfc3339(self.deadline_at_s),
-            "max_bytes": self.max_bytes,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """Which wait a message reached."""
-
-    token: str
-    node_id: str
-    prompt_id: str
-
-
-class BeingParked(StoreUnavailable):
-    """The wait is a parked job's: its answer goes into the store (``parked_waits``)."""
-
-
-class Wait:
-    """A waiting node's end of the mailbox; made by the mailbox only. ``parked``: its job has left the machine, or is about to; ``stored``:
-    and that is committed."""
-
-    def __init__(self, pending: PendingWait, clock: Callable[[], float], index: int = 0) -> None:
-        """Join the wait's facts with the clock that judges its deadline. ``index``: which of its node's calls asks."""
-        self.index = index
-        self.pending = pending
-        self._clock = clock
-        self._answered = threading.Event()
-        self._message: str | None = None
-        self.parked = False
-        self.stored = False
-
-    @property
-    def node_id(self) -> str:
-        """The node that asks."""
-        return self.pending.node_id
-
-    def record(self) -> JobWait:
-        """The wait as it stands."""
-        asked = self.pending
-        times = (asked.opened_at_s, asked.deadline_at_s)
-        return JobWait(asked.token, asked.node_id, asked.ask, *times, asked.max_bytes, self._message, self.index)
-
-    @property
-    def token(self) -> str:
-        """The name of this wait, unguessable and used once."""
-        return self.pending.token
-
-    @property
-    def answered(self) -> bool:
-        """Whether a message has come."""
-        return self._answered.is_set()
-
-    @property
-    def expired(self) -> bool:
-        """Whether the deadline has passed; an answer that came before it still counts."""
-        return self._clock() >= self.pending.deadline_at_s
-
-    def poll(self, timeout_s: float) -> str | None:
-        """The message, waited for up to ``timeout_s`` seconds (0: just look); None when there is none yet."""
-        self._answered.wait(timeout_s)
-        return self._message
-
-    def answer(self, message: str) -> None:
-        """Hand over the message; called once, by the mailbox and under its lock."""
-        self._message = message
-        self._answered.set()
 
 
 class Mailbox:
@@ -135,6 +35,7 @@ class Mailbox:
         self._open: dict[str, Wait] = {}
         self._over: OrderedDict[str, PendingWait] = OrderedDict()
         self._runs = RunWaits()
+        self._moved: dict[str, tuple[Wait, ...]] = {}
         self._changed: Callable[[], None] = lambda: None
 
     def on_change(self, changed: Callable[[], None]) -> None:
@@ -153,7 +54,8 @@ class Mailbox:
         index: int = 0,
     ) -> Wait:
         """Begin a wait that ends ``deadline_s`` seconds from now at the latest; ``close`` it when done. A node of a job that was parked
-        gets the wait that it began before; ``index``: which of its calls it is.
+        gets the wait that it began before, with these pictures where the old ones are on another instance; ``index``: which of its calls
+        it is.
 
         ``pictures``: as many as ``ask`` tells of; they are stored first, which blocks, and time counts from then on. ``NotStored``: the
         disk does not take them, and nothing was begun.
@@ -161,10 +63,10 @@ class Mailbox:
         with self._lock:
             before = self._runs.take(prompt_id, node_id, index)
         if isinstance(before, Wait):
+            self._keep_pictures(before.token, 0 if before.answered else ask.pictures, pictures)
             return before
         token = self._new_id()
-        if self._pictures is not None and ask.pictures:
-            self._pictures.keep(token, pictures)
+        self._keep_pictures(token, ask.pictures, pictures)
         now_s = self._clock()
         pending = PendingWait(
             token=token,
@@ -176,6 +78,10 @@ class Mailbox:
             max_bytes=max_bytes,
         )
         return self.reopen(pending, index)
+
+    def _keep_pictures(self, token: str, count: int, pictures: Iterable[Picture]) -> None:
+        if self._pictures is not None and count and self._pictures.find(token, 0) is None:
+            self._pictures.keep(token, pictures)
 
     def reopen(self, pending: PendingWait, index: int = 0) -> Wait:
         """Go on with a wait that was begun before, in an earlier process for example, under its token and until its deadline."""
@@ -203,11 +109,32 @@ class Mailbox:
         self._forget_pictures(record for record in waits if record.answer is not None)
         self._changed()
 
-    def keep(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
-        """A job was parked in an earlier life of this server: these can be answered."""
+    def keep(self, prompt_id: str, waits: Sequence[JobWait], *, away: bool = False) -> tuple[PendingWait, ...]:
+        """A job was parked in an earlier life of this server, or by another instance (``away``): these, and no others of it, can be
+        answered. Those that were not known to be open."""
+        tokens = {record.token for record in waits}
         with self._lock:
-            self._take_up(prompt_id, waits, parked=True)
+            before = [wait for wait in self._runs.of(prompt_id) if isinstance(wait, Wait) and wait.token in self._open]
+            left = tuple(wait for wait in before if wait.token not in tokens)
+            for wait in left:
+                self._drop(wait)
+            new = self._take_up(prompt_id, waits, parked=True, away=away)
+        self._over_for_good(left)
         self._changed()
+        return tuple(wait.pending for wait in new)
+
+    def move_on(self, prompt_id: str) -> tuple[PendingWait, ...]:
+        """A job that was parked is another instance's now, with its questions: those that were open. Their pictures stay until it has
+        ended."""
+        with self._lock:
+            waits = [wait for wait in self._runs.of(prompt_id) if isinstance(wait, Wait)]
+            if not any(wait.stored for wait in waits):
+                return ()
+            self._runs.end(prompt_id)
+            moved = tuple(wait for wait in waits if self._open.pop(wait.token, None) is not None)
+            self._moved[prompt_id] = moved
+        self._changed()
+        return tuple(wait.pending for wait in moved)
 
     def park(self, prompt_id: str) -> tuple[JobWait, ...]:
         """A run is to be parked: all that it has asked. From now on its answers go into the store (``parked_waits``).
@@ -223,21 +150,27 @@ class Mailbox:
                 wait.parked = True
             return tuple(wait.record() for wait in waits)
 
-    def parked_for_good(self, prompt_id: str) -> None:
-        """That the job is parked is committed: its waits can be answered now."""
+    def parked_for_good(self, prompt_id: str) -> bool:
+        """That the job is parked is committed: its waits can be answered now. False for one that was not parked here."""
         with self._lock:
-            for wait in self._runs.of(prompt_id):
-                if isinstance(wait, Wait):
-                    wait.stored = wait.parked
+            waits = [wait for wait in self._runs.of(prompt_id) if isinstance(wait, Wait) and not wait.away]
+            for wait in waits:
+                wait.stored = wait.parked
+            return any(wait.stored for wait in waits)
 
-    def end(self, prompt_id: str) -> tuple[PendingWait, ...]:
-        """A run, or a parked job, is over: so are all of its waits. Those that were open still."""
+    def end(self, prompt_id: str, *, parked: bool = True) -> tuple[PendingWait, ...]:
+        """A run, or a parked job, is over: so are all of its waits. Those that were open still. Unless ``parked`` the run alone is over:
+        nothing happens if its job is parked, which another instance may have done meanwhile."""
         with self._lock:
-            asked = self._runs.end(prompt_id)
-            over = tuple(wait for wait in asked if isinstance(wait, Wait) and wait.token in self._open)
+            waits = [wait for wait in self._runs.of(prompt_id) if isinstance(wait, Wait)]
+            if not parked and any(wait.stored for wait in waits):
+                return ()
+            self._runs.end(prompt_id)
+            moved = self._moved.pop(prompt_id, ())
+            over = tuple(wait for wait in waits if wait.token in self._open)
             for wait in over:
                 self._drop(wait)
-        self._over_for_good(over)
+        self._over_for_good((*over, *moved))
         return tuple(wait.pending for wait in over)
 
     def is_parked(self, token: str) -> bool | None:
@@ -252,15 +185,16 @@ class Mailbox:
             wait = self._open.get(token)
             return wait is not None and _is_live(wait)
 
-    def answered(self, token: str, message: str) -> None:
-        """The answer to a parked job's wait is stored."""
+    def answered(self, token: str, message: str = "") -> PendingWait | None:
+        """The answer to a parked job's wait is stored; the wait, None when it was over. ``message``: empty where it is not known."""
         with self._lock:
             wait = self._open.get(token)
-            if wait is None:
-                return
+            if wait is None or not wait.stored:
+                return None
             wait.answer(message)
             self._drop(wait)
         self._over_for_good((wait,))
+        return wait.pending
 
     def parked(
         self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None
@@ -277,7 +211,8 @@ class Mailbox:
     def picture(self, token: str, number: int) -> Picture:
         """One of an open wait's pictures. Blocks. ``Gone``: the wait is over; ``NotFound``: there is no such wait or picture."""
         with self._lock:
-            wait, over = self._open.get(token), token in self._over
+            moved = (wait for waits in self._moved.values() for wait in waits if wait.token == token)
+            wait, over = self._open.get(token) or next(moved, None), token in self._over
         if over:
             raise Gone("That wait is over; its pictures are gone.")
         found = None
@@ -318,26 +253,40 @@ class Mailbox:
         self._changed()
         return Delivered(token=wait.token, node_id=wait.pending.node_id, prompt_id=wait.pending.prompt_id)
 
+    def own(self) -> tuple[PendingWait, ...]:
+        """As ``pending``, without those of jobs that other instances parked."""
+        with self._lock:
+            return tuple(wait.pending for wait in self._open.values() if _is_live(wait) and not wait.away)
+
     def pending(self) -> tuple[PendingWait, ...]:
         """The waits that can still be answered, oldest first."""
         with self._lock:
             return tuple(wait.pending for wait in self._open.values() if _is_live(wait))
 
-    def _take_up(self, prompt_id: str, records: Sequence[JobWait], *, parked: bool) -> None:
+    def _take_up(
+        self, prompt_id: str, records: Sequence[JobWait], *, parked: bool, away: bool = False
+    ) -> tuple[Wait, ...]:
+        """Those of them that were not open."""
         waits = [self._again(prompt_id, record) for record in records]
         self._runs.begin(prompt_id, waits)
+        self._moved.pop(prompt_id, None)
+        new: list[Wait] = []
         for wait in waits:
             wait.parked = wait.stored = parked
-            if not wait.answered:
-                self._open[wait.token] = wait
+            wait.away = away
+            if wait.answered:
+                continue
+            if wait.token not in self._open:
+                new.append(wait)
+            self._open[wait.token] = wait
+            self._over.pop(wait.token, None)
+        return tuple(new)
 
     def _again(self, prompt_id: str, record: JobWait) -> Wait:
         """The wait of a record: the one that is open still, or made anew."""
         wait = self._open.get(record.token)
         if wait is None:
-            times = (record.opened_at_s, record.deadline_at_s)
-            pending = PendingWait(record.token, prompt_id, record.node_id, record.ask, *times, record.max_bytes)
-            wait = Wait(pending, self._clock, record.index)
+            wait = Wait(PendingWait.of(prompt_id, record), self._clock, record.index)
         if record.answer is not None and not wait.answered:
             wait.answer(record.answer)
             self._drop(wait)
@@ -364,7 +313,7 @@ class Mailbox:
             self._over.popitem(last=False)
 
     def _one_live(self, node_id: str, token: str | None, prompt_id: str | None) -> Wait:
-        fitting = [wait for wait in self._open.values() if _fits(wait.pending, node_id, token, prompt_id)]
+        fitting = [wait for wait in self._open.values() if fits(wait.pending, node_id, token, prompt_id)]
         live = [wait for wait in fitting if _is_live(wait)]
         if len(live) == 1:
             return live[0]
@@ -373,7 +322,7 @@ class Mailbox:
                 f"{len(live)} waits fit node {node_id}; send the token of one of them.",
                 details={"tokens": [wait.token for wait in live]},
             )
-        if fitting or any(_fits(past, node_id, token, prompt_id) for past in self._over.values()):
+        if fitting or any(fits(past, node_id, token, prompt_id) for past in self._over.values()):
             raise Gone(f"Node {node_id} no longer waits: it was answered, timed out or was cancelled.")
         raise NotFound(f"Nothing waits for a message to node {node_id} with the token and prompt_id given.")
 
@@ -382,7 +331,8 @@ def _is_live(wait: Wait) -> bool:
     return not wait.answered and not wait.expired
 
 
-def _fits(pending: PendingWait, node_id: str, token: str | None, prompt_id: str | None) -> bool:
+def fits(pending: PendingWait, node_id: str, token: str | None, prompt_id: str | None) -> bool:
+    """Whether a message so addressed may be for this wait."""
     if pending.node_id != node_id:
         return False
     return token in (None, pending.token) and prompt_id in (None, pending.prompt_id)

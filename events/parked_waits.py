@@ -1,7 +1,8 @@
 """Answers to parked jobs: stored before anybody hears that they were taken.
 
-Owns the way of an answer into the store, and that the mailbox keeps step with what becomes of parked jobs. Does not own which wait a
-message is for (``mailbox``), nor when a job is parked (``host.parking``).
+Owns the way of an answer into the store, and that the mailbox keeps step with what becomes of parked jobs, whichever instance parked them:
+of those that share a queue each knows all such questions, and takes answers to them. Does not own which wait a message is for
+(``mailbox``), nor when a job is parked (``host.parking``).
 """
 
 from __future__ import annotations
@@ -11,16 +12,25 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from typing import Protocol
 
+from ..jobs.belonging import keeper_of, runner_of, runs_elsewhere
 from ..jobs.errors import Gone, NotFound, StoreUnavailable
 from ..jobs.events import JobEvent
 from ..jobs.model import Job, JobStatus, JsonObject
 from ..jobs.transitions import is_terminal
-from ..jobs.waits import CLOSED, JobWait
-from .mailbox import Delivered, Mailbox, PendingWait
+from ..jobs.waits import ASKED, CLOSED, JobWait
+from .mailbox import Mailbox
+from .open_wait import Delivered, PendingWait
+from .ports import Relayed
 
 SETTLES_S = 5.0
 """How long an answer waits for a run to be parked that is just stopping."""
 LOOK_S = 0.02
+STARTED = "job.started"
+ANSWERED = "parked.answered"
+"""The word to other instances: a parked wait was answered; its token."""
+
+Expect = Callable[[str, tuple[PendingWait, ...]], None]
+"""Takes what an instance will ask in a moment, as its run goes on with these questions."""
 
 
 class Answers(Protocol):
@@ -34,8 +44,13 @@ class Answers(Protocol):
 class ParkedWaits:
     """See the module's docstring. ``deliver`` on the event loop, all else on any thread. Fits ``jobs.events.Publisher``."""
 
-    def __init__(self, mailbox: Mailbox, deadline_s: float) -> None:
-        """``deadline_s`` bounds the wait for the store."""
+    def __init__(self, mailbox: Mailbox, deadline_s: float, here: str | None = None) -> None:
+        """``deadline_s`` bounds the wait for the store. ``here``: this instance's name where several share the queue."""
+        self._here = here
+        self._relay: Relayed | None = None
+        self._expect: Expect = lambda _, __: None
+        self._holders: dict[str, tuple[str, ...]] = {}
+        self._moved: dict[str, frozenset[str]] = {}
         self._mailbox = mailbox
         self._deadline_s = deadline_s
         self._answers: Answers | None = None
@@ -48,11 +63,21 @@ class ParkedWaits:
         self._answered = answered
         self._notify = notify
 
+    def join_others(self, relay: Relayed, expect: Expect) -> None:
+        """Called once, where several instances share the queue."""
+        self._relay = relay
+        self._expect = expect
+        relay.listen(ANSWERED, self._heard_answer)
+
     def restore(self, jobs: Iterable[Job]) -> None:
-        """At the start: what parked jobs of earlier lives ask."""
+        """At the start: what parked jobs ask."""
         for job in jobs:
-            if job.status is JobStatus.WAITING and job.parked is not None:
-                self._mailbox.keep(job.id, job.parked.waits)
+            if job.status is JobStatus.WAITING:
+                self._parked(job, told=True)
+
+    def holders(self, prompt_id: str) -> tuple[str, ...]:
+        """The other instances that may have the pictures of what a job asks."""
+        return self._holders.get(prompt_id, ())
 
     def begin(self, prompt_id: str, waits: Sequence[JobWait]) -> None:
         """See ``Mailbox.begin``."""
@@ -63,16 +88,55 @@ class ParkedWaits:
         return self._mailbox.park(prompt_id)
 
     def end(self, prompt_id: str) -> None:
-        """See ``Mailbox.end``; pages hear of what nobody asks any more."""
-        self._over(self._mailbox.end(prompt_id))
+        """A run is over: see ``Mailbox.end``; pages hear of what nobody asks any more."""
+        self._over(self._mailbox.end(prompt_id, parked=False))
 
     def publish(self, events: tuple[JobEvent, ...]) -> None:
-        """Committed events, in order."""
+        """Committed events, in order, with their jobs as they stand now."""
         for event in events:
-            if event.job.status is JobStatus.WAITING:
-                self._mailbox.parked_for_good(event.job.id)
-            elif is_terminal(event.job.status):
-                self.end(event.job.id)
+            job = event.job
+            if job.status is JobStatus.WAITING:
+                self._parked(job)
+            elif is_terminal(job.status):
+                self._forget(job.id)
+                self._over(self._mailbox.end(job.id))
+            elif job.status in (JobStatus.QUEUED, JobStatus.RETRYING):
+                self._forget(job.id)
+                self._over(self._mailbox.move_on(job.id))  # asked anew by its next attempt
+            elif event.type == STARTED and runs_elsewhere(job, self._here):
+                self._went_away(job)
+
+    def _parked(self, job: Job, *, told: bool = False) -> None:
+        keeper = keeper_of(job)
+        away = self._here is not None and keeper not in (None, self._here)
+        self._forget(job.id)
+        if job.parked is None or (not away and self._mailbox.parked_for_good(job.id)):
+            return
+        if away:
+            others = (keeper, None if job.origin == self._here else job.origin)
+            self._holders[job.id] = tuple(dict.fromkeys(name for name in others if name is not None))
+        for wait in self._mailbox.keep(job.id, job.parked.waits, away=away):
+            if not told:
+                self._notify({"type": ASKED, **wait.describe()})
+
+    def _went_away(self, job: Job) -> None:
+        """Another instance goes on with the job: what it asks still is answered there. Known before it is forgotten here, as a message
+        may come at any moment."""
+        runner, waits = runner_of(job), () if job.parked is None else job.parked.waits
+        still = tuple(PendingWait.of(job.id, wait) for wait in waits if wait.answer is None)
+        if still and runner is not None:
+            self._moved[job.id] = frozenset(wait.token for wait in still)
+            self._expect(runner, still)
+        self._mailbox.move_on(job.id)
+
+    def _forget(self, job_id: str) -> None:
+        self._moved.pop(job_id, None)
+        self._holders.pop(job_id, None)
+
+    def _heard_answer(self, _sender: str, _kind: str, body: bytes) -> None:
+        wait = self._mailbox.answered(body.decode("utf-8", "replace"))
+        if wait is not None:
+            self._over((wait,))
 
     async def deliver(self, wait: PendingWait, message: str) -> Delivered | None:
         """Answer a parked wait; None when its job has just gone on and the question is open still: look again where its answer belongs.
@@ -100,6 +164,8 @@ class ParkedWaits:
             return
         self._mailbox.answered(wait.token, message)
         self._over((wait,))
+        if self._relay is not None:
+            self._relay.send(None, ANSWERED, wait.token.encode())
         self._answered()
 
     async def _settled(self, wait: PendingWait) -> bool:
@@ -109,7 +175,7 @@ class ParkedWaits:
             if asyncio.get_running_loop().time() > end_s:
                 raise StoreUnavailable("The job is just being parked; send the answer again.", retry_after_s=1)
             await asyncio.sleep(LOOK_S)
-        if standing is None and not self._mailbox.is_open(wait.token):
+        if standing is None and not self._asked_still(wait):
             raise _gone(wait)
         return standing is True
 
@@ -121,7 +187,11 @@ class ParkedWaits:
             if asyncio.get_running_loop().time() > end_s:
                 return False
             await asyncio.sleep(LOOK_S)
-        return self._mailbox.is_open(wait.token)
+        return self._asked_still(wait)
+
+    def _asked_still(self, wait: PendingWait) -> bool:
+        """Whether it can be answered, here or where its job went on."""
+        return self._mailbox.is_open(wait.token) or wait.token in self._moved.get(wait.prompt_id, ())
 
     def _over(self, waits: Iterable[PendingWait]) -> None:
         for wait in waits:

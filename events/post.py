@@ -18,7 +18,8 @@ from typing import Any, cast
 from ..jobs.errors import Conflict, ExpeditorError, Gone, InputInvalid, LimitExceeded, NotFound, StoreUnavailable
 from ..jobs.model import JsonObject
 from ..jobs.waits import ASKED, CLOSED, Ask, Picture, ask_from, ask_json, read_answer
-from .mailbox import BeingParked, Delivered, Mailbox, PendingWait
+from .mailbox import Mailbox, fits
+from .open_wait import BeingParked, Delivered, PendingWait
 from .parked_waits import ParkedWaits
 from .ports import PicturesElsewhere, Relayed
 from .words import object_of
@@ -26,6 +27,9 @@ from .words import object_of
 WAITS, ASK, ANSWER = "post.waits", "post.ask", "post.answer"
 ANSWER_S = 2.0
 """How long an answer of another instance is waited for."""
+PARKS_S = 5.0
+"""How long a message waits for a job that is just being parked, or goes on, on another instance."""
+LOOK_S = 0.05
 BELIEVED_S = 15.0
 """How long the waits of an instance are believed that says no more; it says so every few seconds."""
 TEXTS_MAX_BYTES = 1024 * 1024
@@ -74,12 +78,21 @@ class PostOffice:
     def announce(self) -> None:
         """Tell the others what waits here."""
         if self._relay is not None:
-            self._relay.send(None, WAITS, _json(_waits_json(self._mailbox.pending())))
+            self._relay.send(None, WAITS, _json(_waits_json(self._mailbox.own())))
 
     def refresh(self) -> None:
         """Every few seconds: the others go on believing that something waits here."""
-        if self._mailbox.pending():
+        if self._mailbox.own():
             self.announce()
+
+    def expect(self, instance: str, waits: tuple[PendingWait, ...]) -> None:
+        """A job goes on there with these questions: they wait there until that instance says what does."""
+        tokens = {wait.token for wait in waits}
+        with self._lock:
+            for name, (at_s, known) in tuple(self._others.items()):
+                self._others[name] = (at_s, tuple(wait for wait in known if wait.token not in tokens))
+            _, known = self._others.get(instance, (0.0, ()))
+            self._others[instance] = (self._monotonic(), (*known, *waits))
 
     def pending(self) -> tuple[PendingWait, ...]:
         """The waits that can still be answered on any instance, oldest first."""
@@ -91,51 +104,67 @@ class PostOffice:
     ) -> Delivered:
         """As ``Mailbox.deliver``; ``StoreUnavailable`` when the instance where the node waits does not answer: then the message may
         have reached it."""
-        away = [
-            (instance, wait)
-            for instance, wait in self._elsewhere()
-            if wait.node_id == node_id and token in (None, wait.token) and prompt_id in (None, wait.prompt_id)
-        ]
-        here = [
-            wait.token
-            for wait in self._mailbox.pending()
-            if wait.node_id == node_id and token in (None, wait.token) and prompt_id in (None, wait.prompt_id)
-        ]
-        if not away:
-            return await self._deliver_here(message, node_id, token, prompt_id)
-        if len(away) + len(here) > 1:
-            tokens = [*here, *(wait.token for _, wait in away)]
-            text = f"{len(tokens)} waits fit node {node_id}; send the token of one of them."
-            raise Conflict(text, details={"tokens": tokens})
-        instance, wait = away[0]
-        read_answer(wait.ask, message)  # judged there too; here the refusal comes with its pointer and hint
-        return await self._ask(instance, {"message": message, "node_id": node_id, "token": wait.token})
+        end_s = asyncio.get_running_loop().time() + PARKS_S
+        while True:
+            here = [wait for wait in self._mailbox.pending() if fits(wait, node_id, token, prompt_id)]
+            away = [(name, wait) for name, wait in self._elsewhere() if fits(wait, node_id, token, prompt_id)]
+            if len(away) + len(here) > 1 and away:
+                tokens = [*(wait.token for wait in here), *(wait.token for _, wait in away)]
+                text = f"{len(tokens)} waits fit node {node_id}; send the token of one of them."
+                raise Conflict(text, details={"tokens": tokens})
+            if away:
+                instance, wait = away[0]
+                read_answer(wait.ask, message)  # judged there too; here the refusal comes with its pointer and hint
+                delivered = await self._deliver_there(instance, wait, message, end_s)
+            else:
+                delivered = await self._deliver_here(message, node_id, token, prompt_id)
+            if delivered is not None:
+                return delivered
+            token = token or next((wait.token for wait in (*here, *(each for _, each in away))), None)
 
     async def picture(self, token: str, number: int) -> Picture:
         """As ``Mailbox.picture``, of any wait that can be answered; ``StoreUnavailable`` when its instance cannot be asked now."""
-        away = [(instance, wait) for instance, wait in self._elsewhere() if wait.token == token]
-        if not away or self._pictures is None:
+        asked = next((wait for wait in self.pending() if wait.token == token), None)
+        runs_at = [name for name, wait in self._elsewhere() if wait.token == token]
+        parked_at = () if asked is None or self._parked is None else self._parked.holders(asked.prompt_id)
+        if asked is None or self._pictures is None or not (runs_at or parked_at):
             return await asyncio.to_thread(self._mailbox.picture, token, number)
-        instance, wait = away[0]
-        if number >= wait.ask.pictures:
+        if number >= asked.ask.pictures:
             raise NotFound(f"That wait has no picture {number}.")
-        return await self._pictures.picture(instance, token, number)
+        refusals: list[ExpeditorError] = []
+        # A run may have made other ones than those that were shown when its job was parked; of these a copy may be here.
+        for instance in dict.fromkeys((*runs_at, None, *parked_at)):
+            try:
+                if instance is None:
+                    return await asyncio.to_thread(self._mailbox.picture, token, number)
+                return await self._pictures.picture(instance, token, number)
+            except (NotFound, Gone, StoreUnavailable) as refusal:
+                refusals.append(refusal)
+        raise next((refusal for refusal in refusals if isinstance(refusal, StoreUnavailable)), refusals[0])
 
     async def _deliver_here(
         self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None
-    ) -> Delivered:
-        while True:
-            parked = None if self._parked is None else self._mailbox.parked(message, node_id, token, prompt_id)
-            if parked is not None and self._parked is not None:
-                if (delivered := await self._parked.deliver(parked, message)) is not None:
-                    return delivered
-                token = parked.token  # the same question, wherever it is answered by now
-                continue
-            try:
-                return self._mailbox.deliver(message, node_id, token, prompt_id)
-            except BeingParked:
-                if self._parked is None:
-                    raise
+    ) -> Delivered | None:
+        """None: look again where the question is asked by now."""
+        parked = None if self._parked is None else self._mailbox.parked(message, node_id, token, prompt_id)
+        if parked is not None and self._parked is not None:
+            return await self._parked.deliver(parked, message)
+        try:
+            return self._mailbox.deliver(message, node_id, token, prompt_id)
+        except BeingParked:
+            if self._parked is None:
+                raise
+        return None
+
+    async def _deliver_there(self, instance: str, wait: PendingWait, message: str, end_s: float) -> Delivered | None:
+        """None: the job is just being parked there, or goes on: look again."""
+        try:
+            return await self._ask(instance, {"message": message, "node_id": wait.node_id, "token": wait.token})
+        except BeingParked:
+            if asyncio.get_running_loop().time() > end_s:
+                raise
+        await asyncio.sleep(LOOK_S)
+        return None
 
     async def _ask(self, instance: str, question: JsonObject) -> Delivered:
         loop = asyncio.get_running_loop()
@@ -154,15 +183,20 @@ class PostOffice:
         finally:
             with self._lock:
                 self._asked.pop(number, None)
+        if answer.get("code") == StoreUnavailable.code:
+            raise BeingParked(str(answer.get("message")), retry_after_s=1)
         refusal = _REFUSALS.get(str(answer.get("code")))
         if refusal is not None:
             raise refusal(str(answer.get("message")), details=cast("JsonObject", answer.get("details") or {}))
         return Delivered(str(answer["token"]), str(answer["node_id"]), str(answer["prompt_id"]))
 
     def _elsewhere(self) -> list[tuple[str, PendingWait]]:
-        since_s = self._monotonic() - BELIEVED_S
+        """What waits on others and is not known here as a parked job's; each once."""
+        since_s, here = self._monotonic() - BELIEVED_S, {wait.token for wait in self._mailbox.pending()}
         with self._lock:
-            return [(name, wait) for name, (at_s, waits) in self._others.items() if at_s >= since_s for wait in waits]
+            others = sorted(self._others.items(), key=lambda told: told[1][0])
+        found = {wait.token: (name, wait) for name, (at_s, waits) in others if at_s >= since_s for wait in waits}
+        return [told for token, told in found.items() if token not in here]
 
     def _hear_waits(self, sender: str, _kind: str, body: bytes) -> None:
         waits = tuple(wait for each in _list(body) if (wait := _wait_of(each)) is not None)
@@ -172,13 +206,14 @@ class PostOffice:
                 self._others[sender] = (self._monotonic(), waits)
             else:
                 self._others.pop(sender, None)
+            elsewhere = {wait.token for _, told in self._others.values() for wait in told}
         known, now = {wait.token for wait in before}, {wait.token for wait in waits}
         for wait in before:
-            if wait.token not in now:
+            if wait.token not in now and wait.token not in elsewhere and not self._mailbox.is_open(wait.token):
                 self._mailbox.remember_over(wait)
                 self._notify({"type": CLOSED, **wait.describe()})
         for wait in waits:
-            if wait.token not in known:
+            if wait.token not in known and not self._mailbox.is_open(wait.token):
                 self._notify({"type": ASKED, **wait.describe()})
 
     def _hear_question(self, sender: str, _kind: str, body: bytes) -> None:

@@ -43,8 +43,8 @@ class Elsewhere:
         with queue.mutex:
             known = wiring.elsewhere.get(job.id) or queue.take_off(job.id) or queue.running_item(job.id)
             wiring.elsewhere[job.id] = item_of(job, None) if known is None else known
-            wiring.to_list.discard(job.id)
-            wiring.on_machine.discard(job.id)
+            for kept in (wiring.to_list, wiring.on_machine, wiring.parked):
+                kept.discard(job.id)
             queue.server.queue_updated()
         if known is None:
             wiring.line.payload(job.id).add_done_callback(partial(self._fetched, queue, job))
@@ -72,7 +72,7 @@ class Elsewhere:
         with queue.mutex:
             item = wiring.elsewhere.pop(job.id, None) or item
             deleted = job.id in wiring.deleted and job.status is JobStatus.CANCELED
-            for kept in (wiring.deleted, wiring.to_list, wiring.from_store):
+            for kept in (wiring.deleted, wiring.to_list, wiring.from_store, wiring.parked):
                 kept.discard(job.id)
             if job.id in wiring.arriving:
                 wiring.left.add(job.id)

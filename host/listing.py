@@ -22,7 +22,7 @@ from ..jobs.transitions import is_terminal
 from .elsewhere import Elsewhere
 from .farewells import Farewells, last_word
 from .history import untold_entry
-from .native import NativeItem, item_of
+from .native import NativeItem, item_id, item_of
 from .ownership import our_queue
 
 if TYPE_CHECKING:
@@ -64,10 +64,10 @@ class Listing:
             elif event.type == QUEUED:
                 if self._elsewhere is None or not self._elsewhere.back(queue, event.job.id):
                     self._waits(queue, event.job)
-            elif self._elsewhere is not None and event.type == STARTED and runs_elsewhere(event.job, here):
-                self._elsewhere.starts(queue, event.job)
-            elif event.type in (STARTED, PARKED):
-                (self._starts if event.type == STARTED else self._parks)(queue, event.job.id)
+            elif event.type == PARKED and event.job.status is JobStatus.WAITING:
+                self._parks(queue, event.job, here)
+            elif event.type == STARTED:
+                self._starts(queue, event.job, here)
             elif _is_end(event):
                 changed |= self._ends(queue, event.job, taken.pop(event.job.id, None), here)
         if changed:  # the end of a run is no change of ours: core tells it
@@ -77,8 +77,8 @@ class Listing:
         """A job that was submitted to another instance: of interest only while it is on this machine."""
         job_id = event.job.id
         if event.type == STARTED and not runs_elsewhere(event.job, here):
-            self._starts(queue, job_id)
-        elif event.type in (QUEUED, STARTED):
+            self._starts(queue, event.job, here)
+        elif event.type in (QUEUED, STARTED, PARKED):
             with queue.mutex:
                 queue.expeditor.on_machine.discard(job_id)
         elif _is_end(event) and job_id in queue.expeditor.on_machine:
@@ -99,17 +99,25 @@ class Listing:
             unran = job_ids - queue.expeditor.on_machine
             return queue.remove(unran) if unran else {}
 
-    def _starts(self, queue: ExpeditorQueue, job_id: str) -> None:
+    def _starts(self, queue: ExpeditorQueue, job: Job, here: str | None) -> None:
+        if self._elsewhere is not None and runs_elsewhere(job, here):
+            self._elsewhere.starts(queue, job)
+            return
         with queue.mutex:
-            queue.expeditor.on_machine.add(job_id)
-            queue.expeditor.to_list.discard(job_id)
-            queue.expeditor.parked.discard(job_id)
+            queue.expeditor.on_machine.add(job.id)
+            queue.expeditor.to_list.discard(job.id)
+            queue.expeditor.parked.discard(job.id)
 
-    def _parks(self, queue: ExpeditorQueue, job_id: str) -> None:
-        """No run will tell its end any more, unless it goes on; ``run_ends`` lists it among those that wait."""
+    def _parks(self, queue: ExpeditorQueue, job: Job, here: str | None) -> None:
+        """No run will tell its end any more, unless it goes on; ``run_ends`` lists it among those that wait, if it ran here."""
         with queue.mutex:
-            queue.expeditor.on_machine.discard(job_id)
-            queue.expeditor.parked.add(job_id)
+            queue.expeditor.on_machine.discard(job.id)
+            queue.expeditor.parked.add(job.id)
+            listed = any(item_id(item) == job.id for item in queue.queue)
+        if listed or self._elsewhere is None or not runs_elsewhere(job, here):
+            return
+        if not self._elsewhere.back(queue, job.id):
+            self._waits(queue, job)
 
     def _waits(self, queue: ExpeditorQueue, job: Job) -> None:
         wiring = queue.expeditor

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..jobs.belonging import runs_elsewhere
 from ..jobs.events import JobEvent
 from ..jobs.model import Job
 from ..jobs.transitions import is_terminal
@@ -58,8 +59,11 @@ class _Kept:
 class Parking:
     """See the module's docstring. ``parks`` in a node's coroutine; ``before`` and ``after`` around an execution; the rest from dispatch."""
 
-    def __init__(self, questions: Questions, rules: ParkingRules, monotonic: Callable[[], float]) -> None:
-        """Nothing is parked before ``join``."""
+    def __init__(
+        self, questions: Questions, rules: ParkingRules, monotonic: Callable[[], float], here: str | None = None
+    ) -> None:
+        """Nothing is parked before ``join``. ``here``: this instance's name where several share the queue."""
+        self._here = here
         self._questions = questions
         self._rules = rules
         self._monotonic = monotonic
@@ -207,9 +211,20 @@ class Parking:
             self._questions.end(job_id)
         return waits
 
+    def refused(self, job_id: str) -> None:
+        """See ``dispatch.ports.Parking``."""
+        with self._lock:
+            self._kept.pop(job_id, None)
+        self._questions.end(job_id)
+
     def publish(self, events: tuple[JobEvent, ...]) -> None:
-        """Committed events, as ``jobs.events.Publisher``: of a job that has ended nothing is kept."""
+        """Committed events, as ``jobs.events.Publisher``: nothing is kept of a job that has ended, or goes on elsewhere."""
         for event in events:
-            if is_terminal(event.job.status):
+            if is_terminal(event.job.status) or runs_elsewhere(event.job, self._here):
                 with self._lock:
                     self._kept.pop(event.job.id, None)
+
+    def kept(self) -> tuple[str, ...]:
+        """The parked jobs of which something is kept, by id."""
+        with self._lock:
+            return tuple(self._kept)

@@ -306,7 +306,7 @@ class Questions(Protocol):
         ...
 
     def end(self, prompt_id: str) -> object:
-        """A run is over and its job is not parked: nobody asks any more."""
+        """A run is over and its job is not parked by it: it asks nobody any more."""
         ...
 
 

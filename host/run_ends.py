@@ -141,7 +141,7 @@ class RunEnds:
             wiring.on_machine.discard(job_id)
             if job_id in wiring.guests:
                 self._leaves(job_id)
-            elif job_id not in wiring.left:
+            elif job_id not in wiring.left and job_id not in wiring.elsewhere:
                 queue.queue.append(item)
             wiring.left.discard(job_id)
             wiring.to_list.discard(job_id)

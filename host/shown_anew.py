@@ -22,7 +22,8 @@ from .ownership import our_queue
 log = logging.getLogger("expeditor.host")
 
 AT_ONCE = 200
-ON_MACHINE = (JobStatus.RUNNING, JobStatus.CANCELING, JobStatus.WAITING)
+ON_MACHINE = (JobStatus.RUNNING, JobStatus.CANCELING)
+PARKED = (JobStatus.WAITING,)
 WAITING = (JobStatus.QUEUED, JobStatus.RETRYING)
 
 
@@ -78,7 +79,7 @@ class PictureLook:
         for ids in _parts(self._shown()):
             found = await asyncio.gather(*(asyncio.wrap_future(self._store.get(job_id)) for job_id in ids))
             self._tell(zip(ids, found, strict=True))
-        for statuses in (ON_MACHINE, WAITING):
+        for statuses in (ON_MACHINE, WAITING, PARKED):
             jobs = await asyncio.wrap_future(self._recent(statuses))
             self._tell((job.id, job) for job in jobs if is_home(job, self._here))
 
@@ -105,7 +106,7 @@ class PictureLook:
                 self._listing.publish((JobEvent.of(job, self._clock()),))
 
     def _as_shown(self, job: Job, waiting: set[str], away: set[str]) -> bool:
-        if job.status in WAITING:
+        if job.status in (*WAITING, *PARKED):
             return job.id in waiting
         if job.status in ON_MACHINE:
             return job.id in away or not runs_elsewhere(job, self._here)

@@ -15,11 +15,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from . import ordering
-from .model import PRIORITY_DEFAULT, Job
+from .belonging import keeper_of
+from .model import PRIORITY_DEFAULT, Job, JobStatus
 from .ordering import OrderPolicy
 
 DEPTH = 32
 """How many of the line are looked at."""
+
+KEPT_AT_LEAST_S = 5.0
+"""How long at least a parked job that can go on is left to the instance which keeps what its nodes have made; with ``slack_s`` below that,
+so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,20 @@ class Choice:
 
     job_id: str
     passed_over_s: Mapping[str, float]
+
+
+def left_until_s(job: Job, here: str | None, policy: AffinityPolicy) -> float | None:
+    """Until when a parked job that can be claimed is left to another instance than ``here``, which keeps what its nodes have made: for as
+    long as these had run, within bounds. None: it is not."""
+    keeper = keeper_of(job)
+    if job.status is not JobStatus.WAITING or job.parked is None or keeper is None or here in (None, keeper):
+        return None
+    last, parked = job.attempts[-1], job.parked
+    ready_at_s = parked.ready_at_s if parked.ready_at_s is not None else job.not_before_s
+    if ready_at_s is None:
+        return None
+    ran_s = (parked.since_s or ready_at_s) - last.started_at_s - last.parked_s
+    return ready_at_s + min(policy.slack_s, max(KEPT_AT_LEAST_S, ran_s))
 
 
 def choose(

@@ -16,6 +16,11 @@ def runner_of(job: Job) -> str | None:
     return instance_of(job.attempts[-1].boot_id) if job.attempts else None
 
 
+def keeper_of(job: Job) -> str | None:
+    """The instance that parked the job in its last attempt, and keeps what its nodes have made and show; None if none did."""
+    return instance_of(job.parked.boot_id) if job.parked is not None else None
+
+
 def runs_elsewhere(job: Job, here: str | None) -> bool:
     """Whether the job's last attempt is another instance's than ``here``."""
     runner = runner_of(job)

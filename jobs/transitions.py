@@ -65,16 +65,14 @@ def start(job: Job, at_s: float, boot_id: str) -> tuple[Job, JobEvent]:
     """Queued to running: opens the next attempt. Answers that were given to an earlier one stay; what nobody answered is asked anew,
     as its pictures went with the run that asked."""
     attempt = Attempt(number=job.attempt + 1, started_at_s=at_s, boot_id=boot_id)
-    parked = job.parked and replace(
-        job.parked, waits=tuple(wait for wait in job.parked.waits if wait.answer is not None)
-    )
+    parked = job.parked and Parked(tuple(wait for wait in job.parked.waits if wait.answer is not None))
     return advance(replace(job, attempts=(*job.attempts, attempt), parked=parked), JobStatus.RUNNING, at_s)
 
 
 def park(job: Job, at_s: float, waits: tuple[JobWait, ...]) -> tuple[Job, JobEvent]:
     """Running to waiting for people: what every store's ``park`` does. The attempt stays open; the job keeps its score and can be
     claimed again when the first deadline of its questions has come, or one is answered."""
-    parked = Parked(waits, at_s)
+    parked = Parked(waits, at_s, boot_id=job.attempts[-1].boot_id)
     return advance(replace(job, parked=parked, not_before_s=parked.deadline_at_s), JobStatus.WAITING, at_s)
 
 
@@ -119,7 +117,11 @@ def answer(job: Job, token: str, message: str, at_s: float) -> Job:
         raise LimitExceeded(text, details={"bytes": size_bytes, "max_bytes": asked.max_bytes}, too_large=True)
     read_answer(asked.ask, message)
     answered = tuple(replace(wait, answer=message) if wait is asked else wait for wait in waits)
-    return replace(job, parked=replace(job.parked or Parked(), waits=answered), not_before_s=None)
+    return replace(job, parked=_ready(replace(job.parked or Parked(), waits=answered), at_s), not_before_s=None)
+
+
+def _ready(parked: Parked, at_s: float) -> Parked:
+    return parked if parked.ready_at_s is not None else replace(parked, ready_at_s=at_s)
 
 
 def settle(job: Job, ending: Ending) -> tuple[Job, tuple[JobEvent, ...]]:
@@ -216,14 +218,26 @@ def give_back(job: Job, at_s: float) -> tuple[Job, JobEvent]:
     """Undo the claim of a job that cannot run where it was claimed: what every store's ``give_back`` does.
 
     Its open attempt goes as if it had not been, and it waits on as it did before: neither its score nor the time since which it
-    waits changes. A job whose cancel was asked for ends ``canceled`` instead. One event either way.
+    waits changes. One that was parked is parked again, in its attempt and by who parked it, and can be claimed at once. A job whose
+    cancel was asked for ends ``canceled`` instead. One event either way.
     """
+    if job.parked is not None and job.parked.boot_id:
+        return _given_back_parked(job, job.parked, at_s)
     attempts = job.attempts[:-1]
     job = replace(job, attempts=attempts, started_at_s=job.started_at_s if attempts else None)
     if job.status is JobStatus.CANCELING:
         return advance(job, JobStatus.CANCELED, at_s, cause=Cause.CANCELED)
     waiting = replace(job, status=JobStatus.QUEUED)
     return waiting, JobEvent.of(waiting, at_s)
+
+
+def _given_back_parked(job: Job, parked: Parked, at_s: float) -> tuple[Job, JobEvent]:
+    if job.status is JobStatus.CANCELING:
+        job = close_attempt(job, at_s, JobStatus.CANCELED, Cause.CANCELED, None)
+        return advance(job, JobStatus.CANCELED, at_s, cause=Cause.CANCELED)
+    attempts = (*job.attempts[:-1], replace(job.attempts[-1], boot_id=parked.boot_id))
+    parked = _ready(replace(parked, since_s=at_s), at_s)
+    return advance(replace(job, attempts=attempts, parked=parked), JobStatus.WAITING, at_s)
 
 
 @dataclass(frozen=True, slots=True)

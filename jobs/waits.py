@@ -75,10 +75,13 @@ class JobWait:
 @dataclass(frozen=True, slots=True)
 class Parked:
     """What a job that was parked keeps of it until it ends. ``waits``: all questions of its run, answered ones too, in the order in which
-    they were opened. ``since_s``: when it was parked, None while it runs again."""
+    they were opened. ``since_s``: when it was parked, None while it runs again. ``ready_at_s``: when the first answer let it be claimed.
+    ``boot_id``: the life that parked it, which keeps what its nodes have made; empty unless that was in its last attempt."""
 
     waits: tuple[JobWait, ...] = ()
     since_s: float | None = None
+    ready_at_s: float | None = None
+    boot_id: str = ""
 
     @property
     def deadline_at_s(self) -> float | None:

@@ -13,7 +13,7 @@ from typing import Any
 import comfy.model_management
 from comfy_api.latest import io
 
-from ..events.mailbox import Wait
+from ..events.open_wait import Wait
 from ..jobs.waits import ASKED, CLOSED, Answer, Ask, Picture, read_answer
 from ..runtime.services import current
 from .previews import previews

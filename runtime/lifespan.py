@@ -156,7 +156,7 @@ class Lifespan:
         queue.restore_history(history)
         items = await asyncio.to_thread(_readable, services, recovered)
         jobs = [job for job, _ in recovered.waiting]
-        services.parked.waits.restore(jobs)
+        services.parked.waits.restore((*jobs, *recovered.elsewhere))
         queue.restore(items, {job.id for job in jobs if job.status is JobStatus.WAITING})
         await asyncio.to_thread(services.mailbox.sweep_pictures)
         self._background.append(asyncio.get_running_loop().create_task(services.page.keep()))

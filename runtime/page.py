@@ -15,9 +15,7 @@ from typing import Any
 
 from ..dispatch.runs import RunTable
 from ..events.glimpses import Glimpses
-from ..events.mailbox import Mailbox
 from ..events.onlookers import Onlookers
-from ..events.parked_waits import ParkedWaits
 from ..events.post import PostOffice
 from ..events.webhooks.filling import WebhookEars
 from ..host.elsewhere import Elsewhere
@@ -43,6 +41,7 @@ from .audience import Audience
 from .cluster import Cluster
 from .machine import Machine
 from .neighbours import Concerned, Hearer
+from .parked import Parked
 from .storage import JobFiles
 
 REFRESH_S = 5.0
@@ -162,8 +161,7 @@ class PageParts:
     audience: Audience
     machine: Machine
     files: JobFiles
-    mailbox: Mailbox
-    parked: ParkedWaits
+    parked: Parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,19 +190,28 @@ class JoinedPage:
 
 def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPage:
     """Have those told whom it concerns what other instances do."""
-    parts.parked.join(parts.store, parts.live.wake, lambda event: page.notifier.send(event, None))
+    parked, waits = parts.parked, parts.parked.waits
+    waits.join(parts.store, parts.live.wake, lambda event: page.notifier.send(event, None))
     if cluster is None:
-        post = PostOffice(parts.mailbox, time.monotonic, parked=parts.parked)
+        post = PostOffice(parked.mailbox, time.monotonic, parked=waits)
         return JoinedPage(page, Interrupts(parts.server), post, parts.machine.runs, parts.machine.glimpses)
     audience, here = parts.audience, cluster.neighbours.name
     onlookers = Onlookers(audience.hub, parts.machine.runs, cluster.relay, here, time.monotonic)
     away = Glimpses(audience.hub, onlookers, parts.clock, time.monotonic)
     onlookers.join(away.progressed, away.previewed)
     pictures = None if parts.files.homeward is None else parts.files.homeward.pictures
-    post = PostOffice(parts.mailbox, time.monotonic, cluster.relay, pictures)
+    post = PostOffice(parked.mailbox, time.monotonic, cluster.relay, pictures, waits)
+    waits.join_others(cluster.relay, post.expect)
     post.join(lambda event: page.notifier.send(event, None))
     look = PictureLook(parts.server, parts.store, _recent(parts.store), page.listing, parts.clock, here)
-    hearers: tuple[Hearer, ...] = (parts.depth, page.listing, page.notifier, audience.changes, audience.hub)
+    hearers: tuple[Hearer, ...] = (
+        parts.depth,
+        page.listing,
+        *parked.ears,
+        page.notifier,
+        audience.changes,
+        audience.hub,
+    )
     concerned = Concerned(
         machine=parts.machine.runs,
         hearers=(*hearers, onlookers, Heard(audience.ears), EndsElsewhere(parts.metrics)),

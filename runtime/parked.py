@@ -16,8 +16,6 @@ from ..store.base import Clock
 from .settings import Settings
 from .storage import WAITS
 
-SHARED = "the queue is shared with other instances"
-
 
 @dataclass(frozen=True, slots=True)
 class Parked:
@@ -33,10 +31,10 @@ class Parked:
         return (self.parking, self.waits)
 
 
-def build_parked(settings: Settings, clock: Clock, data_dir: Path, *, shared: bool) -> Parked:
-    """Make it. On a queue that is ``shared`` nothing is parked."""
+def build_parked(settings: Settings, clock: Clock, data_dir: Path, here: str | None) -> Parked:
+    """Make it. ``here``: this instance's name where several share the queue."""
     mailbox = Mailbox(clock, lambda: uuid.uuid4().hex, WaitPictures(data_dir / WAITS))
-    off = "" if not settings.parking else SHARED if shared else None
+    off = None if settings.parking else ""
     rules = ParkingRules(settings.park_after_s, settings.park_cache_bytes, off)
-    waits = ParkedWaits(mailbox, settings.store_deadline_s)
-    return Parked(mailbox, Parking(waits, rules, time.monotonic), waits)
+    waits = ParkedWaits(mailbox, settings.store_deadline_s, here)
+    return Parked(mailbox, Parking(waits, rules, time.monotonic, here), waits)

@@ -111,7 +111,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     cluster, here = join_cluster(settings, identity), identity.origin_of_new_jobs
     clock, board, lag, live = clock_of(cluster), HookBoard(), LoopLag(), LiveQueue(server)
     (metrics, residents), flow = _measured(server, clock), flow_of(settings, identity)
-    parked, members = build_parked(settings, clock, data_dir, shared=identity.shared), members_of(settings, identity)
+    parked, members = build_parked(settings, clock, data_dir, here), members_of(settings, identity)
     depth, told = _depth(settings, metrics, flow, members), _told(settings, server, clock)
     page, mailbox = build_page(server, told, clock, time.monotonic, cluster), parked.mailbox
     audience = _audience(settings, identity, server, metrics, page, (depth, page.listing, *parked.ears))
@@ -123,7 +123,7 @@ def build(settings: Settings, server: Any, data_dir: Path) -> Services:
     machine = build_machine(
         MachineParts(settings, server, live, store, metrics, clock, flow, depth, told, mailbox, audience.hub, *beside)
     )
-    around = PageParts(server, live, store, metrics, clock, depth, audience, machine, files, mailbox, parked.waits)
+    around = PageParts(server, live, store, metrics, clock, depth, audience, machine, files, parked)
     joined = join_page(page, around, cluster)
     webhooks = Webhooks(WebhookParts(settings, data_dir, store, audience.ears, metrics, clock, awaiter, here))
     parts = IntakeParts(

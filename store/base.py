@@ -225,7 +225,8 @@ class JobStore(BatchStore, EventLog, MovingStore, ParkingStore, Protocol):
 
     def give_back(self, job_id: str, attempt: int) -> Future[Job]:
         """Put a claimed job that this instance cannot run back into its old place, as if it had not been claimed: its attempt is taken
-        away, score and waiting time stay (``transitions.give_back``). Told as ``job.queued``.
+        away, score and waiting time stay (``transitions.give_back``). Told as ``job.queued``; of one that was parked, which is parked again
+        in its attempt, as ``job.waiting``.
 
         A job whose cancel was asked for ends ``canceled``: look at the status. ``NotFound`` for an unknown job; ``Conflict`` when
         ``attempt`` is not its open one, or is another life's.

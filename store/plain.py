@@ -14,13 +14,14 @@ _OF_WAIT = 8
 
 def parked_json(parked: Parked) -> list[Any]:
     """As JSON can write it."""
-    return [parked.since_s, [_wait(wait) for wait in parked.waits]]
+    return [parked.since_s, [_wait(wait) for wait in parked.waits], parked.ready_at_s, parked.boot_id]
 
 
 def parked_of(plain: list[Any]) -> Parked:
     """The record again."""
-    since_s, waits, *_ = plain
-    return Parked(tuple(_wait_of(values) for values in waits), since_s)
+    since_s, waits, *later = plain
+    ready_at_s, boot_id, *_ = later or (None, "")
+    return Parked(tuple(_wait_of(values) for values in waits), since_s, ready_at_s, boot_id)
 
 
 def _wait(wait: JobWait) -> list[Any]:

@@ -26,37 +26,62 @@ from .learning import Learning
 from .ledger import Ledger
 from .standing import Standing
 
+LEFT_MAX = 256
+"""How many parked jobs that are left to other instances are passed over at most; behind more of them nothing is looked for."""
+
 
 class Choosing:
     """Who of the line is next, with ``jobs.affinity``; remembers who was passed over, in memory only."""
 
-    def __init__(self, ledger: Ledger, policy: AffinityPolicy, order: OrderPolicy, learning: Learning) -> None:
-        """Touch nothing yet."""
+    def __init__(
+        self, ledger: Ledger, policy: AffinityPolicy, order: OrderPolicy, learning: Learning, here: str | None = None
+    ) -> None:
+        """Touch nothing yet. ``here``: this instance's name where several share the queue."""
+        self._here = here
+        self._left_until_s: float | None = None
         self._ledger = ledger
         self._learning = learning
         self._policy = policy
         self._order = order
         self._passed_over_s: dict[str, float] = {}
 
-    def next(self, resident: AbstractSet[str], unfit: AbstractSet[str]) -> Job | None:
-        """The job to claim, or None when none can be; never one of ``unfit``."""
-        head = next(iter(self._line(1, unfit)), None)
+    def next(self, resident: AbstractSet[str], unfit: AbstractSet[str], now_s: float) -> Job | None:
+        """The job to claim, or None when none can be; never one of ``unfit``, nor one that is left to another instance yet."""
+        head = next(iter(self._line(1, unfit, now_s)), None)
         if head is None or not resident or self._policy.slack_s <= 0 or resident >= set(head.models):
             return head
-        line = self._line(affinity.DEPTH, unfit)
+        line = self._line(affinity.DEPTH, unfit, now_s)
         seen = [InLine.of(job, self._order, self._learning.warm_s(job)) for job in line]
         choice = affinity.choose(seen, resident, self._passed_over_s, self._policy)
         if choice.passed_over_s:
             self._remember({**self._passed_over_s, **choice.passed_over_s})
         return next(job for job in line if job.id == choice.job_id)
 
-    def _line(self, limit: int, unfit: AbstractSet[str]) -> list[Job]:
-        """The first ``limit`` claimable jobs that are not unfit."""
+    def take_left_over(self, now_s: float) -> bool:
+        """Whether a job that was left to another instance may be claimed here since this was asked last."""
+        until_s = self._left_until_s
+        if until_s is None or now_s < until_s:
+            return False
+        self._left_until_s = None
+        self._ledger.on_undo(lambda: setattr(self, "_left_until_s", until_s))
+        return True
+
+    def _line(self, limit: int, unfit: AbstractSet[str], now_s: float) -> list[Job]:
+        """The first ``limit`` claimable jobs that are neither unfit nor left to others."""
         line = self._ledger.first(limit)
-        if all(job.id not in unfit for job in line):
+        if not any(job.id in unfit or self._is_left(job, now_s) for job in line):
             return line
         longer = self._ledger.first(limit + min(len(unfit), UNFIT_MAX))
-        return [job for job in longer if job.id not in unfit][:limit]
+        if any(self._is_left(job, now_s) for job in longer):
+            longer = self._ledger.first(limit + min(len(unfit), UNFIT_MAX) + LEFT_MAX)
+        return [job for job in longer if job.id not in unfit and not self._is_left(job, now_s)][:limit]
+
+    def _is_left(self, job: Job, now_s: float) -> bool:
+        until_s = affinity.left_until_s(job, self._here, self._policy)
+        if until_s is None or until_s <= now_s:
+            return False
+        self._left_until_s = until_s if self._left_until_s is None else min(self._left_until_s, until_s)
+        return True
 
     def _remember(self, passed_over_s: dict[str, float]) -> None:
         before = self._passed_over_s
@@ -90,7 +115,7 @@ class Running:
         """See ``JobStore.claim``. Ends in the same commit what has expired."""
         now_s = self._times.now_s()
         _, expired = self._times.expire(now_s)
-        chosen = None if self._ledger.paused() else self._choosing.next(resident, unfit)
+        chosen = None if self._ledger.paused() else self._choosing.next(resident, unfit, now_s)
         if chosen is None:
             return Done(None, expired)
         payload = self._ledger.payload(chosen.id)
@@ -114,7 +139,7 @@ class Running:
             )
         job, event = transitions.give_back(current, self._times.now_s())
         self._ledger.save(job)
-        if job.status is not JobStatus.QUEUED:
+        if transitions.is_terminal(job.status):
             self._ledger.set_history(job, "")
         return Done(job, (event,))
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from ..jobs import transitions
 from ..jobs.belonging import is_home
@@ -23,11 +24,20 @@ MEANS_MAX = 10_000
 """How many learned run times ``forget`` leaves."""
 
 
+class LeftOver(Protocol):
+    """Who remembers what was left to other instances; ``running.Choosing`` fits."""
+
+    def take_left_over(self, now_s: float) -> bool:
+        """Whether something of it may be claimed here since this was asked last."""
+        ...
+
+
 class Upkeep:
     """See the module's docstring. ``boot_id`` tells this process's attempts from those of earlier ones."""
 
-    def __init__(self, ledger: Ledger, standing: Standing, times: DueTimes, boot_id: str) -> None:
+    def __init__(self, ledger: Ledger, standing: Standing, times: DueTimes, choosing: LeftOver, boot_id: str) -> None:
         """Touch nothing yet."""
+        self._choosing = choosing
         self._ledger = ledger
         self._standing = standing
         self._times = times
@@ -45,7 +55,8 @@ class Upkeep:
         jobs, events = self._times.expire(now_s)
         left = self._ledger.abandoned()
         _, taken_back = self._settle_left_over(left, now_s, RecoveryRule(), lease_lost=True)
-        return Done(Ticked(jobs, self._times.take_became_due() or bool(left)), (*events, *taken_back))
+        claimable = (self._times.take_became_due(), self._choosing.take_left_over(now_s), bool(left))
+        return Done(Ticked(jobs, any(claimable)), (*events, *taken_back))
 
     def probe(self) -> Done[None]:
         """See ``JobStore.probe``."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 from ..jobs.affinity import AffinityPolicy
+from ..jobs.instances import instance_of
 from ..jobs.ordering import OrderPolicy
 from .arrivals import Arrivals
 from .base import Clock
@@ -60,11 +61,14 @@ class Verbs:
     ) -> None:
         """Touch nothing yet; ``clock`` is asked once per verb that needs the time."""
         learning = Learning(ledger)
-        standing, choosing = Standing(ledger, policy, learning), Choosing(ledger, affinity, policy, learning)
+        standing, choosing = (
+            Standing(ledger, policy, learning),
+            Choosing(ledger, affinity, policy, learning, instance_of(boot_id)),
+        )
         times = DueTimes(ledger, standing, clock)
         arrivals = Arrivals(ledger, standing, times)
         running = Running(ledger, standing, times, choosing, learning, boot_id)
-        carrying, upkeep = Carrying(ledger, standing, times), Upkeep(ledger, standing, times, boot_id)
+        carrying, upkeep = Carrying(ledger, standing, times), Upkeep(ledger, standing, times, choosing, boot_id)
 
         logged = _Logging(ledger).logged
         self.enqueue = logged(arrivals.enqueue)

@@ -76,7 +76,8 @@ class News:
 
     def _was_lost(self, before: Job, after: Job) -> bool:
         if (
-            not before.attempts
+            before.in_line
+            or not before.attempts
             or before.attempts[-1].outcome is not None
             or before.attempts[-1].boot_id != self._boot_id
         ):

@@ -8,7 +8,8 @@ import threading
 
 import pytest
 
-from expeditor.events.mailbox import MAX_MESSAGE_BYTES, REMEMBERED_WAITS, Delivered, Mailbox
+from expeditor.events.mailbox import MAX_MESSAGE_BYTES, REMEMBERED_WAITS, Mailbox
+from expeditor.events.open_wait import Delivered
 from expeditor.jobs.errors import Conflict, Gone, LimitExceeded, NotFound
 from expeditor.jobs.waits import Ask
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from expeditor.events.mailbox import Mailbox, Wait
+from expeditor.events.mailbox import Mailbox
+from expeditor.events.open_wait import Wait
 from expeditor.host.kept_caches import changed_of, kept_of, off_device, put_back, say_changed, size_bytes
 from expeditor.host.parking import Parking, ParkingRules
 from expeditor.jobs.events import JobEvent
