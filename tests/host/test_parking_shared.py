@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
 
 
 @pytest.fixture
-def parked_at_b(cluster: RealCluster) -> Iterator[Any]:
+def parked_at_b(cluster: RealCluster) -> Callable[..., str]:
     """Submits to A what B parks: A claims nothing meanwhile."""
 
     def park(prompt: dict[str, Any], **fields: Any) -> str:
@@ -32,7 +32,7 @@ def parked_at_b(cluster: RealCluster) -> Iterator[Any]:
         assert job(cluster.a, job_id)["instance"] == B
         return job_id
 
-    yield park
+    return park
 
 
 def with_a_paused(cluster: RealCluster, *, paused: bool) -> None:
