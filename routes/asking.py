@@ -9,6 +9,7 @@ from aiohttp import web
 from ..intake.judges import Caller
 from ..intake.request_keys import header_key
 from .guard import AUTHORIZATION
+from .render import Address
 
 
 def caller_of(request: web.Request, user_header: str | None, *, spaces: bool = False) -> Caller:
@@ -21,6 +22,17 @@ def caller_of(request: web.Request, user_header: str | None, *, spaces: bool = F
 
 PUBLIC_URL: web.AppKey[str] = web.AppKey("expeditor_public_url", str)
 """Of the app: the address under which clients reach the server through a proxy, if there is one."""
+
+
+HERE: web.AppKey[str] = web.AppKey("expeditor_here", str)
+"""Of the app: the instance's name, where several share the queue."""
+ONE_FOLDER: web.AppKey[bool] = web.AppKey("expeditor_one_folder", bool)
+"""Of the app: whether these have one output folder."""
+
+
+def address_of(request: web.Request) -> Address:
+    """How the client reached this instance."""
+    return Address(origin_of(request), request.app.get(HERE), request.app.get(ONE_FOLDER, False))
 
 
 def origin_of(request: web.Request) -> str:

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from ..intake.batch_request import JSON_FIELDS
 from ..intake.batches import BatchService
 from ..intake.ports import OutputFiles
-from .asking import caller_of, origin_of
+from .asking import address_of, caller_of
 from .batch_files import archive, members_of
 from .fields import read_fields
 from .jobs import REPEATED
@@ -62,12 +62,12 @@ class BatchRoutes:
     async def results(self, request: web.Request) -> web.Response:
         """``GET /expeditor/batches/{id}/results`` → every job with its swept values and outputs, by its place."""
         results = await self._batches.results(request.match_info["batch_id"])
-        return web.json_response(results_json(results, origin_of(request)))
+        return web.json_response(results_json(results, address_of(request)))
 
     async def files(self, request: web.Request) -> web.StreamResponse:
         """``GET /expeditor/batches/{id}/results.zip`` → the files of all jobs that have ended, and the manifest, as they are read."""
         results = await self._batches.results(request.match_info["batch_id"])
-        manifest = results_json(results, origin_of(request))
+        manifest = results_json(results, address_of(request))
         name = f"batch-{results.batch.id}.zip"
         response = web.StreamResponse(headers={"Content-Disposition": f'attachment; filename="{name}"'})
         response.content_type = "application/zip"

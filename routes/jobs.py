@@ -14,7 +14,7 @@ from ..intake.upload_names import is_file_part, with_files
 from ..intake.uploads import UploadDesk, Uploads
 from ..jobs.errors import NotFound
 from ..jobs.model import JsonObject
-from .asking import caller_of, origin_of
+from .asking import address_of, caller_of
 from .fields import read_fields
 from .held import held_answer
 from .multipart import MULTIPART, read_parts
@@ -74,9 +74,9 @@ class JobRoutes:
         headers = {REPEATED: "true"} if submitted.repeated else {}
         if wait_s is not None:
             view = await self._held.until_ended_from(submitted.view, wait_s, _gone(request))
-            return held_answer(view, origin_of(request), headers)
+            return held_answer(view, address_of(request), headers)
         headers["Location"] = f"/expeditor/jobs/{submitted.view.job.id}"
-        body = job_json(submitted.view, origin_of(request))
+        body = job_json(submitted.view, address_of(request))
         return web.json_response(body, status=200 if submitted.repeated else 201, headers=headers)
 
     async def validate(self, request: web.Request) -> web.Response:
@@ -100,18 +100,20 @@ class JobRoutes:
 
     async def list(self, request: web.Request) -> web.Response:
         """``GET /expeditor/jobs?status=&principal=&cause=&held=&limit=&cursor=`` → ``{jobs, next_cursor}``, newest first."""
-        return web.json_response(listing_json(await self._service.list(list_query(request.query)), origin_of(request)))
+        return web.json_response(listing_json(await self._service.list(list_query(request.query)), address_of(request)))
 
     async def get(self, request: web.Request) -> web.Response:
         """``GET /expeditor/jobs/{id}?wait_s=`` → 200 job; 202 when it was waited for and has not ended."""
         job_id, wait_s = request.match_info["job_id"], wait_query(request.query, self._max_wait_s)
         if wait_s is not None:
-            return held_answer(await self._held.until_ended(job_id, wait_s, _gone(request)), origin_of(request))
-        return web.json_response(job_json(await self._service.get(job_id), origin_of(request)))
+            return held_answer(await self._held.until_ended(job_id, wait_s, _gone(request)), address_of(request))
+        return web.json_response(job_json(await self._service.get(job_id), address_of(request)))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/cancel`` → the job; idempotent."""
-        return web.json_response(job_json(await self._service.cancel(request.match_info["job_id"]), origin_of(request)))
+        return web.json_response(
+            job_json(await self._service.cancel(request.match_info["job_id"]), address_of(request))
+        )
 
     async def priority(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/priority`` with ``{priority}`` or ``{front: true}`` → the job."""
@@ -119,21 +121,21 @@ class JobRoutes:
         change = priority_change(fields)
         caller = self._service.principal(caller_of(request, self._user_header), fields.get("client_id"))
         view = await self._service.reprioritise(request.match_info["job_id"], change, caller)
-        return web.json_response(job_json(view, origin_of(request)))
+        return web.json_response(job_json(view, address_of(request)))
 
     async def hold(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/hold`` → the job; idempotent."""
-        return web.json_response(job_json(await self._service.hold(request.match_info["job_id"]), origin_of(request)))
+        return web.json_response(job_json(await self._service.hold(request.match_info["job_id"]), address_of(request)))
 
     async def release(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/release`` → the job; idempotent."""
         return web.json_response(
-            job_json(await self._service.release(request.match_info["job_id"]), origin_of(request))
+            job_json(await self._service.release(request.match_info["job_id"]), address_of(request))
         )
 
     async def retry(self, request: web.Request) -> web.Response:
         """``POST /expeditor/jobs/{id}/retry`` → the job, queued again; idempotent."""
-        return web.json_response(job_json(await self._service.retry(request.match_info["job_id"]), origin_of(request)))
+        return web.json_response(job_json(await self._service.retry(request.match_info["job_id"]), address_of(request)))
 
     async def _submission(self, request: web.Request, files: Uploads) -> dict[str, Any]:
         """The fields of a submit, its files received and named in the prompt."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
 from ..intake.views import BulkReport, DepthView, JobListing, JobView, QueueView, Verdict, Waiting
 from ..jobs.asset_ids import output_asset_id
+from ..jobs.belonging import is_home
 from ..jobs.causes import CAUSES
 from ..jobs.instances import instance_of
 from ..jobs.model import Attempt, Cause, Job, JobError, JobStatus, Output
@@ -20,8 +22,22 @@ LOG_TAIL_CHARS = 8_000
 _DEATHS = frozenset({Cause.POISON.value, Cause.PROCESS_DIED.value})
 
 
-def job_json(view: JobView, origin: str) -> dict[str, Any]:
-    """One job. ``origin`` is the scheme and host that the client used; output URLs are absolute."""
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a client reached this instance: ``origin`` is the scheme and host. ``here``: the instance's name among several that share the
+    queue, None where it stands alone; ``one_folder``: they have one output folder."""
+
+    origin: str
+    here: str | None = None
+    one_folder: bool = False
+
+    def views(self, job: Job, output: Output) -> bool:
+        """Whether ComfyUI's own route gives the file here: it knows the folders of its instance and no others."""
+        return is_home(job, self.here) or (self.one_folder and output.folder == "output")
+
+
+def job_json(view: JobView, address: Address) -> dict[str, Any]:
+    """One job. ``address``: how the client reached this instance; output URLs are absolute."""
     job = view.job
     return {
         "id": job.id,
@@ -46,7 +62,7 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
         "instance": instance_of(job.attempts[-1].boot_id) if job.attempts else None,
         "parked_s": round(view.parked_s, 3),
         "progress": None if view.progress is None else progress_json(view.progress),
-        "outputs": [output_json(job, output, number, origin) for number, output in enumerate(job.outputs)],
+        "outputs": [output_json(job, output, number, address) for number, output in enumerate(job.outputs)],
         "cause": job.cause.value if job.cause else None,
         "error": None if job.error is None else error_json(job.error),
         "metadata": job.metadata,
@@ -57,9 +73,9 @@ def job_json(view: JobView, origin: str) -> dict[str, Any]:
     }
 
 
-def listing_json(listing: JobListing, origin: str) -> dict[str, Any]:
+def listing_json(listing: JobListing, address: Address) -> dict[str, Any]:
     """One page of jobs."""
-    return {"jobs": [job_json(view, origin) for view in listing.jobs], "next_cursor": listing.next_cursor}
+    return {"jobs": [job_json(view, address) for view in listing.jobs], "next_cursor": listing.next_cursor}
 
 
 def queue_json(view: QueueView) -> dict[str, Any]:
@@ -154,7 +170,7 @@ def _duration_s(attempt: Attempt) -> float | None:
     return round(attempt.finished_at_s - attempt.started_at_s - attempt.parked_s, 3)
 
 
-def output_json(job: Job, output: Output, number: int, origin: str) -> dict[str, Any]:
+def output_json(job: Job, output: Output, number: int, address: Address) -> dict[str, Any]:
     """One output of a job; ``number`` counts them from 0."""
     parts = {"filename": output.name, "subfolder": output.subfolder, "type": output.folder}
     query = urlencode(parts, errors="surrogatepass")  # nodes may name files by text that no UTF-8 can hold
@@ -167,9 +183,9 @@ def output_json(job: Job, output: Output, number: int, origin: str) -> dict[str,
         "content_type": output.content_type,
         "size_bytes": output.size_bytes,
         "hash": None,
-        "url": f"{origin}/expeditor/jobs/{job.id}/outputs/{number}",
+        "url": f"{address.origin}/expeditor/jobs/{job.id}/outputs/{number}",
         "url_expires_at": None,
-        "view_url": f"{origin}/view?{query}",
+        "view_url": f"{address.origin}/view?{query}" if address.views(job, output) else None,
         "cached": output.cached,
     }
 

@@ -12,7 +12,7 @@ from ..jobs.model import Job, JobStatus
 from ..jobs.times import rfc3339
 from ..jobs.transitions import TERMINAL
 from .errors import fault_json
-from .render import error_json, output_json
+from .render import Address, error_json, output_json
 
 PRUNED = "pruned"
 """The status of a job that ended and was removed since."""
@@ -63,20 +63,20 @@ def preview_json(preview: BatchPreview) -> dict[str, Any]:
     }
 
 
-def results_json(results: BatchResults, origin: str) -> dict[str, Any]:
-    """The manifest. ``origin`` is the scheme and host that the client used."""
+def results_json(results: BatchResults, address: Address) -> dict[str, Any]:
+    """The manifest. ``address``: how the client reached this instance."""
     batch = results.batch
     return {
         "id": batch.id,
         "created_at": rfc3339(batch.created_at_s),
         "count": batch.count,
         "metadata": results.about.metadata or {},
-        "items": [_item(item, origin) for item in results.items],
+        "items": [_item(item, address) for item in results.items],
         "refused": [_refused(item) for item in results.about.refused],
     }
 
 
-def _item(item: ItemResult, origin: str) -> dict[str, Any]:
+def _item(item: ItemResult, address: Address) -> dict[str, Any]:
     job = item.job
     if job is None:
         gone: dict[str, Any] = {"job_id": None, "status": PRUNED, "values": item.values, "metadata": {}, "outputs": []}
@@ -87,7 +87,7 @@ def _item(item: ItemResult, origin: str) -> dict[str, Any]:
         "status": job.status.value,
         "values": item.values,
         "metadata": job.metadata,
-        "outputs": [output_json(job, output, number, origin) for number, output in enumerate(job.outputs)],
+        "outputs": [output_json(job, output, number, address) for number, output in enumerate(job.outputs)],
         "finished_at": None if job.finished_at_s is None else rfc3339(job.finished_at_s),
         "cause": job.cause.value if job.cause else None,
         "error": None if job.error is None else error_json(job.error),

@@ -15,7 +15,7 @@ from ..jobs.events import LoggedEvent
 from ..jobs.model import Job, JsonObject
 from ..jobs.times import rfc3339
 from ..jobs.wire import event_json
-from .render import job_json
+from .render import Address, job_json
 
 BODY_BYTES_MAX = 262_144
 """A message is at most so long; it then has fewer outputs than the job, and says so."""
@@ -27,7 +27,7 @@ def webhook_body(event: LoggedEvent, job: Job, origin: str) -> str:
     ``data.event`` is as the streams tell it, ``data.job`` is the job as it stood when the message was made; ``origin`` stands
     before the paths of its outputs.
     """
-    told = job_json(JobView(job=job), origin)
+    told = job_json(JobView(job=job), Address(origin))
     data: JsonObject = {"event": event_json(event), "job": told}
     message = {"type": event.type, "timestamp": rfc3339(event.at_s), "data": data}
     text = _dumped(message)

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from ..host.comfy import cors_headers, private_folder, prompt_server
 from ..host.context import note_client_id
-from ..routes.asking import PUBLIC_URL
+from ..routes.asking import HERE, ONE_FOLDER, PUBLIC_URL
 from ..routes.batches import BatchRoutes
 from ..routes.deliveries import DeliveryRoutes
 from ..routes.events import EventRoutes
@@ -119,6 +119,9 @@ def _register(services: Services, server: Any) -> None:
         server.routes.route(route.method, route.path)(route.handler)
     if services.settings.public_url is not None:
         server.app[PUBLIC_URL] = services.settings.public_url
+    if services.identity.shared:
+        server.app[HERE] = services.identity.name
+        server.app[ONE_FOLDER] = services.settings.results == "shared"
     v2 = contract_handlers(services, sets.status)
     register_own(server, v2, guard)
     server.app.on_startup.append(Mount(services.board, v2, guard, wanted=services.settings.hooks_api_v2).start)

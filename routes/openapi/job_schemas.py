@@ -39,7 +39,10 @@ OUTPUT = whole(
         "hash": told({"type": "null"}, "Always null so far."),
         "url": told(TEXT, "The bytes, from this API."),
         "url_expires_at": told({"type": "null"}, "Always null so far."),
-        "view_url": told(TEXT, "The file by ComfyUI's own route."),
+        "view_url": told(
+            nullable(TEXT),
+            "The file by ComfyUI's own route; null at an instance other than the one where the job was submitted.",
+        ),
         "cached": told(FLAG, "Its node did not run: the file is an earlier job's."),
     }
 )

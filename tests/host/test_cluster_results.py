@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from PIL import Image
 
 from tests.host.jobs_client import submit, until_ended
@@ -60,6 +61,10 @@ def test_a_picture_is_seen_where_it_was_asked_for(cluster: RealCluster, node: st
         content = each.get(f"/expeditor/jobs/{job['id']}/outputs/0")
         assert content.status_code == 200, content.text
         assert content.content == shown.content
+        (output,) = each.get(f"/expeditor/jobs/{job['id']}").json()["outputs"]
+        views = output["view_url"]
+        assert (views is None) == (each is not cluster.a), "ComfyUI's own route knows its own files alone"
+        assert views is None or requests.get(views, timeout=30).content == shown.content
         part = each.get(f"/expeditor/jobs/{job['id']}/outputs/0", headers={"Range": "bytes=1-3"})
         assert (part.status_code, part.content) == (206, b"PNG")
 

@@ -10,6 +10,8 @@ import pytest
 
 from expeditor.jobs.errors import Gone
 from expeditor.jobs.model import Output
+from expeditor.routes.asking import HERE as INSTANCE
+from expeditor.routes.asking import ONE_FOLDER
 from expeditor.routes.outputs import disposition
 from tests.conformance.harness import claim, done, ending, enqueue
 from tests.http.edge import refusal
@@ -50,6 +52,25 @@ async def test_the_job_names_the_address(http, folder):
     (output,) = (await (await http.get("/expeditor/jobs/a")).json())["outputs"]
     assert output["url"] == str(http.make_url(HERE))
     assert output["view_url"].endswith("/view?filename=a+b.png&subfolder=sub&type=output")
+
+
+@pytest.mark.parametrize(
+    ("origin", "one_folder", "folder", "shown"),
+    [
+        (None, False, "output", True),
+        ("gpu1", False, "output", True),
+        ("gpu2", False, "output", False),
+        ("gpu2", True, "output", True),
+        ("gpu2", True, "temp", False),
+    ],
+)
+async def test_a_view_url_is_told_where_comfyui_has_the_file(edge, aiohttp_client, origin, one_folder, folder, shown):
+    edge.web[INSTANCE], edge.web[ONE_FOLDER] = "gpu1", one_folder
+    http = await aiohttp_client(edge.web)
+    enqueue(edge.store, "b", origin=origin)
+    done(edge.store.finish("b", claim(edge.store).attempt, ending(outputs=(replace(PICTURE, folder=folder),))))
+    (output,) = (await (await http.get("/expeditor/jobs/b")).json())["outputs"]
+    assert (output["view_url"] is not None, output["url"]) == (shown, str(http.make_url("/expeditor/jobs/b/outputs/0")))
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from expeditor.intake.views import DepthView, JobView, QueueView
 from expeditor.jobs.errors import ExpeditorError
 from expeditor.jobs.model import Attempt, JobStatus, Output, Progress
 from expeditor.routes.errors import STATUS_BY_CODE
-from expeditor.routes.render import job_json, queue_json
+from expeditor.routes.render import Address, job_json, queue_json
 from expeditor.routes.render_batches import batch_json, preview_json, results_json
 from expeditor.routes.table import RouteSets, route_table
 from expeditor.store.batches import Batch
@@ -149,7 +149,7 @@ def made_job() -> dict[str, Any]:
     """A job that has everything, as the wire has it."""
     image = Output("9", "a.png", "", "output", "image", "image/png")
     job = a_job(status=JobStatus.RUNNING, attempts=(Attempt(1, 0.0, "boot"),), outputs=(image,))
-    return job_json(JobView(job=job, progress=Progress(0.5, 1, 2)), "http://host")
+    return job_json(JobView(job=job, progress=Progress(0.5, 1, 2)), Address("http://host"))
 
 
 def test_the_fields_of_a_job_are_told() -> None:
@@ -172,7 +172,10 @@ def test_the_fields_of_a_batch_are_told() -> None:
     page = text_of(ROOT / "docs/batches.md")
     batch = Batch("b", "ada", 0.0, 2, {}, {JobStatus.QUEUED: 1, JobStatus.FAILED: 1})
     view = BatchView(batch, About(2))
-    fields = {**batch_json(view), **results_json(BatchResults(batch, About(2), (ItemResult(0, {}, None),)), "")}
+    fields = {
+        **batch_json(view),
+        **results_json(BatchResults(batch, About(2), (ItemResult(0, {}, None),)), Address("")),
+    }
     fields |= {**fields["items"][0], **preview_json(BatchPreview(1, 0, (), (), 1.0, 1.0, 2.0, None)), **fields["links"]}
     untold = {name for name in fields if not re.search(rf"[{{ `]{name}[,}}`]", page)}
     assert untold == set()

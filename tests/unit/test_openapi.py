@@ -46,7 +46,7 @@ from expeditor.routes.errors import STATUS_BY_CODE, render_error
 from expeditor.routes.openapi.document import OPERATIONS, document, refusals
 from expeditor.routes.openapi.job_operations import SUBMISSION
 from expeditor.routes.queries import LIST_PARAMETERS
-from expeditor.routes.render import bulk_json, job_json, listing_json, queue_json, verdict_json
+from expeditor.routes.render import Address, bulk_json, job_json, listing_json, queue_json, verdict_json
 from expeditor.routes.selection import SELECTORS
 from expeditor.routes.table import RouteSets, route_table
 from tests.support.openapi import Conformance
@@ -182,11 +182,11 @@ QUEUE = QueueView(
 )
 REPORT = BulkReport(1, 0, 0, 1, (RefusedJob(UUID, "CONFLICT", "no"),), more=False)
 SENT: list[tuple[str, Any]] = [
-    ("Job", job_json(JobView(BARE), "http://host")),
-    ("Job", job_json(JobView(BARE, position=1, eta_s=5.0, waiting=WAITING), "http://host")),
-    ("Job", job_json(JobView(FULL, progress=Progress(0.5, 1, 2, "1", "A", 1.0, 2.0)), "")),
-    ("JobList", listing_json(JobListing((JobView(FULL),), "next"), "http://host")),
-    ("JobList", listing_json(JobListing((), None), "http://host")),
+    ("Job", job_json(JobView(BARE), Address("http://host"))),
+    ("Job", job_json(JobView(BARE, position=1, eta_s=5.0, waiting=WAITING), Address("http://host"))),
+    ("Job", job_json(JobView(FULL, progress=Progress(0.5, 1, 2, "1", "A", 1.0, 2.0)), Address(""))),
+    ("JobList", listing_json(JobListing((JobView(FULL),), "next"), Address("http://host"))),
+    ("JobList", listing_json(JobListing((), None), Address("http://host"))),
     ("Queue", queue_json(QUEUE)),
     ("Verdict", verdict_json(Verdict(3, 2, ("2",), 5.0))),
     ("Canceled", bulk_json(REPORT, "canceled")),
@@ -201,7 +201,7 @@ def test_what_is_sent_is_what_is_described(name: str, sent: Any) -> None:
 
 def test_a_field_that_is_not_described_is_found() -> None:
     conformance = Conformance(document(""))
-    job = job_json(JobView(BARE), "")
+    job = job_json(JobView(BARE), Address(""))
     assert conformance.faults("Job", {**job, "extra": 1}) != []
     assert conformance.faults("Job", {name: value for name, value in job.items() if name != "held"}) != []
     assert conformance.faults("Job", {**job, "status": "done"}) != []
