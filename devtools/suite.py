@@ -21,7 +21,7 @@ from .cache import Cache, Stamp, digest
 from .console import SetupError, say
 from .process import run_step
 
-_BARE = ("tests/unit", "tests/conformance", "tests/http", "tests/test_architecture.py")
+_BARE = ("tests/test_architecture.py", "tests/unit", "tests/conformance", "tests/http")
 PYTEST_LAYERS = {
     "fast": _BARE,
     "long": _BARE,
@@ -81,6 +81,8 @@ class Suite:
             "EXPEDITOR_PYTHON": str(python),
             "EXPEDITOR_CACHE_DIR": str(self.cache.root),
             "HYPOTHESIS_STORAGE_DIRECTORY": str(self.cache.root / "hypothesis"),
+            # pytest compiles a test file far more slowly than Python does: once, whatever the caller's environment says.
+            "PYTHONDONTWRITEBYTECODE": "",
             **debian.programs_for_tests(self.cache),
         }
         if setup:
@@ -199,6 +201,7 @@ class Suite:
                 *(["--full"] if self.full else []),
                 *self._side_by_side(layer),
                 *MARKED.get(layer, ()),
+                *("-p", "no:schemathesis"),  # half a second in each process; tests use the library, not its plugin
                 *more,
                 *self.pytest_extra,
             ]

@@ -9,11 +9,15 @@ from __future__ import annotations
 import ast
 import sys
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePosixPath
 
 Files = Mapping[str, str]
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+# What the rules look at, of all that a file is made of.
+LOOKED_AT = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.Call, ast.Global, ast.ExceptHandler)
 
 # What a store promises; the rooms above see these modules of it and no others.
 STORE_CONTRACTS = ("store.base", "store.records", "store.log", "store.batches", "store.assets", "store.deliveries")
@@ -188,32 +192,30 @@ def route_handlers_are_thin(files: Files) -> list[str]:
 
 def modules_say_what_they_own(files: Files) -> list[str]:
     """A docstring on every module that is not empty."""
-    return [path for path, text in files.items() if _tree(text).body and not ast.get_docstring(_tree(text))]
+    return [path for path, text in files.items() if not (_read(text).empty or _read(text).docstring)]
 
 
 def no_module_state_print_or_bare_except(files: Files) -> list[str]:
     """No `global`, no `print`, no `except:` in the pack."""
     faults: list[str] = []
     for path, text in pack_of(files).items():
-        for node in ast.walk(_tree(text)):
+        for node in _read(text).nodes:
             if isinstance(node, ast.Global):
                 faults.append(f"{path}:{node.lineno} global")
             elif isinstance(node, ast.ExceptHandler) and node.type is None:
                 faults.append(f"{path}:{node.lineno} bare except")
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) == "print":
-                faults.append(f"{path}:{node.lineno} print")
+        faults += [f"{path}:{call.lineno} print" for call, name in _calls(text, {"print"}) if name == "print"]
     return faults
 
 
 def loggers_have_fixed_names(files: Files) -> list[str]:
     """`__name__` would be the path of the installation."""
-    faults: list[str] = []
-    for path, text in pack_of(files).items():
-        for node in ast.walk(_tree(text)):
-            makes_logger = isinstance(node, ast.Call) and ast.unparse(node.func).endswith("getLogger")
-            if makes_logger and not (node.args and _fixed_logger_name(node.args[0])):
-                faults.append(f"{path}:{node.lineno} {ast.unparse(node)}")
-    return faults
+    return [
+        f"{path}:{call.lineno} {ast.unparse(call)}"
+        for path, text in pack_of(files).items()
+        for call, _ in _calls(text, {"getLogger"})
+        if not (call.args and _fixed_logger_name(call.args[0]))
+    ]
 
 
 def tests_neither_sleep_nor_patch(files: Files) -> list[str]:
@@ -224,7 +226,12 @@ def tests_neither_sleep_nor_patch(files: Files) -> list[str]:
             faults += [
                 f"{path}:{line} imports {name}" for line, name in _absolute_imports(text) if name in PATCH_LIBRARIES
             ]
-            faults += [f"{path}:{line} {name}" for line, name in _calls(text) if name in SLEEPS | PATCHES]
+            faults += [
+                f"{path}:{call.lineno} {name}"
+                for call, name in _calls(text, {each.rpartition(".")[2] for each in SLEEPS | PATCHES})
+                if name in SLEEPS | PATCHES
+                and not (call.args and ast.unparse(call.args[0]) == "0")  # that yields the loop once
+            ]
     return faults
 
 
@@ -235,21 +242,37 @@ def _fixed_logger_name(argument: ast.expr) -> bool:
     return isinstance(name, str) and name.split(".")[0] in {"expeditor", "aiohttp"}
 
 
-def _calls(text: str) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(_tree(text)):
-        if isinstance(node, ast.Call):
-            yields_the_loop_once = bool(node.args) and ast.unparse(node.args[0]) == "0"
-            if not yields_the_loop_once:
-                yield node.lineno, ast.unparse(node.func)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A file's text, read once for all rules."""
+
+    empty: bool
+    docstring: str | None
+    nodes: tuple[ast.AST, ...]
+    """Those that are LOOKED_AT, the outer ones first."""
 
 
 @cache
-def _tree(text: str) -> ast.Module:
-    return ast.parse(text)
+def _read(text: str) -> _Source:
+    tree = ast.parse(text)
+    nodes = tuple(node for node in ast.walk(tree) if isinstance(node, LOOKED_AT))
+    return _Source(not tree.body, ast.get_docstring(tree), nodes)
+
+
+def forget() -> None:
+    """Give back the memory of what was read: some hundred megabytes for the whole checkout."""
+    _read.cache_clear()
+
+
+def _calls(text: str, names: set[str]) -> Iterator[tuple[ast.Call, str]]:
+    """Calls of what has one of these names, whatever stands in front of it; with the whole name."""
+    for node in _read(text).nodes:
+        if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) in names:
+            yield node, ast.unparse(node.func)
 
 
 def _absolute_imports(text: str) -> Iterator[tuple[int, str]]:
-    for node in ast.walk(_tree(text)):
+    for node in _read(text).nodes:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -259,7 +282,7 @@ def _absolute_imports(text: str) -> Iterator[tuple[int, str]]:
 def _relative_imports(path: str, text: str) -> Iterator[tuple[int, str]]:
     """The names are counted from the root of the pack: `store.base`."""
     folder = path.split("/")[:-1]
-    for node in ast.walk(_tree(text)):
+    for node in _read(text).nodes:
         if isinstance(node, ast.ImportFrom) and node.level:
             base = folder[: len(folder) - (node.level - 1)]
             if node.module:
@@ -269,7 +292,7 @@ def _relative_imports(path: str, text: str) -> Iterator[tuple[int, str]]:
 
 
 def _functions(text: str) -> Iterator[Function]:
-    yield from (n for n in ast.walk(_tree(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+    yield from (node for node in _read(text).nodes if isinstance(node, Function))
 
 
 def _lines(function: Function) -> int:

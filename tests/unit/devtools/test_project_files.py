@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-import sys
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support import house_rules
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tests.support.project_file import project
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@cache
-def project() -> dict[str, Any]:
-    """pyproject.toml."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
 def listed(name: str) -> set[str]:
@@ -85,16 +72,3 @@ def test_the_registry_finds_what_it_demands() -> None:
 def test_tools_whose_verdict_changes_with_their_version_are_bounded(name: str) -> None:
     (line,) = (line for line in listed("requirements-dev.txt") if re.match(rf"{name}\b(?!-)", line))
     assert "<" in line
-
-
-def test_every_library_in_use_is_declared() -> None:
-    head = project()["project"]
-    lines = [*head["dependencies"], *(line for extra in head["optional-dependencies"].values() for line in extra)]
-    declared = frozenset(re.split(r"[^A-Za-z0-9._-]", line, maxsplit=1)[0] for line in lines)
-    files = {
-        str(path.relative_to(ROOT)): path.read_text(encoding="utf-8")
-        for folder in (*house_rules.ROOMS, "benchmarks", "docs", "examples", "tests")
-        for path in (ROOT / folder).rglob("*.py")
-    }
-    assert not house_rules.outside_imports_are_declared(files, declared)
-    assert house_rules.outside_imports_are_declared({"tests/x.py": "import skimage"}, declared - {"scikit-image"})

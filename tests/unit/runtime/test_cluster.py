@@ -14,11 +14,7 @@ from expeditor.host.bucket import EXTRA as S3
 from expeditor.runtime.cluster import EXTRA, LIBRARIES, missing_extra
 from expeditor.runtime.services import build
 from expeditor.runtime.settings_source import load
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from tests.support.project_file import project
 
 pytestmark = pytest.mark.long
 
@@ -75,8 +71,7 @@ def test_the_library_for_a_bucket_is_needed_for_a_bucket_alone(monkeypatch: pyte
 
 
 def test_the_sentence_names_what_the_extra_is() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert tuple(project["project"]["optional-dependencies"]["cluster"]) == EXTRA
+    assert tuple(project()["project"]["optional-dependencies"]["cluster"]) == EXTRA
 
 
 def test_building_for_a_shared_store_connects_nothing_and_starts_no_thread(

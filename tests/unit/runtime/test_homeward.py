@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,13 +15,7 @@ from expeditor.runtime.services import Services, build
 from expeditor.runtime.settings_source import SettingsError, load
 from tests.support.clocks import HandMonotonic
 from tests.support.fake_cluster import FakeCluster
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.project_file import project
 
 
 def built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, results: str) -> Services:
@@ -66,8 +59,7 @@ def test_a_place_that_is_none_is_refused(tmp_path, monkeypatch, results) -> None
 
 
 def test_the_sentence_names_what_the_extra_is() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert project["project"]["optional-dependencies"]["s3"] == [EXTRA]
+    assert project()["project"]["optional-dependencies"]["s3"] == [EXTRA]
 
 
 async def test_a_password_in_the_address_of_the_server_is_not_told(monkeypatch) -> None:
