@@ -77,6 +77,7 @@ class Dispatcher:
         draining: Callable[[], bool],
         resident: Resident | None = None,
         abilities: Abilities | None = None,
+        home_patience_s: float = HOME_PATIENCE_S,
     ) -> None:
         """While ``draining`` nothing new is claimed. ``deadline_s`` bounds every wait for the store; ``clock`` tells times,
         ``monotonic`` measures gaps. ``abilities``: what this machine can run, where others may run what it cannot.
@@ -88,6 +89,7 @@ class Dispatcher:
         self._retries = retries
         self._clock = clock
         self._monotonic = monotonic
+        self._home_patience_s = home_patience_s
         self._resident = resident or NoneResident()
         self._homeward: Homeward = AtHome()
         self._parking: Parking = NoParking()
@@ -354,7 +356,7 @@ class Dispatcher:
         if home is None:
             return
         debt.home = home
-        if not wait([home], HOME_PATIENCE_S).done:
+        if not wait([home], self._home_patience_s).done:
             log.info("Results are on their way", extra={"event": "handover.slow", "job_id": job.id})
             home.add_done_callback(lambda _: self._homeward.arrived())
 

@@ -53,8 +53,11 @@ class PostOffice:
         relay: Relayed | None = None,
         pictures: PicturesElsewhere | None = None,
         parked: ParkedWaits | None = None,
+        *,
+        answer_s: float = ANSWER_S,
     ) -> None:
         """``relay`` and ``pictures``: None where no others are; ``parked``: None where nothing is parked."""
+        self._answer_s = answer_s
         self._pictures = pictures
         self._parked = parked
         self._mailbox = mailbox
@@ -176,7 +179,7 @@ class PostOffice:
         try:
             if self._relay is not None:
                 self._relay.send(instance, ASK, _json({**question, "question": number}))
-            answer = await asyncio.wait_for(answered, ANSWER_S)
+            answer = await asyncio.wait_for(answered, self._answer_s)
         except asyncio.TimeoutError as error:
             text = f"Instance {instance}, where the node waits, did not answer; the message may have reached it."
             raise StoreUnavailable(text) from error

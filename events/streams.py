@@ -27,9 +27,17 @@ RETRY_AFTER_S = 10
 class Streams:
     """All open streams of this process. On one event loop."""
 
-    def __init__(self, hub: Hub, kept: KeptEvents, awaiter: Awaiter, limits: StreamLimits = StreamLimits()) -> None:  # noqa: B008 - a frozen value
+    def __init__(
+        self,
+        hub: Hub,
+        kept: KeptEvents,
+        awaiter: Awaiter,
+        limits: StreamLimits = StreamLimits(),  # noqa: B008 - a frozen value
+        look_s: float = LOOK_S,
+    ) -> None:
         """``awaiter`` bounds the wait for each page of the log."""
         self.limits = limits
+        self._look_s = look_s
         self._hub = hub
         self._kept = kept
         self._awaiter = awaiter
@@ -71,7 +79,7 @@ class Streams:
         self._open.pop(stream, None)
 
     def _look_later(self) -> None:
-        self._looking = asyncio.get_running_loop().call_later(LOOK_S, self._look)
+        self._looking = asyncio.get_running_loop().call_later(self._look_s, self._look)
 
     def _look(self) -> None:
         self._looking = None

@@ -48,8 +48,9 @@ class LoopLag:
 class DiskWatch:
     """How much room is left on the disk that the queue is kept on, looked at off the event loop."""
 
-    def __init__(self, folder: Path, interval_s: float = DISK_INTERVAL_S) -> None:
-        """``free_bytes`` is None until the first look, and while the folder cannot be looked at."""
+    def __init__(self, folder: Path, interval_s: float = DISK_INTERVAL_S, again_s: float = DISK_AGAIN_S) -> None:
+        """``free_bytes`` is None until the first look, and while the folder cannot be looked at: then every ``again_s``."""
+        self._again_s = again_s
         self._folder = folder
         self._interval_s = interval_s
         self.free_bytes: int | None = None
@@ -62,7 +63,7 @@ class DiskWatch:
             except OSError:
                 self.free_bytes = None
             # At a first start the store has not made the folder yet.
-            wait_s = self._interval_s if self.free_bytes is not None else min(self._interval_s, DISK_AGAIN_S)
+            wait_s = self._interval_s if self.free_bytes is not None else min(self._interval_s, self._again_s)
             await asyncio.sleep(wait_s)
 
 

@@ -63,6 +63,7 @@ HOLD_THE_LOCK = textwrap.dedent("""
 """)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_two_set_ups_take_turns_and_a_killed_one_lets_go(tmp_path: Path) -> None:
     command = [sys.executable, "-c", HOLD_THE_LOCK, str(ROOT), str(tmp_path)]
@@ -89,6 +90,7 @@ INSTALL_UNDER_THE_LOCK = textwrap.dedent("""
 """)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL")
 def test_an_installer_that_outlives_its_set_up_keeps_the_lock(tmp_path: Path) -> None:
     """Else a second set-up would write into the same environment at the same time."""

@@ -143,6 +143,7 @@ class Bench:
             deadline_s=deadline_s,
             draining=lambda: self.draining,
             abilities=self.abilities,
+            home_patience_s=0.02,
         )
 
     def impatient(self):

@@ -38,7 +38,7 @@ class Offices:
         tokens = iter(f"t{n}" for n in range(99))
         self.boxes = {name: Mailbox(self.clock, lambda: next(tokens)) for name in ("east", "west")}
         self.offices = {
-            name: PostOffice(box, self.clock, self.cluster.relay(name), FakePictures())
+            name: PostOffice(box, self.clock, self.cluster.relay(name), FakePictures(), answer_s=0.2)
             for name, box in self.boxes.items()
         }
         self.shown = []

@@ -89,7 +89,7 @@ class FakeReader:
 def made(**limits) -> tuple[FakeLog, Streams]:
     hub = Hub()
     log = FakeLog(hub)
-    return log, Streams(hub, log, Awaiter(5.0), StreamLimits(**limits))
+    return log, Streams(hub, log, Awaiter(5.0), StreamLimits(**limits), look_s=0.02)
 
 
 async def now(stream) -> list[int]:

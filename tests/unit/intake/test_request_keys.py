@@ -98,7 +98,7 @@ JSON = st.recursive(
 )
 
 
-@given(st.dictionaries(st.text(), JSON))
+@given(st.dictionaries(st.text(), JSON, max_size=4))
 def test_any_body_has_a_digest_and_its_fields_in_another_order_the_same(body):
     turned = dict(reversed(list(body.items())))
     assert fingerprint(body) == fingerprint(turned)

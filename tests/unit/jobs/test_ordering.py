@@ -70,6 +70,7 @@ def test_another_priority_is_never_a_later_start_than_before(given, expected):
     assert ordering.retag(40.0, 10.0, {3: 200.0}, given, 5.0) == ordering.Tags(expected, expected + 5.0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("levels", [range(1, 11), (1, 3, 5, 8, 10)], ids=["every level", "five levels"])
 def test_two_dozen_jobs_of_one_principal_run_strictly_by_priority_however_they_are_drawn(levels):
     by_priority = 0

@@ -213,7 +213,7 @@ async def test_a_store_that_failed_is_asked_until_it_works_and_then_left_alone()
 
 async def test_a_folder_that_is_made_a_moment_later_is_looked_at_again_soon(tmp_path):
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
-    disk = DiskWatch(tmp_path / "data", interval_s=3600)
+    disk = DiskWatch(tmp_path / "data", interval_s=3600, again_s=0.01)
     watch = asyncio.ensure_future(disk.watch())
     await asyncio.sleep(0)
     await asyncio.to_thread((tmp_path / "data").mkdir)  # on the one thread: after the first look

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+
+import pytest
 
 from expeditor.jobs.model import BatchSlot, JobStatus, NewBatch, RequestKey
 from expeditor.store.records import JobQuery
@@ -36,9 +39,10 @@ def rows(path: Path, sql: str) -> list[tuple[int]]:
         return connection.execute(sql).fetchall()
 
 
-def filled(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
     """A database with waiting and finished jobs and a batch, without a journal."""
-    storage = SqliteStorage(folder)
+    storage = SqliteStorage(tmp_path_factory.mktemp("original"))
     store = storage.start()
     for queued in [
         store.enqueue(new_job(f"job-{n:03}", request_key=RequestKey(f"key-{n}", "same"))) for n in range(JOBS)
@@ -55,6 +59,13 @@ def filled(folder: Path) -> Path:
     return storage.path
 
 
+@pytest.fixture
+def old(original, tmp_path) -> Path:
+    """A copy to spoil."""
+    (tmp_path / "old").mkdir()
+    return shutil.copy(original, tmp_path / "old" / original.name)
+
+
 def damage(path: Path, every: int) -> None:
     """Zeros in every so many of the leaves that hold jobs and their prompts."""
     content = bytearray(path.read_bytes())
@@ -66,38 +77,35 @@ def damage(path: Path, every: int) -> None:
     path.write_bytes(content)
 
 
-def test_a_sound_database_comes_through_whole(tmp_path):
-    path = filled(tmp_path / "old")
-    said = salvage(path, tmp_path / "expeditor.sqlite3")
+def test_a_sound_database_comes_through_whole(old, tmp_path):
+    said = salvage(old, tmp_path / "expeditor.sqlite3")
     assert said == f"{JOBS + IN_BATCH} jobs saved; ok\n"
     tables = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    for (table,) in rows(path, tables):
+    for (table,) in rows(old, tables):
         everything = f"SELECT * FROM {table} ORDER BY 1, 2"
         if table not in LEARNED_ANEW:
-            assert rows(tmp_path / "expeditor.sqlite3", everything) == rows(path, everything), table
-    assert rows(path, "SELECT COUNT(*) FROM request_keys") == [(JOBS,)]
+            assert rows(tmp_path / "expeditor.sqlite3", everything) == rows(old, everything), table
+    assert rows(old, "SELECT COUNT(*) FROM request_keys") == [(JOBS,)]
 
 
-def test_jobs_come_through_without_the_state_of_the_order(tmp_path):
-    path = filled(tmp_path / "old")
-    ((root,),) = rows(path, "SELECT rootpage FROM sqlite_schema WHERE name = 'ordering'")
-    content = bytearray(path.read_bytes())
+def test_jobs_come_through_without_the_state_of_the_order(old, tmp_path):
+    ((root,),) = rows(old, "SELECT rootpage FROM sqlite_schema WHERE name = 'ordering'")
+    content = bytearray(old.read_bytes())
     content[(root - 1) * PAGE_BYTES : root * PAGE_BYTES] = bytes(PAGE_BYTES)
-    path.write_bytes(content)
+    old.write_bytes(content)
     (tmp_path / "new").mkdir()
     storage = SqliteStorage(tmp_path / "new")
-    assert salvage(path, storage.path).startswith(f"{JOBS + IN_BATCH} jobs saved")
+    assert salvage(old, storage.path).startswith(f"{JOBS + IN_BATCH} jobs saved")
     store = storage.start()
     assert len(done(store.recover()).waiting) == JOBS + IN_BATCH - FINISHED
     storage.stop()
 
 
-def test_jobs_outside_the_damage_come_back_in_their_order(tmp_path):
-    path = filled(tmp_path / "old")
-    damage(path, 6)
+def test_jobs_outside_the_damage_come_back_in_their_order(old, tmp_path):
+    damage(old, 6)
     (tmp_path / "new").mkdir()
     storage = SqliteStorage(tmp_path / "new")
-    saved = int(salvage(path, storage.path).split()[0])
+    saved = int(salvage(old, storage.path).split()[0])
     assert JOBS // 2 < saved < JOBS
     store = storage.start()
     names = [job.id for job in done(store.page(JobQuery(limit=1000))).jobs]

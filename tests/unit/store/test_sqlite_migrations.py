@@ -192,6 +192,7 @@ DONE_AT = [sum(STEPS_OF[: at + 1]) for at in range(len(STEPS_OF))]
 """After how many steps each version is whole."""
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(__import__("signal"), "SIGKILL"), reason="needs SIGKILL")
 @pytest.mark.parametrize("steps", sorted({1, 3, *(at + by for at in DONE_AT for by in (-1, 0, 1) if at + by < STEPS)}))
 def test_a_process_that_dies_while_it_migrates_leaves_the_version_before(storage, steps):
