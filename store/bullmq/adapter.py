@@ -150,7 +150,7 @@ class BullmqStore(ThreadedStore):
 
     def keyed(self, principal: str, key: str) -> Future[KeyedJob | None]:
         """See ``JobStore.keyed``. Waits only for what was asked with this key."""
-        ticket = self._writer.ticket_with((principal, key))
+        ticket = self._after(lambda: self._writer.ticket_with((principal, key)))
         return self._reader.submit(lambda: self._looked(ticket, lambda reading: reading.keyed(principal, key)))
 
     def _connect(self, undo: ExitStack) -> None:
@@ -224,11 +224,16 @@ class BullmqStore(ThreadedStore):
             self._writer.submit(Heard(word.told))
         elif not self._looks:
             self._looks = True
-            self._writer.submit(Look(self._looking))
+            self._writer.submit(Look(self._looking)).add_done_callback(self._looked_or_not)
 
     def _looking(self) -> None:
         # From here on a word may be of a commit that this look does not see.
         self._looks = False
+
+    def _looked_or_not(self, look: Future[None]) -> None:
+        # One that was refused, as Redis did not answer, never began: the next word is looked for again.
+        if look.exception() is not None:
+            self._looks = False
 
     def _abandoned_among(self, jobs: Sequence[Job]) -> list[Job]:
         """Those of these jobs whose lease is gone for good."""
@@ -271,11 +276,24 @@ class BullmqStore(ThreadedStore):
         return self._writer.submit(lambda: verb(self._now_open().verbs), job_id, key)
 
     def _read(self, verb: Callable[[Reading], Done[T]], job_id: str | None = None) -> Future[T]:
-        ticket = self._writer.ticket(job_id)
+        ticket = self._after(lambda: self._writer.ticket(job_id))
         return self._reader.submit(lambda: self._looked(ticket, verb))
+
+    def _after(self, ticket: Callable[[], int]) -> int:
+        """What a read waits for: also a look, where it is not known whether something asked for here was stored."""
+        if not self._unsure():
+            return ticket()
+        self._word(None)
+        return self._writer.ticket()
+
+    def _unsure(self) -> bool:
+        session = self._session
+        return session is not None and session.transactions.unsure
 
     def _looked(self, ticket: int, verb: Callable[[Reading], Done[T]]) -> Done[T]:
         self._writer.wait_for(ticket)
+        if self._unsure():
+            raise self._unavailable(redis.TimeoutError())
         try:
             return verb(self._now_open().reading)
         except (redis.RedisError, OSError) as fault:

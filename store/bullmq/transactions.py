@@ -56,7 +56,8 @@ _log = logging.getLogger("expeditor.store")
 
 
 class Transactions:
-    """Runs batches on the writing connection; ``error`` is the last write's fault, None when it worked."""
+    """Runs batches on the writing connection; ``error`` is the last write's fault, None when it worked. ``unsure``: something may have
+    been stored that this member does not know of, until it has looked."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - one for each part
         self,
@@ -99,6 +100,7 @@ class Transactions:
         self._number = 0
         self._verbs = 0
         self.error: str | None = None
+        self.unsure = False
 
     def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         """Run and commit a batch, publish its events, and say what became of each verb."""
@@ -179,8 +181,10 @@ class Transactions:
             answer = self._sent(asked, token)
         if answer != "done":
             if answer == "behind":
+                self.unsure = False
                 self._recovered(proven=False)
             return answer
+        self.unsure = False
         self._recovered(proven=wrote and not full_too)
         if wrote:
             kept = [commands.kept(job) for job in changes.jobs.values()]
@@ -310,6 +314,7 @@ class Transactions:
         self._away(fault)
         refusal = unavailable(fault, self._address)
         if isinstance(fault, AnswerLost | AnswerLate):
+            self.unsure = True
             message = f"{refusal.message} It is not known whether this was stored: look before you ask again."
             refusal = StoreUnavailable(message, retry_after_s=2)
         return [refusal for _ in batch]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import JobStatus
+from expeditor.store.bullmq.adapter import BullmqStore
 from tests.conformance.harness import claim, done, ending, enqueue, new_job
 from tests.conformance.members import Members
 from tests.support.lost_answers import LosingWire
@@ -60,3 +62,32 @@ def test_who_cannot_find_out_says_that_nobody_knows(member: Members, wire: Losin
     done(a.store.finish("runs", claimed.attempt, ending()))
     assert done(a.store.get("the one")) is not None
     wait_until(lambda: [event.position for event in a.ears.events] == [event.position for event in b.ears.events])
+
+
+def test_who_looks_after_an_unknown_end_sees_what_is_so(member: Members, wire: LosingWire) -> None:
+    a, b = member("a", url=through(wire)), member("b")
+    enqueue(b.store, "first")
+    enqueue(b.store, "second")
+    wait_until(lambda: len(a.ears.events) == 2, what="both jobs")
+    wire.hold_answer_of(b"canceled")
+    with pytest.raises(StoreUnavailable, match="not known whether"):
+        done(a.store.cancel("first"))
+    assert done(b.store.get("first")).status is JobStatus.CANCELED
+    with pytest.raises(StoreUnavailable):
+        done(a.store.place("second"))
+    wire.mend()
+    assert position_once_known(a.store, "second") == 1
+    assert done(a.store.get("first")).status is JobStatus.CANCELED
+
+
+def position_once_known(store: BullmqStore, job_id: str) -> int:
+    """The first answer there is."""
+    found: list[int] = []
+
+    def known() -> bool:
+        with suppress(StoreUnavailable):
+            found.append(done(store.place(job_id)).position)
+        return bool(found)
+
+    wait_until(known, what="an answer")
+    return found[0]

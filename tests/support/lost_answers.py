@@ -27,6 +27,9 @@ class LosingWire:
         self._down = False
         self._down_after = False
         self.cuts = 0
+        self._flows = threading.Event()
+        self._flows.set()
+        self._holds_after = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> LosingWire:
@@ -35,6 +38,7 @@ class LosingWire:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._flows.set()
         self._end(self._listening)
         for one in self._sockets:
             self._end(one)
@@ -45,9 +49,15 @@ class LosingWire:
         with self._lock:
             self._word, self._down_after = word, stay_down
 
+    def hold_answer_of(self, word: bytes) -> None:
+        """The next request with this word goes through, and nobody gets any answer from then on until ``mend``; no connection breaks."""
+        with self._lock:
+            self._word, self._holds_after = word, True
+
     def mend(self) -> None:
         """Let everybody through again."""
         self._down = False
+        self._flows.set()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -68,7 +78,7 @@ class LosingWire:
                 with self._lock:
                     if self._word is not None and self._word in data:
                         self._word = None
-                        lost.set()
+                        (self._flows.clear if self._holds_after else lost.set)()
                 server.sendall(data)
         self._end(server)
 
@@ -79,6 +89,7 @@ class LosingWire:
                     self._down = self._down or self._down_after
                     self.cuts += 1
                     break
+                self._flows.wait()
                 client.sendall(data)
         self._end(client)
 
