@@ -1,6 +1,6 @@
 """Brings ComfyUI's lists of an instance among several in step with the store when events may have been missed.
 
-Owns finding out what differs: of the jobs that are shown here, of those that run, and of the newest that wait. What follows from a
+Owns finding out what differs: of the jobs that are shown here, and of all that run or wait. What follows from a
 difference is ``listing``'s, as if its event had been heard. Does not look at jobs that run on this machine.
 """
 
@@ -8,16 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from ..jobs.belonging import is_home, runs_elsewhere
 from ..jobs.errors import ExpeditorError
 from ..jobs.events import JobEvent, Publisher
 from ..jobs.model import Job, JobStatus
 from .native import item_id
-from .ownership import our_queue
+
+if TYPE_CHECKING:
+    from .queue import ExpeditorQueue
 
 log = logging.getLogger("expeditor.host")
 
@@ -35,20 +39,35 @@ class Looked(Protocol):
         ...
 
 
-Recent = Callable[[Sequence[JobStatus]], Future[Sequence[Job]]]
-"""The newest jobs in one of these statuses, some hundreds."""
+Listed = Callable[[Sequence[JobStatus], "str | None"], Future[tuple[Sequence[Job], "str | None"]]]
+"""Jobs in one of these statuses, the newest first, some hundreds: from a cursor on, and the cursor of those behind them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """What is shown at one moment: ids that wait, that run elsewhere, and that are on this machine or on their way to the list."""
+
+    waiting: AbstractSet[str]
+    away: AbstractSet[str]
+    here: AbstractSet[str]
 
 
 class PictureLook:
     """See the module's docstring. On the event loop."""
 
-    def __init__(
-        self, server: Any, store: Looked, recent: Recent, listing: Publisher, clock: Callable[[], float], here: str
+    def __init__(  # noqa: PLR0913, PLR0917 - one for each part
+        self,
+        queue: Callable[[], ExpeditorQueue | None],
+        store: Looked,
+        listed: Listed,
+        listing: Publisher,
+        clock: Callable[[], float],
+        here: str,
     ) -> None:
-        """``server`` is ComfyUI's ``PromptServer``; ``here`` is this instance's name."""
-        self._server = server
+        """``queue`` is ComfyUI's while it is ours; ``here`` is this instance's name."""
+        self._queue = queue
         self._store = store
-        self._recent = recent
+        self._listed = listed
         self._listing = listing
         self._clock = clock
         self._here = here
@@ -73,44 +92,53 @@ class PictureLook:
             self._looking = False
 
     async def _look(self) -> None:
-        queue = our_queue(self._server)
+        queue = self._queue()
         if queue is None or queue.expeditor.stood_down or not queue.expeditor.restored:
             return
-        for ids in _parts(self._shown()):
+        shown, known = _shown(queue), set[str]()
+        for statuses in (ON_MACHINE, PARKED, WAITING):
+            async for jobs in self._pages(statuses):
+                self._tell(queue, [(job.id, job) for job in jobs], shown)
+                known.update(job.id for job in jobs)
+        for ids in _parts([job_id for job_id in (*shown.waiting, *shown.away) if job_id not in known]):
             found = await asyncio.gather(*(asyncio.wrap_future(self._store.get(job_id)) for job_id in ids))
-            self._tell(zip(ids, found, strict=True))
-        for statuses in (ON_MACHINE, WAITING, PARKED):
-            jobs = await asyncio.wrap_future(self._recent(statuses))
-            self._tell((job.id, job) for job in jobs if is_home(job, self._here))
+            self._tell(queue, list(zip(ids, found, strict=True)), shown)
 
-    def _shown(self) -> list[str]:
-        queue = our_queue(self._server)
-        if queue is None:
-            return []
-        with queue.mutex:
-            return [*(item_id(item) for item in queue.queue), *queue.expeditor.elsewhere]
+    async def _pages(self, statuses: Sequence[JobStatus]) -> AsyncIterator[list[Job]]:
+        """All of this instance's jobs in one of these statuses, page by page."""
+        cursor: str | None = None
+        while True:
+            jobs, cursor = await asyncio.wrap_future(self._listed(statuses, cursor))
+            yield [job for job in jobs if is_home(job, self._here)]
+            if cursor is None:
+                return
 
-    def _tell(self, jobs: Iterable[tuple[str, Job | None]]) -> None:
-        queue = our_queue(self._server)
-        if queue is None:
-            return
-        with queue.mutex:
-            waiting = {item_id(item) for item in queue.queue}
-            away = set(queue.expeditor.elsewhere)
-            here = {item_id(item) for item in queue.currently_running.values()} | queue.expeditor.arriving
-        for job_id, job in jobs:
+    def _tell(self, queue: ExpeditorQueue, jobs: Sequence[tuple[str, Job | None]], shown: _Shown) -> None:
+        """Have told what differs from ``shown``, and still does now."""
+        other = [(job_id, job) for job_id, job in jobs if job is None or not self._as_shown(job, shown)]
+        now = _shown(queue) if other else shown
+        for job_id, job in other:
             if job is None:
                 queue.expeditor.elsewhere.pop(job_id, None)
                 queue.remove({job_id})
-            elif job_id not in here and not self._as_shown(job, waiting, away):
+            elif not self._as_shown(job, now):
                 self._listing.publish((JobEvent.of(job, self._clock()),))
 
-    def _as_shown(self, job: Job, waiting: set[str], away: set[str]) -> bool:
+    def _as_shown(self, job: Job, shown: _Shown) -> bool:
+        if job.id in shown.here:
+            return True
         if job.status in (*WAITING, *PARKED):
-            return job.id in waiting
+            return job.id in shown.waiting
         if job.status in ON_MACHINE:
-            return job.id in away or not runs_elsewhere(job, self._here)
-        return job.id not in waiting and job.id not in away
+            return job.id in shown.away or not runs_elsewhere(job, self._here)
+        return job.id not in shown.waiting and job.id not in shown.away
+
+
+def _shown(queue: ExpeditorQueue) -> _Shown:
+    with queue.mutex:
+        waiting = {item_id(item) for item in queue.queue}
+        here = {item_id(item) for item in queue.currently_running.values()} | queue.expeditor.arriving
+        return _Shown(waiting, set(queue.expeditor.elsewhere), here)
 
 
 def _parts(ids: list[str]) -> Iterable[list[str]]:

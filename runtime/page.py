@@ -25,8 +25,9 @@ from ..host.listing import Listing
 from ..host.live import LiveQueue
 from ..host.notifier import Notifier
 from ..host.outbound import Outbound
+from ..host.ownership import our_queue
 from ..host.ports import Handover
-from ..host.shown_anew import PictureLook, Recent
+from ..host.shown_anew import Listed, PictureLook
 from ..host.wiring import Told
 from ..intake.depth import QueueDepth
 from ..intake.ports import Runs
@@ -45,8 +46,10 @@ from .parked import Parked
 from .storage import JobFiles
 
 REFRESH_S = 5.0
-RECENT = 500
-"""How many of the newest jobs are looked at when events were missed."""
+COMPARED_AT_ONCE = 500
+"""How many jobs are asked for at a time when events were missed."""
+
+_Part = tuple[Sequence[Job], "str | None"]
 
 
 class LateHandover:
@@ -203,7 +206,9 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
     post = PostOffice(parked.mailbox, time.monotonic, cluster.relay, pictures, waits)
     waits.join_others(cluster.relay, post.expect)
     post.join(lambda event: page.notifier.send(event, None))
-    look = PictureLook(parts.server, parts.store, _recent(parts.store), page.listing, parts.clock, here)
+    look = PictureLook(
+        lambda: our_queue(parts.server), parts.store, _listed(parts.store), page.listing, parts.clock, here
+    )
     hearers: tuple[Hearer, ...] = (
         parts.depth,
         page.listing,
@@ -243,22 +248,22 @@ class Heard:
         self._ears.heard(events)
 
 
-def _recent(store: JobStore) -> Recent:
-    def recent(statuses: Sequence[JobStatus]) -> Future[Sequence[Job]]:
-        found: Future[Sequence[Job]] = Future()
-        page = store.page(JobQuery(statuses=tuple(statuses), limit=RECENT))
+def _listed(store: JobStore) -> Listed:
+    def listed(statuses: Sequence[JobStatus], cursor: str | None) -> Future[_Part]:
+        found: Future[_Part] = Future()
+        page = store.page(JobQuery(statuses=tuple(statuses), cursor=cursor, limit=COMPARED_AT_ONCE))
         page.add_done_callback(lambda page: _pass_on(page, found))
         return found
 
-    return recent
+    return listed
 
 
-def _pass_on(page: Future[JobPage], found: Future[Sequence[Job]]) -> None:
+def _pass_on(page: Future[JobPage], found: Future[_Part]) -> None:
     error = page.exception()
     if error is not None:
         found.set_exception(error)
     else:
-        found.set_result(page.result().jobs)
+        found.set_result((page.result().jobs, page.result().next_cursor))
 
 
 def _later(loop: asyncio.AbstractEventLoop, wait_s: float, then: Callable[[], None]) -> None:
