@@ -37,7 +37,7 @@ from .hearing import Anew, Heard, Look
 from .keys import Keys
 from .leases import Leases
 from .ledger import BullmqLedger
-from .listening import Listener, Word
+from .listening import LOOK_S, Listener, Word
 from .news import News, Quiet
 from .outage import sentence, unavailable
 from .own import OwnRuns
@@ -69,6 +69,7 @@ class BullmqStore(ThreadedStore):
     ``connections`` are opened with the store and closed by who made them. ``boot_id`` names this member's life. ``lease_s``: a job
     whose member was not heard of for so long goes to another. ``pools``: those whose jobs this member claims; None: all. ``room`` says
     whether more jobs may wait in the queue that all share; None: always. ``events_kept``: the most, or a little more, in the log.
+    ``look_s``: for so long ``close`` may wait for the thread that listens.
     """
 
     def __init__(  # noqa: PLR0913 - all by name
@@ -87,6 +88,7 @@ class BullmqStore(ThreadedStore):
         pools: Collection[str] | None = None,
         room: Room | None = None,
         events_kept: int = EVENTS_KEPT,
+        look_s: float = LOOK_S,
     ) -> None:
         """Closed at first; nothing is connected yet."""
         self._connections = connections
@@ -103,6 +105,7 @@ class BullmqStore(ThreadedStore):
         self._pools = pools
         self._room = room
         self._events_kept = events_kept
+        self._look_s = look_s
         self._notice: str | None = None
         self._name = secrets.token_hex(4)
         self._listener: Listener | None = None
@@ -196,7 +199,7 @@ class BullmqStore(ThreadedStore):
         renewing = self._client(self._connections.prompt("leases"), undo)
         listening = self._client(self._connections.patient("listen"), undo)
         self.leases = leases = Leases(renewing, self._keys, self._lease_s, self._running, self._gone)
-        self._listener = listener = Listener(listening, self._keys("word"), self._word)
+        self._listener = listener = Listener(listening, self._keys("word"), self._word, self._look_s)
         leases.start()
         undo.callback(leases.stop)
         listener.start()

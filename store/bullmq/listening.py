@@ -15,6 +15,8 @@ from .steady import SteadyThread
 
 AGAIN_S = 0.5
 """How long after a fault the connection is made again."""
+LOOK_S = 0.25
+"""How often it looks whether it is to end."""
 
 _DIGITS_MAX = 18
 
@@ -35,12 +37,15 @@ class Listener(SteadyThread):
     ``there`` tells whether it listens now.
     """
 
-    def __init__(self, client: redis.Redis, channel: str, heard: Callable[[Word | None], None]) -> None:
+    def __init__(
+        self, client: redis.Redis, channel: str, heard: Callable[[Word | None], None], look_s: float = LOOK_S
+    ) -> None:
         """Not started yet."""
         super().__init__("expeditor-store-listen", self._run)
         self._client: Any = client
         self._channel = channel
         self._heard = heard
+        self._look_s = look_s
         self.there = False
         self._away = False
 
@@ -60,7 +65,7 @@ class Listener(SteadyThread):
 
     def _listen(self, ear: Any) -> None:
         while not self.stopped.is_set():
-            word = ear.get_message(timeout=0.25)
+            word = ear.get_message(timeout=self._look_s)
             if word is not None and word["type"] == "subscribe":
                 # Only now: what was committed before Redis had our name in its list would never be heard of.
                 self.there, self._away = True, False

@@ -27,13 +27,15 @@ TOGETHER_MAX = 64
 SILENT_S = 5.0
 """After so long without a word the connection is asked whether it is still there; after as long again it is made anew."""
 LOOK_S = 0.2
+"""How often both threads look whether they are to end."""
 
 
 class BullmqRelay:
     """See the module's docstring. Nothing is sent or heard before ``start`` and after ``close``."""
 
-    def __init__(self, connections: Connections, namespace: str, name: str) -> None:
-        """``name``: this instance's. Connects nothing yet."""
+    def __init__(self, connections: Connections, namespace: str, name: str, look_s: float = LOOK_S) -> None:
+        """``name``: this instance's; ``look_s``: for so long ``close`` may wait. Connects nothing yet."""
+        self._look_s = look_s
         self._connections = connections
         self._name = name
         # Channels know no databases: without its number, two queues of one name in two databases would hear each other.
@@ -118,7 +120,7 @@ class BullmqRelay:
     def _next(self) -> list[tuple[str, bytes]]:
         with self._changed:
             if not self._waiting and not self._stop.is_set():
-                self._changed.wait(LOOK_S)
+                self._changed.wait(self._look_s)
             words = [self._waiting.popleft() for _ in range(min(len(self._waiting), TOGETHER_MAX))]
             self._waiting_bytes -= sum(len(word) for _, word in words)
             return words
@@ -146,7 +148,7 @@ class BullmqRelay:
         """Give out what is heard until this relay is closed; raises when the connection is gone."""
         heard_at_s, asked_at_s = time.monotonic(), 0.0
         while not self._stop.is_set():
-            message = ear.get_message(timeout=LOOK_S)
+            message = ear.get_message(timeout=self._look_s)
             now_s = time.monotonic()
             if message is not None:
                 heard_at_s = now_s

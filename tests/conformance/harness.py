@@ -25,6 +25,8 @@ from expeditor.store.sqlite import SqliteStore
 T = TypeVar("T")
 
 DEADLINE_S = 30.0
+SOON_S = 0.02
+"""How often the threads of a shared store look whether they are to end: hundreds of tests close one."""
 IMAGE = Output("9", "a_00001_.png", "sub", "output", "image", "image/png", 123)
 
 
@@ -138,7 +140,8 @@ class BullmqStorage(Storage):
         self.namespace = f"t{uuid.uuid4().hex[:12]}"
 
     def make(self, boot_id: str) -> JobStore:
-        return BullmqStore(connections=self.connections, namespace=self.namespace, **self.parts(boot_id))
+        parts = self.parts(boot_id)
+        return BullmqStore(connections=self.connections, namespace=self.namespace, look_s=SOON_S, **parts)
 
     def stop(self) -> None:
         super().stop()

@@ -12,7 +12,7 @@ from expeditor.jobs.ordering import OrderPolicy
 from expeditor.store.bullmq.adapter import BullmqStore
 from expeditor.store.bullmq.address import parse
 from expeditor.store.bullmq.connections import Connections
-from tests.conformance.harness import Ears, HandClock
+from tests.conformance.harness import SOON_S, Ears, HandClock
 
 
 @dataclass
@@ -61,7 +61,7 @@ class Members:
         ears = Ears()
         neighbours = Neighbourly(ears.events)
         connections = Connections(parse(url or self.url), name)
-        settings: dict[str, Any] = {"lease_s": 30.0, **fields}
+        settings: dict[str, Any] = {"lease_s": 30.0, "look_s": SOON_S, **fields}
         store = BullmqStore(
             connections=connections,
             namespace=self.namespace,

@@ -15,7 +15,7 @@ from expeditor.store.bullmq.instances import BullmqInstances
 from expeditor.store.bullmq.relay import BullmqRelay
 from expeditor.store.instances import GONE_AFTER_S, InstanceRegistry
 from expeditor.store.relay import WORD_MAX_BYTES, Relay
-from tests.conformance.harness import HandClock, done
+from tests.conformance.harness import SOON_S, HandClock, done
 from tests.support.fake_cluster import FakeCluster
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
@@ -65,13 +65,13 @@ class RedisMembers(Members):
         return self.open[-1]
 
     def registry(self) -> BullmqInstances:
-        relay = BullmqRelay(self.connections(), self.namespace, "nobody")
+        relay = BullmqRelay(self.connections(), self.namespace, "nobody", look_s=SOON_S)
         relay.start()
         self.open += [relay, BullmqInstances(self.connections(), self.namespace, relay)]
         return self.open[-1]
 
     def relay(self, name: str) -> BullmqRelay:
-        relay = BullmqRelay(self.connections(), self.namespace, name)
+        relay = BullmqRelay(self.connections(), self.namespace, name, look_s=SOON_S)
         relay.start()
         self.open.append(relay)
         wait_until(lambda: relay.listening, what="the relay to listen")

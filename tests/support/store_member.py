@@ -10,7 +10,7 @@ from expeditor.store.bullmq.adapter import BullmqStore
 from expeditor.store.bullmq.address import parse
 from expeditor.store.bullmq.clock import RedisClock
 from expeditor.store.bullmq.connections import Connections
-from tests.conformance.harness import Ears
+from tests.conformance.harness import SOON_S, Ears
 
 
 class Member:
@@ -29,6 +29,7 @@ class Member:
             publisher=self.ears,
             observer=self.ears,
             lease_s=lease_s,
+            look_s=SOON_S,
         )
         self.store.open()
 

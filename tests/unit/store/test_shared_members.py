@@ -17,6 +17,7 @@ from expeditor.store.bullmq.connections import Connections
 from expeditor.store.bullmq.instances import BullmqInstances
 from expeditor.store.bullmq.relay import WAITING_MAX_WORDS, BullmqRelay
 from expeditor.store.instances import FORGOTTEN_AFTER_S
+from tests.conformance.harness import SOON_S
 from tests.support.redis_server import RedisServer
 from tests.support.waiting import wait_until
 
@@ -36,7 +37,7 @@ class Member:
 
     def __init__(self, server: RedisServer, name: str, database: int = 0) -> None:
         self.connections = Connections(parse(server.url.replace("/0", f"/{database}")), name)
-        self.relay = BullmqRelay(self.connections, NAMESPACE, name)
+        self.relay = BullmqRelay(self.connections, NAMESPACE, name, look_s=SOON_S)
         self.registry = BullmqInstances(self.connections, NAMESPACE, self.relay)
         self.heard: list[bytes] = []
         self.relay.listen("x", lambda _sender, _kind, body: self.heard.append(body))
