@@ -151,6 +151,15 @@ class Expeditor:
         """The instances that share the queue."""
         return self._told(Ask("GET", "/expeditor/workers"))
 
+    def worker(self, name: str) -> JsonObject:
+        """One instance, with the node classes and the model files that it has."""
+        return self._told(Ask("GET", f"/expeditor/workers/{quote(name, safe='')}"))
+
+    def machines(self) -> int:
+        """How many instances start jobs now; 1 at least."""
+        there = (each for each in self.workers()["workers"] if "worker" in each["roles"])
+        return max(sum(each["state"] == "active" for each in there), 1)
+
     def steer_workers(self, verb: str, name: str | None = None) -> JsonObject:
         """``pause``, ``resume`` or ``drain`` one instance, or (None) every one that lives: those that were asked."""
         where = "" if name is None else f"/{quote(name, safe='')}"

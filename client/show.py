@@ -130,6 +130,19 @@ def worker_table(workers: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def ability_lines(worker: Mapping[str, Any]) -> list[str]:
+    """What an instance can run, if that was asked for."""
+    told = (("node classes", "node_classes"), ("models on disk", "models_on_disk"), ("models in memory", "models"))
+    if "node_classes" not in worker:
+        return []
+    lines = ["", str(worker["name"])]
+    for title, name in told:
+        has = worker[name]
+        count = "not told" if has is None else str(len(has))
+        lines.append(f"  {title} ({count}): {', '.join(has or ())}")
+    return lines
+
+
 def wait_lines(wait: Mapping[str, Any], url: str) -> list[str]:
     """A node that waits: what it asks, and where its pictures are."""
     takes = "any text"

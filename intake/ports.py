@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ..jobs.entry import CoreVerdict, Entry
-from ..jobs.instances import Instance, InstanceState
+from ..jobs.instances import Capabilities, Instance, InstanceState
 from ..jobs.model import Job, NewBatch, Output, Progress
 
 __all__ = [
@@ -93,6 +93,10 @@ class Instances(Protocol):
 
     async def all(self) -> tuple[Instance, ...]:
         """All that were heard of within the last day, by name. Raises ``StoreUnavailable``."""
+        ...
+
+    async def capabilities(self, name: str) -> Capabilities | None:
+        """What an instance of this name can run, if it told that. Raises ``StoreUnavailable``."""
         ...
 
     async def wish(self, name: str, state: InstanceState) -> Instance:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..jobs.errors import NotFound
-from ..jobs.instances import Instance, InstanceState
+from ..jobs.instances import Capabilities, Instance, InstanceState
 from .ports import Instances
 
 
@@ -20,6 +20,14 @@ class WorkersView:
     instances: tuple[Instance, ...]
     here: str
     wished: InstanceState | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    """One instance, and what it can run; None where that is not known (any more)."""
+
+    instance: Instance
+    capabilities: Capabilities | None
 
 
 class WorkerService:
@@ -33,6 +41,13 @@ class WorkerService:
     async def list(self) -> WorkersView:
         """Who was heard of within the last day."""
         return WorkersView(await self._instances.all(), self._here)
+
+    async def one(self, name: str) -> WorkerView:
+        """One of them, with what it can run. Raises ``NotFound`` for a name that nobody has."""
+        found = next((each for each in await self._instances.all() if each.name == name), None)
+        if found is None:
+            raise NotFound(f"There is no instance {name[:80]}.")
+        return WorkerView(found, await self._instances.capabilities(name))
 
     async def ask(self, name: str, state: InstanceState) -> WorkersView:
         """Ask one instance. Raises ``NotFound`` for a name that nobody has."""

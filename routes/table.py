@@ -88,6 +88,7 @@ def _of_the_server(sets: RouteSets) -> tuple[tuple[str, str, Handler], ...]:
         ("GET", "/expeditor/metrics", sets.metrics.exposition),
         ("GET", "/expeditor/tokens", sets.tokens.list),
         ("GET", "/expeditor/workers", sets.workers.list),
+        ("GET", "/expeditor/workers/{name}", sets.workers.one),
         ("POST", "/expeditor/workers/pause", sets.workers.pause_all),
         ("POST", "/expeditor/workers/drain", sets.workers.drain_all),
         ("POST", "/expeditor/workers/resume", sets.workers.resume_all),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from ..intake.workers import WorkerService, WorkersView
+from ..intake.workers import WorkerService, WorkersView, WorkerView
 from ..jobs.instances import Device, Instance, InstanceState
 from ..jobs.model import JsonObject
 from ..jobs.times import rfc3339
@@ -20,6 +20,10 @@ class WorkerRoutes:
     async def list(self, _request: web.Request) -> web.Response:
         """``GET /expeditor/workers`` → ``{"here", "workers": [...]}``; alone: this instance."""
         return web.json_response(workers_json(await self._workers.list()))
+
+    async def one(self, request: web.Request) -> web.Response:
+        """``GET /expeditor/workers/{name}``: one of them, with what it can run."""
+        return web.json_response(worker_json(await self._workers.one(request.match_info["name"])))
 
     async def pause(self, request: web.Request) -> web.Response:
         """``POST /expeditor/workers/{name}/pause``: it accepts and claims nothing; survives its restart."""
@@ -53,6 +57,16 @@ def workers_json(view: WorkersView) -> JsonObject:
     """The instances; ``wished`` only in answers to a wish, which each obeys a moment later."""
     told: JsonObject = {"here": view.here, "workers": [_instance(each) for each in view.instances]}
     return told if view.wished is None else {**told, "wished": view.wished.value}
+
+
+def worker_json(view: WorkerView) -> JsonObject:
+    """One instance with its node classes and the model files on its disk; null where it has not told them."""
+    can = view.capabilities
+    return {
+        **_instance(view.instance),
+        "node_classes": None if can is None else sorted(can.node_classes),
+        "models_on_disk": None if can is None else sorted(can.models),
+    }
 
 
 def _instance(each: Instance) -> JsonObject:

@@ -5,12 +5,13 @@ Owns that a wish is then the queue's own: pausing it pauses the queue (which sur
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
 from ..intake.views import QueueView
 from ..jobs.errors import NotFound
-from ..jobs.instances import Instance, InstanceState
+from ..jobs.instances import Capabilities, Instance, InstanceState
 
 
 class Queue(Protocol):
@@ -32,9 +33,10 @@ class Queue(Protocol):
 class AloneInstance:
     """Fits ``intake.ports.Instances``."""
 
-    def __init__(self, about: Callable[[], Instance], queue: Queue) -> None:
-        """``about``: this instance as it is now."""
+    def __init__(self, about: Callable[[], Instance], abilities: Callable[[], Capabilities], queue: Queue) -> None:
+        """``about``: this instance as it is now; ``abilities`` looks at what it can run, and blocks."""
         self._about = about
+        self._abilities = abilities
         self._wishes = {
             InstanceState.PAUSED: queue.pause,
             InstanceState.DRAINING: queue.drain,
@@ -44,6 +46,10 @@ class AloneInstance:
     async def all(self) -> tuple[Instance, ...]:
         """This one."""
         return (self._about(),)
+
+    async def capabilities(self, name: str) -> Capabilities | None:  # noqa: ARG002 - there is but one
+        """As they are now."""
+        return await asyncio.to_thread(self._abilities)
 
     async def wish(self, name: str, state: InstanceState) -> Instance:
         """Done when this returns. Raises ``NotFound`` for another name, ``StoreUnavailable``."""

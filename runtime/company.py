@@ -130,7 +130,7 @@ def build_company(parts: CompanyParts) -> Company:
     about, identity = AboutMe(parts), parts.identity
     parts.metrics.workers(lambda: _counted(parts, about))
     if parts.shared is None:
-        instances: Instances = AloneInstance(about.now, parts.queue)
+        instances: Instances = AloneInstance(about.now, comfy_capabilities, parts.queue)
         return Company(WorkerService(instances, identity.name), None, about)
     membership = _membership(parts, parts.shared, about)
     instances = SharedInstances(parts.shared.registry, parts.store.page, parts.awaiter, identity.name, membership.hear)

@@ -239,6 +239,10 @@ class SharedInstances:
         runs = [(runner_of(job), job.id) for job in reversed(jobs)]
         return tuple(replace(each, running=tuple(i for name, i in runs if name == each.name)) for each in listed)
 
+    async def capabilities(self, name: str) -> Capabilities | None:
+        """As it told them last. Raises ``StoreUnavailable``."""
+        return await self._wait(self._registry.capabilities(name))
+
     async def wish(self, name: str, state: InstanceState) -> Instance:
         """It hears so at once if the relay works, and surely with its next heartbeat. Raises ``NotFound``, ``StoreUnavailable``."""
         instance = await self._wait(self._registry.wish(name, state))

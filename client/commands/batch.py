@@ -157,7 +157,8 @@ def _preview(session: Session, there: Server, plan: Plan) -> None:
     told: JsonObject = {"items": len(plan.items), "first": [item.told() for item in plan.items[:3]]}
     if isinstance(there, Expeditor) and not any(plan.items[0].files()):
         verdict = there.validate(plan.items[0].prompt(plan.base, {}), Wish(**plan.wish))
-        told["about_s"] = round(verdict["estimated_s"] * len(plan.items) + (there.queue().get("eta_s") or 0.0), 1)
+        run_s = verdict["estimated_s"] * len(plan.items) / min(there.machines(), len(plan.items))
+        told["about_s"] = round(run_s + (there.queue().get("eta_s") or 0.0), 1)
     if session.as_json:
         session.emit(told)
     session.show(f"{len(plan.items)} jobs")

@@ -10,24 +10,27 @@ from ..connect import with_expeditor
 from ..faults import BadInput
 from ..records import JsonObject
 from ..session import Session, command
-from ..show import worker_table
+from ..show import ability_lines, worker_table
 
-VERBS = ("pause", "drain", "resume")
+VERBS = ("show", "pause", "drain", "resume")
 
 
 @command()
 def workers(
     session: Session,
     verb: Annotated[
-        str | None, typer.Argument(help="pause, drain or resume; without it they are listed.", metavar="[VERB]")
+        str | None, typer.Argument(help="show, pause, drain or resume; without it they are listed.", metavar="[VERB]")
     ] = None,
     names: Annotated[list[str] | None, typer.Argument(help="Names of instances.", metavar="[NAME...]")] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every instance that lives.")] = False,
 ) -> None:
-    """List the instances that share the queue, or pause, drain or resume some of them."""
+    """List the instances that share the queue, show what some of them can run, or pause, drain or resume them."""
     there = with_expeditor(session.connect(), "instances")
     if verb is None:
         told = there.workers()
+    elif verb == "show":
+        _check(verb, names or [], everything=False)
+        told = {"workers": [there.worker(name) for name in names or []]}
     else:
         _check(verb, names or [], everything=everything)
         asked = [there.steer_workers(verb)] if everything else [there.steer_workers(verb, name) for name in names or []]
@@ -37,7 +40,7 @@ def workers(
 
 def _check(verb: str, names: list[str], *, everything: bool) -> None:
     if verb not in VERBS:
-        raise BadInput(f"Say pause, drain or resume, not {verb}.")
+        raise BadInput(f"Say show, pause, drain or resume, not {verb}.")
     if bool(names) == everything:
         raise BadInput("Name instances, or say --all.")
 
@@ -51,3 +54,6 @@ def _show(session: Session, told: JsonObject) -> None:
             session.show(f"{each['name']} {word} {told['wished']}")
     elif told["workers"]:
         session.out.print(worker_table(told["workers"]))
+        for each in told["workers"]:
+            for line in ability_lines(each):
+                session.show(line)

@@ -24,29 +24,33 @@ WORKERS = "Workers"
 _STATES = words([state.value for state in InstanceState])
 _WISHES = words([state.value for state in InstanceState if state is not InstanceState.GONE])
 
-WORKER: Schema = whole(
-    {
-        "name": TEXT,
-        "state": told(
-            _STATES, "`paused`: accepts, claims nothing; `draining`: refuses too; `gone`: not heard of any more."
-        ),
-        "url": told(TEXT, "Where the others reach it."),
-        "version": TEXT,
-        "comfyui_version": TEXT,
-        "started_at": TIME,
-        "seen_at": told(TIME, "Its last heartbeat."),
-        "roles": listed(words([role.value for role in Role])),
-        "pools": listed(TEXT),
-        "running": told(listed(TEXT), "The jobs on its machine."),
-        "models": told(listed(TEXT), "The model files in its memory."),
-        "devices": listed(
-            whole({"name": TEXT, "vram_total_bytes": nullable(COUNT), "vram_free_bytes": nullable(COUNT)})
-        ),
-        "busy_ratio": told(nullable(NUMBER), "The share of the last five minutes with a job on its machine."),
-    }
-)
+_INSTANCE: dict[str, Schema] = {
+    "name": TEXT,
+    "state": told(
+        _STATES, "`paused`: accepts, claims nothing; `draining`: refuses too; `gone`: not heard of any more."
+    ),
+    "url": told(TEXT, "Where the others reach it."),
+    "version": TEXT,
+    "comfyui_version": TEXT,
+    "started_at": TIME,
+    "seen_at": told(TIME, "Its last heartbeat."),
+    "roles": listed(words([role.value for role in Role])),
+    "pools": listed(TEXT),
+    "running": told(listed(TEXT), "The jobs on its machine."),
+    "models": told(listed(TEXT), "The model files in its memory."),
+    "devices": listed(whole({"name": TEXT, "vram_total_bytes": nullable(COUNT), "vram_free_bytes": nullable(COUNT)})),
+    "busy_ratio": told(nullable(NUMBER), "The share of the last five minutes with a job on its machine."),
+}
+WORKER: Schema = whole(_INSTANCE)
 SCHEMAS: dict[str, Schema] = {
     "Worker": WORKER,
+    "WorkerInFull": whole(
+        {
+            **_INSTANCE,
+            "node_classes": told(nullable(listed(TEXT)), "What it can run; null: it has not told."),
+            "models_on_disk": told(nullable(listed(TEXT)), "The model files that it has, as prompts name them."),
+        }
+    ),
     "Workers": whole({"here": told(TEXT, "The instance that was asked."), "workers": listed(ref("Worker"))}),
     "WorkersAsked": whole(
         {
@@ -86,6 +90,16 @@ OPERATIONS = (
         WORKERS,
         "The instances that share the queue; on a server that stands alone: itself.",
         {200: json_answer(ref("Workers"), "All that were heard of within the last day, by name.")},
+    ),
+    Operation(
+        "GET",
+        "/expeditor/workers/{name}",
+        "getWorker",
+        WORKERS,
+        "One instance, with what it can run.",
+        {200: json_answer(ref("WorkerInFull"), "The instance.")},
+        parameters=(_NAME,),
+        codes=("NOT_FOUND",),
     ),
     _all("pause", "Every living instance claims nothing more."),
     _all("drain", "Every living instance refuses and claims nothing more."),

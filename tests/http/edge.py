@@ -39,7 +39,6 @@ from expeditor.intake.job_outputs import JobOutputs
 from expeditor.intake.job_views import JobViews
 from expeditor.intake.judges import Judges
 from expeditor.intake.operations import QueueOperations
-from expeditor.intake.pools import AlonePools
 from expeditor.intake.redriving import Redriver
 from expeditor.intake.service import JobService
 from expeditor.intake.tokens import Tokens
@@ -69,10 +68,10 @@ from expeditor.routes.status import StatusRoutes
 from expeditor.routes.table import RouteSets, route_table
 from expeditor.routes.tokens import TokenRoutes
 from expeditor.routes.workers import WorkerRoutes
-from expeditor.runtime.alone import AloneInstance
 from expeditor.store.sqlite.deliveries import SqliteDeliveries
 from expeditor.telemetry.metrics import Metrics
 from tests.conformance.harness import MemoryStorage
+from tests.http.company import FakeInstances, FakeRoster
 from tests.support.clocks import HandMonotonic
 from tests.support.depth import depth
 from tests.unit.dispatch.made import FakeInterrupter, FakeObserver
@@ -123,19 +122,6 @@ class FakeCore:
         self.targets.append(targets)
         valid = self.error is None
         return CoreVerdict(valid, self.error, tuple(targets or ("2",)), self.node_errors)
-
-
-class FakeRoster:
-    """As an instance that stands alone, but ``count`` machines start jobs."""
-
-    def __init__(self, *pools) -> None:
-        self.count, self._alone = 1, AlonePools(pools)
-
-    def machines(self, pool=None):
-        return self.count
-
-    def __getattr__(self, name):
-        return getattr(self._alone, name)
 
 
 class FakeDoor:
@@ -230,8 +216,7 @@ class App:
         self.folders: dict[str, str] = {}
         self.uploads = self._uploads()
         self.outbox = SqliteDeliveries(None, self.clock, longest_delay_s=100_000.0)  # a test that needs it opens it
-        self.outbox_woken = 0
-        self.health = {"status": "ok"}
+        self.outbox_woken, self.health = 0, {"status": "ok"}
         self.not_ready: str | None = None
         self.clients: list[object] = []
         validation = self.validation()
@@ -259,6 +244,7 @@ class App:
         )
         self.service = self._service(validation)
         self.queue = self._queue()
+        self.instances = FakeInstances(self.instance, self.queue)
         self.web = web.Application(client_max_size=100 * 1024 * 1024)
         self.rows = route_table(self._sets(validation), guard=token_guard(self.tokens))
         self.web.router.add_routes(self.rows)
@@ -291,10 +277,10 @@ class App:
             events=EventRoutes(self.streams, self.service, heartbeat_s=HEARTBEAT_S, headers={"X-More": "yes"}),
             spec=SpecRoutes("0.0.0"),
             deliveries=DeliveryRoutes(self._deliveries(), max_bytes=MAX_BYTES),
-            workers=WorkerRoutes(WorkerService(AloneInstance(self._instance, self.queue), "here")),
+            workers=WorkerRoutes(WorkerService(self.instances, "here")),
         )
 
-    def _instance(self):
+    def instance(self):
         state = InstanceState.PAUSED if self.flow.paused and not self.flow.draining else self.flow.state
         return Instance("here", "boot", "http://here:8188", "0", "0", 0.0, self.clock(), state)
 

@@ -297,6 +297,10 @@ def test_instances_are_listed_paused_drained_and_resumed(there):
     assert call(url, "workers", "pause", "here", "--all").code == 2
     assert call(url, "workers", "stop", "here").code == 2
     assert edge.flow.state.value == "active"
+    shown = call(url, "workers", "show", "here").out
+    assert "node classes (2): A, B" in shown
+    assert "models on disk (1): x.ckpt" in shown
+    assert call(url, "workers", "show").code == 2
 
 
 # -- doctor, help --------------------------------------------------------------------------------------------------------

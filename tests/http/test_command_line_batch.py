@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from expeditor.client.batching.record import open_record
 from expeditor.client.batching.runner import Options, Runner, Stopped, Stopper
 from expeditor.client.sweeps import axes_of
 from expeditor.client.transport import Transport
+from expeditor.jobs.instances import InstanceState
 from expeditor.jobs.model import JobError, JobStatus
 from tests.conformance.harness import ending
 from tests.http.command_line import call, served, workflow
@@ -176,6 +178,11 @@ def test_a_dry_run_counts_and_submits_nothing(there, file, tmp_path):
     assert told["items"] == 14
     assert told["first"][1] == {"1.seed": 1, "2.y": "b"}
     assert told["about_s"] == 70.0, "five seconds each, as nothing is known of such jobs"
+    edge.instances.beside = [
+        replace(edge.instance(), name="there"),
+        replace(edge.instance(), state=InstanceState.PAUSED),
+    ]
+    assert call(url, *asked, "--json").json()["about_s"] == 35.0, "two instances start jobs"
     assert edge.door.entries == []
     assert not (tmp_path / "out").exists()
 

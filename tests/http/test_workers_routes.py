@@ -38,7 +38,14 @@ async def test_alone_a_wish_is_the_queues_own(http, edge):
     assert done(edge.store.claim()).job.id == "a"
 
 
+async def test_one_of_them_tells_what_it_can_run(http):
+    told = await (await http.get(f"{WORKERS}/here")).json()
+    (listed,) = (await (await http.get(WORKERS)).json())["workers"]
+    assert told == {**listed, "seen_at": told["seen_at"], "node_classes": ["A", "B"], "models_on_disk": ["x.ckpt"]}
+
+
 async def test_a_name_that_nobody_has(http, edge):
+    assert await refusal(await http.get(f"{WORKERS}/elsewhere")) == (404, "NOT_FOUND", [])
     for verb in ("pause", "drain", "resume"):
         assert await refusal(await http.post(f"{WORKERS}/elsewhere/{verb}")) == (404, "NOT_FOUND", [])
     assert edge.flow.claims

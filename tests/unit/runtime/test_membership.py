@@ -120,6 +120,14 @@ async def test_what_each_runs_is_what_the_queue_says_now_not_what_was_told_with_
     assert {each.name: each.running for each in await a.all.all()} == {"a": (), "b": ("1", "3")}
 
 
+async def test_what_each_can_run_is_as_it_told_last(make):
+    a, b = make("a"), make("b")
+    b.can = Capabilities(frozenset({"B"}), frozenset({"x.ckpt"}))
+    await a.membership.join()
+    await b.membership.join()
+    assert (await a.all.capabilities("b"), await a.all.capabilities("nobody")) == (b.can, None)
+
+
 async def test_one_that_leaves_is_gone_at_once_and_may_stay_after_all(make):
     a, b = make("a"), make("b")
     await a.membership.join()
