@@ -173,6 +173,11 @@ class Mailbox:
         self._over_for_good((*over, *moved))
         return tuple(wait.pending for wait in over)
 
+    def parked_jobs(self) -> frozenset[str]:
+        """The parked jobs whose questions are open here."""
+        with self._lock:
+            return frozenset(wait.pending.prompt_id for wait in self._open.values() if wait.stored)
+
     def is_parked(self, token: str) -> bool | None:
         """Whether a wait's job is parked for good; False while it is about to be, None for a wait that cannot be answered so."""
         with self._lock:

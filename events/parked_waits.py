@@ -29,6 +29,8 @@ STARTED = "job.started"
 ANSWERED = "parked.answered"
 """The word to other instances: a parked wait was answered; its token."""
 
+Copy = Callable[[str, tuple[PendingWait, ...]], None]
+"""Has what an instance shows with its questions copied here."""
 Expect = Callable[[str, tuple[PendingWait, ...]], None]
 """Takes what an instance will ask in a moment, as its run goes on with these questions."""
 
@@ -49,6 +51,7 @@ class ParkedWaits:
         self._here = here
         self._relay: Relayed | None = None
         self._expect: Expect = lambda _, __: None
+        self._copy: Copy = lambda _, __: None
         self._holders: dict[str, tuple[str, ...]] = {}
         self._moved: dict[str, frozenset[str]] = {}
         self._mailbox = mailbox
@@ -63,10 +66,11 @@ class ParkedWaits:
         self._answered = answered
         self._notify = notify
 
-    def join_others(self, relay: Relayed, expect: Expect) -> None:
-        """Called once, where several instances share the queue."""
+    def join_others(self, relay: Relayed, expect: Expect, copy: Copy | None) -> None:
+        """Called once, where several instances share the queue. ``copy``: of what jobs of this one ask; None where nothing can be."""
         self._relay = relay
         self._expect = expect
+        self._copy = copy or self._copy
         relay.listen(ANSWERED, self._heard_answer)
 
     def restore(self, jobs: Iterable[Job]) -> None:
@@ -115,9 +119,11 @@ class ParkedWaits:
         if away:
             others = (keeper, None if job.origin == self._here else job.origin)
             self._holders[job.id] = tuple(dict.fromkeys(name for name in others if name is not None))
-        for wait in self._mailbox.keep(job.id, job.parked.waits, away=away):
-            if not told:
-                self._notify({"type": ASKED, **wait.describe()})
+        new = self._mailbox.keep(job.id, job.parked.waits, away=away)
+        if away and keeper is not None and job.origin == self._here:
+            self._copy(keeper, new)
+        for wait in () if told else new:
+            self._notify({"type": ASKED, **wait.describe()})
 
     def _went_away(self, job: Job) -> None:
         """Another instance goes on with the job: what it asks still is answered there. Known before it is forgotten here, as a message

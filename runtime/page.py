@@ -16,7 +16,11 @@ from typing import Any
 from ..dispatch.runs import RunTable
 from ..events.glimpses import Glimpses
 from ..events.onlookers import Onlookers
+from ..events.parked_look import ParkedLook
+from ..events.parked_waits import Copy
+from ..events.ports import PicturesElsewhere
 from ..events.post import PostOffice
+from ..events.wait_copies import WaitCopies
 from ..events.webhooks.filling import WebhookEars
 from ..host.elsewhere import Elsewhere
 from ..host.inbound import Inbound
@@ -204,11 +208,12 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
     onlookers.join(away.progressed, away.previewed)
     pictures = None if parts.files.homeward is None else parts.files.homeward.pictures
     post = PostOffice(parked.mailbox, time.monotonic, cluster.relay, pictures, waits)
-    waits.join_others(cluster.relay, post.expect)
+    waits.join_others(cluster.relay, post.expect, _copy_of(parts, pictures))
     post.join(lambda event: page.notifier.send(event, None))
     look = PictureLook(
         lambda: our_queue(parts.server), parts.store, _listed(parts.store), page.listing, parts.clock, here
     )
+    parked_look = _parked_look(parts)
     hearers: tuple[Hearer, ...] = (
         parts.depth,
         page.listing,
@@ -225,6 +230,7 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
             lambda _: audience.changes.missed(),
             lambda _: audience.ears.missed(),
             lambda _: _soon(parts.server.loop, look.look),
+            lambda _: _soon(parts.server.loop, parked_look.look),
         ),
         wake=parts.live.wake,
         lost=(lambda job_id, _: parts.metrics.worker_freed(job_id, parts.clock()),),
@@ -234,6 +240,22 @@ def join_page(page: Page, parts: PageParts, cluster: Cluster | None) -> JoinedPa
     runs = RunsEverywhere(parts.machine.runs, onlookers, parts.clock)
     glimpses = Everybody(parts.machine.glimpses, onlookers)
     return JoinedPage(page, Interrupts(parts.server), post, runs, glimpses, onlookers, look)
+
+
+def _parked_look(parts: PageParts) -> ParkedLook:
+    runs, parked = parts.machine.runs, parts.parked
+
+    def runs_here(job_id: str) -> bool:
+        return runs.attempt_of(job_id) is not None
+
+    return ParkedLook(parts.store, _listed(parts.store), parked.ears, parked.known, runs_here, parts.clock)
+
+
+def _copy_of(parts: PageParts, pictures: PicturesElsewhere | None) -> Copy | None:
+    if pictures is None:
+        return None
+    server, mailbox = parts.server, parts.parked.mailbox
+    return WaitCopies(parts.parked.pictures, pictures, lambda: server.loop, mailbox.is_open).fetch
 
 
 class Heard:

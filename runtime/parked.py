@@ -19,11 +19,17 @@ from .storage import WAITS
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """``mailbox`` has the questions, ``parking`` stops runs and keeps what they have made, ``waits`` takes the answers."""
+    """``mailbox`` has the questions, ``parking`` stops runs and keeps what they have made, ``waits`` takes the answers,
+    ``pictures`` has the files of what is asked about."""
 
     mailbox: Mailbox
     parking: Parking
     waits: ParkedWaits
+    pictures: WaitPictures
+
+    def known(self) -> frozenset[str]:
+        """The jobs that are parked, as far as is known here."""
+        return self.mailbox.parked_jobs() | frozenset(self.parking.kept())
 
     @property
     def ears(self) -> tuple[Publisher, ...]:
@@ -33,8 +39,9 @@ class Parked:
 
 def build_parked(settings: Settings, clock: Clock, data_dir: Path, here: str | None) -> Parked:
     """Make it. ``here``: this instance's name where several share the queue."""
-    mailbox = Mailbox(clock, lambda: uuid.uuid4().hex, WaitPictures(data_dir / WAITS))
+    pictures = WaitPictures(data_dir / WAITS)
+    mailbox = Mailbox(clock, lambda: uuid.uuid4().hex, pictures)
     off = None if settings.parking else ""
     rules = ParkingRules(settings.park_after_s, settings.park_cache_bytes, off)
     waits = ParkedWaits(mailbox, settings.store_deadline_s, here)
-    return Parked(mailbox, Parking(waits, rules, time.monotonic, here), waits)
+    return Parked(mailbox, Parking(waits, rules, time.monotonic, here), waits, pictures)
