@@ -235,10 +235,20 @@ class Mailbox:
         if self._pictures is not None:
             self._pictures.sweep(tokens)
 
+    def is_over(self, token: str) -> bool:
+        """Whether a wait is known to be over."""
+        with self._lock:
+            return token in self._over
+
     def remember_over(self, wait: PendingWait) -> None:
         """A wait of another instance is over: later answers to it get ``Gone`` here too."""
         with self._lock:
             self._keep_over(wait)
+
+    def asked_again(self, wait: PendingWait) -> None:
+        """Another instance says that a wait is open."""
+        with self._lock:
+            self._over.pop(wait.token, None)
 
     def deliver(self, message: str, node_id: str, token: str | None = None, prompt_id: str | None = None) -> Delivered:
         """Answer the one wait that fits everything given; the first answer wins.

@@ -133,7 +133,11 @@ class ParkedWaits:
         if still and runner is not None:
             self._moved[job.id] = frozenset(wait.token for wait in still)
             self._expect(runner, still)
-        self._mailbox.move_on(job.id)
+        asked_on = {wait.token for wait in still}
+        for wait in self._mailbox.move_on(job.id):
+            if wait.token not in asked_on:  # answered elsewhere, and the word of it was lost
+                self._mailbox.remember_over(wait)
+                self._over((wait,))
 
     def _forget(self, job_id: str) -> None:
         self._moved.pop(job_id, None)

@@ -199,7 +199,7 @@ class PostOffice:
         with self._lock:
             others = sorted(self._others.items(), key=lambda told: told[1][0])
         found = {wait.token: (name, wait) for name, (at_s, waits) in others if at_s >= since_s for wait in waits}
-        return [told for token, told in found.items() if token not in here]
+        return [told for token, told in found.items() if token not in here and not self._mailbox.is_over(token)]
 
     def _hear_waits(self, sender: str, _kind: str, body: bytes) -> None:
         waits = tuple(wait for each in _list(body) if (wait := _wait_of(each)) is not None)
@@ -211,12 +211,15 @@ class PostOffice:
                 self._others.pop(sender, None)
             elsewhere = {wait.token for _, told in self._others.values() for wait in told}
         known, now = {wait.token for wait in before}, {wait.token for wait in waits}
+        mailbox = self._mailbox
         for wait in before:
-            if wait.token not in now and wait.token not in elsewhere and not self._mailbox.is_open(wait.token):
-                self._mailbox.remember_over(wait)
+            gone = wait.token not in now and wait.token not in elsewhere and not mailbox.is_open(wait.token)
+            if gone and not mailbox.is_over(wait.token):
+                mailbox.remember_over(wait)
                 self._notify({"type": CLOSED, **wait.describe()})
         for wait in waits:
-            if wait.token not in known and not self._mailbox.is_open(wait.token):
+            if wait.token not in known and not mailbox.is_open(wait.token):
+                mailbox.asked_again(wait)
                 self._notify({"type": ASKED, **wait.describe()})
 
     def _hear_question(self, sender: str, _kind: str, body: bytes) -> None:

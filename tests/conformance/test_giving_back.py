@@ -7,6 +7,7 @@ import pytest
 from expeditor.jobs.affinity import AffinityPolicy
 from expeditor.jobs.errors import Conflict, NotFound
 from expeditor.jobs.model import Cause, JobStatus
+from expeditor.jobs.waits import Ask, JobWait
 from expeditor.store.base import UNFIT_MAX
 from tests.conformance.harness import claim, done, ending, enqueue
 
@@ -105,3 +106,51 @@ def test_only_who_claimed_it_may_give_it_back(store, storage):
     with pytest.raises(Conflict, match="elsewhere"):
         done(later.give_back("a", attempt))
     assert done(later.get("a")).status is JobStatus.RUNNING
+
+
+def resumed(store, storage) -> None:
+    """Job `a` was parked, answered and claimed again, in its first attempt."""
+    enqueue(store, "a", priority=5)
+    now_s = storage.clock.now_s
+    stopped = ending(JobStatus.CANCELED, cause=Cause.INTERRUPTED)
+    wait = JobWait("t1", "7", Ask(), now_s, now_s + 60.0, 64)
+    done(store.park("a", claim(store).attempt, (wait,), stopped))
+    storage.clock.now_s += 7
+    done(store.answer("a", "t1", "yes"))
+    assert claim(store).job.parked.since_s is None
+
+
+def test_a_job_that_was_parked_is_parked_again_and_claimable_in_its_place(store, storage):
+    resumed(store, storage)
+    before = done(store.get("a"))
+    enqueue(store, "b")
+    storage.clock.now_s += 2
+    job = done(store.give_back("a", 1))
+    assert (job.status, job.attempt, job.attempts[0].outcome, job.score) == (JobStatus.WAITING, 1, None, before.score)
+    assert (job.parked.waits, job.parked.since_s) == (before.parked.waits, storage.clock.now_s)
+    assert job == done(store.get("a"))
+    assert storage.ears.told("a")[-2:] == ["job.started", "job.waiting"]
+    again = storage.start()
+    done(again.recover())
+    claimed = claim(again)
+    assert (claimed.job.id, claimed.attempt, claimed.job.parked.waits) == ("a", 1, before.parked.waits)
+    assert claimed.job.parked_s(storage.clock.now_s) == 7
+    assert done(again.finish("a", 1, ending())).status is JobStatus.SUCCEEDED
+
+
+def test_one_that_was_parked_and_is_to_be_canceled_ends_in_its_attempt(store, storage):
+    resumed(store, storage)
+    done(store.cancel("a"))
+    job = done(store.give_back("a", 1))
+    assert (job.status, job.cause, job.parked) == (JobStatus.CANCELED, Cause.CANCELED, None)
+    assert [attempt.outcome for attempt in job.attempts] == [JobStatus.CANCELED]
+    assert [one.job.id for one in done(store.finished(9))] == ["a"]
+
+
+def test_a_later_attempt_of_a_job_that_was_parked_before_goes_as_any(store, storage):
+    resumed(store, storage)
+    done(store.retry("a", 1, ending(JobStatus.FAILED, cause=Cause.OUT_OF_MEMORY), None))
+    assert claim(store).attempt == 2
+    job = done(store.give_back("a", 2))
+    assert (job.status, job.attempt) == (JobStatus.QUEUED, 1)
+    assert [wait.answer for wait in claim(store).job.parked.waits] == ["yes"]

@@ -13,6 +13,7 @@ from expeditor.jobs.model import JobStatus
 from tests.conformance.harness import MemoryStorage, done
 from tests.support.fake_cluster import FakeCluster
 from tests.support.waiting import wait_until
+from tests.unit.dispatch.made import FakeParking
 
 CLIENT = {"client_id": "ada"}
 ADA = "ada"
@@ -230,3 +231,83 @@ def test_an_idle_worker_takes_the_job_of_another_instance_when_it_is_woken(pair)
     pair.east.put("a")
     pair.west.queue.wake()
     assert pair.west.run_next() == "a"
+
+
+# --- parked ---------------------------------------------------------------------------------------------------------
+
+INTERRUPTED = STATUS("error", False, [("execution_start", {}), ("execution_interrupted", {})])
+
+
+def parked(pair, at):
+    """A job of east's that has run at this instance and is parked."""
+    for bench in (pair.east, pair.west):
+        bench.parking = FakeParking()
+        bench.dispatcher.join_parking(bench.parking)
+    pair.east.put("a", extra=CLIENT)
+    end(at, *start(at), INTERRUPTED)
+    wait_until(lambda: pair.east.status("a") is JobStatus.WAITING)
+    for bench in (pair.east, pair.west):
+        bench.parking.parks = False
+
+
+@pytest.mark.parametrize("at", ["east", "west"])
+@pytest.mark.parametrize("then", ["east", "west"])
+def test_a_parked_job_waits_at_home_and_goes_on_wherever_it_is_claimed(pair, at, then):
+    parked(pair, getattr(pair, at))
+    wait_until(lambda: shown(pair.east) == ([], ["a"]))
+    assert (shown(pair.west), pair.west.wiring.guests, pair.west.wiring.on_machine) == (([], []), set(), set())
+    assert (pair.east.wiring.parked, pair.west.wiring.parked) == ({"a"}, set())
+    assert "execution_interrupted" not in heard(pair.east)
+    done(pair.west.store.answer("a", "t1", "on"))
+    runner = getattr(pair, then)
+    item, counter = start(runner)
+    assert (shown(pair.east), pair.east.wiring.parked) == ((["a"], []), set())
+    assert (item[3]["client_id"] == ADA) is (then == "east")
+    end(runner, item, counter)
+    wait_until(lambda: pair.east.queue.get_history("a") and heard(pair.east)[-1:] == ["executing"])
+    assert heard(pair.east) == ["execution_start", "execution_start", "execution_success", "executing"]
+    assert (shown(pair.east), shown(pair.west), pair.west.queue.get_history()) == (([], []), ([], []), {})
+    assert (pair.east.wiring.elsewhere, pair.east.wiring.on_machine) == ({}, set())
+
+
+@pytest.mark.parametrize("at", ["east", "west"])
+@pytest.mark.parametrize("way", ["delete", "interrupt", "cancel"])
+def test_a_parked_job_is_cancelled_from_home(pair, at, way):
+    parked(pair, getattr(pair, at))
+    wait_until(lambda: shown(pair.east) == ([], ["a"]))
+    if way == "delete":
+        assert pair.east.queue.delete_queue_item(lambda item: item[1] == "a")
+    elif way == "interrupt":
+        assert pair.east.queue.interrupt_if_running("a")
+    else:
+        done(pair.west.store.cancel("a"))
+    wait_until(lambda: heard(pair.east)[-1:] == ["executing"])
+    assert heard(pair.east) == ["execution_start", "execution_interrupted", "executing"]
+    assert pair.east.status("a") is JobStatus.CANCELED
+    assert (shown(pair.east), pair.east.wiring.parked, bool(pair.east.queue.get_history("a"))) == (
+        ([], []),
+        set(),
+        way != "delete",
+    )
+
+
+def test_a_job_that_others_take_before_its_own_run_is_put_away_is_listed_once(pair):
+    for bench in (pair.east, pair.west):
+        bench.parking = FakeParking()
+        bench.dispatcher.join_parking(bench.parking)
+    pair.east.put("a", extra=CLIENT)
+    item, counter = start(pair.east)
+    taken = []
+
+    def quick(events):
+        pair.hear(events)
+        if events[-1].type == "job.waiting" and not taken:
+            taken.append(True)
+            done(pair.west.store.answer("a", "t1", "on"))
+            claim = done(pair.west.store.claim())
+            assert claim.job.id == "a"
+
+    pair.east.storage.ears.on_publish = quick
+    end(pair.east, item, counter, INTERRUPTED)
+    assert taken
+    assert shown(pair.east) == (["a"], [])

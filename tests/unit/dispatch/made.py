@@ -8,6 +8,7 @@ from expeditor.dispatch.dispatcher import Dispatcher, RetryRules
 from expeditor.dispatch.retrying import RetryPolicy
 from expeditor.dispatch.runs import RunTable
 from expeditor.jobs.causes import CauseTable
+from expeditor.jobs.waits import Ask, JobWait
 from tests.conformance.harness import done
 from tests.support.clocks import HandMonotonic
 
@@ -69,6 +70,23 @@ class FakeAbilities:
 
     def missing(self, node_classes: frozenset[str], models: frozenset[str]) -> frozenset[str]:
         return frozenset(node_classes - self.classes) | frozenset(models & self.elsewhere)
+
+
+class FakeParking:
+    """Parks every run with one question while it `parks`, and notes which were refused."""
+
+    def __init__(self) -> None:
+        self.parks = True
+        self.gone: list[str] = []
+
+    def began(self, _job) -> frozenset[str]:
+        return frozenset()
+
+    def stopped(self, _job_id: str, _ran, *, parkable: bool) -> tuple[JobWait, ...]:  # noqa: ARG002 - a port's form
+        return (JobWait("t1", "7", Ask(), 1.0, 1e12, 64),) if self.parks else ()
+
+    def refused(self, job_id: str) -> None:
+        self.gone.append(job_id)
 
 
 class FakeLateStore:

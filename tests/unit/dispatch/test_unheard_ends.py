@@ -10,7 +10,7 @@ from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.model import Cause, Ending, JobStatus
 from expeditor.jobs.settled import Settled
 from tests.conformance.harness import MemoryStorage, claim, done, enqueue
-from tests.unit.dispatch.made import Bench
+from tests.unit.dispatch.made import Bench, FakeParking
 from tests.unit.dispatch.test_going_home import SUCCESS
 
 UNHEARD = StoreUnavailable("It is not known whether this was stored.")
@@ -71,3 +71,38 @@ def test_an_end_whose_fate_cannot_be_found_out_yet_stays_owed(bench):
     bench.front.away = None
     assert bench.dispatcher.claim() is None
     assert bench.dispatcher.settled() == ["a"]
+
+
+@pytest.fixture
+def parking(bench):
+    made = FakeParking()
+    bench.dispatcher.join_parking(made)
+    return made
+
+
+def test_a_job_that_was_parked_unheard_is_parked(bench, parking):
+    assert unheard(bench, False, []) is Settled.AGAIN
+    assert bench.job("a").status is JobStatus.WAITING
+    assert bench.dispatcher.claim() is None
+    assert (bench.dispatcher.settled(), bench.dispatcher.lost(), parking.gone) == ([], [], [])
+    assert not bench.dispatcher.owes()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_job_that_is_another_s_by_now_was_not_parked_by_this_run(bench, parking, late):
+    enqueue(bench.real, "a", origin="gpu1")
+    bench.dispatcher.claim()
+    if late:
+        bench.front.away = UNHEARD
+        assert bench.dispatcher.finish("a", False, [], {}) is Settled.AGAIN
+        bench.front.away = None
+    bench.pass_s(5)
+    done(bench.real.retry("a", 1, Ending(JobStatus.FAILED, bench.clock.now_s, 0.0, cause=Cause.LEASE_LOST), None))
+    claim(bench.real)
+    if late:
+        assert bench.dispatcher.claim() is None
+        assert bench.dispatcher.lost() == ["a"]
+    else:
+        assert bench.dispatcher.finish("a", False, [], {}) is Settled.LOST
+    assert parking.gone == ["a"]
+    assert bench.job("a").status is JobStatus.RUNNING

@@ -17,7 +17,7 @@ from expeditor.events.open_wait import Wait
 from expeditor.host.kept_caches import changed_of, kept_of, off_device, put_back, say_changed, size_bytes
 from expeditor.host.parking import Parking, ParkingRules
 from expeditor.jobs.events import JobEvent
-from expeditor.jobs.model import Job, JobStatus, Principal, Source
+from expeditor.jobs.model import Attempt, Job, JobStatus, Principal, Source
 from expeditor.jobs.waits import Ask, JobWait, Parked
 
 LOOK_S = 0.001
@@ -84,7 +84,7 @@ class Machine:
         self.mailbox = Mailbox(lambda: 1000.0, lambda: f"t{next(numbers)}")
         self.runs, self.interrupted = FakeRuns(), False
         self.executor = SimpleNamespace(caches=SimpleNamespace(outputs=FakeCache()))
-        self.parking = Parking(questions(self.mailbox), ParkingRules(**{"after_s": 0.0, **rules}), self.tick)
+        self.parking = Parking(questions(self.mailbox), ParkingRules(**{"after_s": 0.0, **rules}), self.tick, "here")
         self.parking.join(self.runs, lambda: self.interrupted)
         self.now_s = 0.0
 
@@ -239,6 +239,22 @@ def test_a_hundred_parks_leave_nothing_behind(goes_on: bool):
     assert machine.mailbox.pending() == ()
     assert machine.parking._runs == {}
     assert machine.mailbox._runs._runs == {}
+
+
+@pytest.mark.parametrize(("at", "left"), [("here", ("a",)), ("there", ())])
+def test_what_is_kept_is_let_go_when_another_instance_goes_on(at: str, left: tuple[str, ...]):
+    machine = Machine()
+    assert machine.run(job("a"), PROMPT, made)
+    gone_on = job("a", attempts=(Attempt(1, 1.0, f"{at}/1"),))
+    machine.parking.publish((JobEvent.of(gone_on, 2.0),))
+    assert machine.parking.kept() == left
+
+
+def test_a_run_whose_job_is_another_s_keeps_nothing_and_asks_nothing():
+    machine = Machine()
+    assert machine.run(job("a"), PROMPT, made)
+    machine.parking.refused("a")
+    assert (machine.parking.kept(), machine.mailbox.pending()) == ((), ())
 
 
 def test_caches_below_are_kept_apart_from_what_another_prompt_does_with_them():
