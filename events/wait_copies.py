@@ -48,15 +48,10 @@ class WaitCopies:
         if await asyncio.to_thread(self._files.find, token, 0) is not None:
             return
         try:
-            pictures = [
-                await self._elsewhere.picture(instance, token, number)
-                for number in range(wait.ask.pictures)
-                if self._is_open(token)
-            ]
-            if self._is_open(token):
-                await asyncio.to_thread(self._files.keep, token, pictures)
+            pictures = [await self._elsewhere.picture(instance, token, number) for number in range(wait.ask.pictures)]
+            await asyncio.to_thread(self._files.keep, token, pictures)
         except (ExpeditorError, NotStored) as fault:
             extra = {"event": "wait_copies.failed"}
             log.info("Pictures of a question that %s asks are not copied: %s", instance, fault, extra=extra)
-        if not self._is_open(token):
+        if not self._is_open(token):  # it was over meanwhile, when there was nothing to remove
             self._files.drop(token)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,10 +10,14 @@ import pytest
 from expeditor.jobs.affinity import KEPT_AT_LEAST_S, AffinityPolicy
 from expeditor.jobs.belonging import keeper_of, runner_of
 from expeditor.jobs.errors import Conflict, Gone
-from expeditor.jobs.model import Cause, JobStatus
+from expeditor.jobs.model import Attempt, Cause, JobStatus
 from expeditor.jobs.waits import Ask, JobWait
+from expeditor.store.bullmq.ledger import View
+from expeditor.store.bullmq.news import News, Quiet
+from expeditor.store.bullmq.records import Kept
 from tests.conformance.harness import claim, done, ending, enqueue
 from tests.conformance.members import Member, Members
+from tests.support.jobs import a_job
 from tests.support.waiting import wait_until
 
 STOPPED = ending(JobStatus.CANCELED, cause=Cause.INTERRUPTED)
@@ -157,3 +162,14 @@ def test_all_hear_that_it_is_parked_and_what_it_asks(two: tuple[Member, Member],
     parked(a, member.clock)
     wait_until(lambda: b.ears.told("one")[-1:] == ["job.waiting"], DEADLINE_S, what="the word")
     assert b.ears.events[-1].job.parked.waits[0].token == "t1"
+
+
+def test_a_lease_that_another_lost_who_went_on_is_not_told_to_who_parked_it() -> None:
+    open_attempt = Attempt(1, 1.0, "a/1")
+    lost = replace(open_attempt, boot_id="b/1", outcome=JobStatus.FAILED, cause=Cause.LEASE_LOST)
+    after = a_job(attempts=(lost,))
+    view = View(None, (), (), (("a", Kept(after)),), (), True)
+    news = News(Quiet(), "a/1")
+    ran, waited = (a_job(status=status, attempts=(open_attempt,)) for status in (JobStatus.RUNNING, JobStatus.WAITING))
+    assert news.taken_in(view, {"a": ran}.get) == [("a", 1)]
+    assert news.taken_in(view, {"a": waited}.get) == [], "all of it may be heard at once"

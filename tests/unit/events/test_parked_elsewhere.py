@@ -318,15 +318,15 @@ async def test_its_pictures_are_copied_to_where_it_was_submitted_and_nowhere_els
     await wait_until_async(lambda: cluster.east.files.find("t1", 0) is None, what="no more pictures")
 
 
-async def test_a_copy_that_comes_too_late_is_not_left_behind(cluster: Three):
+async def test_a_copy_that_comes_too_late_is_not_left_behind(cluster: Three, tmp_path: Path):
     cluster.pictures.at = {"west": SHOWN}
     cluster.park(showing())
     assert cluster.store.job is not None
     cluster.store.job = replace(cluster.store.job, status=JobStatus.CANCELED)
     cluster.tell()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    await asyncio.gather(*others)
-    await wait_until_async(lambda: cluster.east.files.find("t1", 0) is None, what="no copy")
+    assert (cluster.east.mailbox.pending(), cluster.east.files.find("t1", 0)) == ((), None)
+    await wait_until_async(lambda: (tmp_path / "east").exists(), what="the copy")
+    await wait_until_async(lambda: not any((tmp_path / "east").iterdir()), what="no copy")
 
 
 async def test_whoever_goes_on_elsewhere_shows_what_its_own_run_has_made(cluster: Three):
