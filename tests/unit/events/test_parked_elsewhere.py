@@ -50,8 +50,10 @@ class FakeStore:
     def get(self, _job_id: str) -> Future[Job | None]:
         return _done(lambda: self.job)
 
-    def waiting(self, _statuses: Any) -> Future[Any]:
-        return _done(lambda: [self.job] if self.job is not None and self.job.status is JobStatus.WAITING else [])
+    def waiting(self, _statuses: Any, cursor: str | None) -> Future[Any]:
+        """Two pages, the job on the second."""
+        there = self.job is not None and self.job.status is JobStatus.WAITING
+        return _done(lambda: ([self.job] if cursor and there else [], None if cursor else "behind"))
 
     def answer(self, _job_id: str, token: str, message: str) -> Future[Job]:
         def answered() -> Job:
@@ -325,7 +327,7 @@ async def test_a_copy_that_comes_too_late_is_not_left_behind(cluster: Three, tmp
     cluster.store.job = replace(cluster.store.job, status=JobStatus.CANCELED)
     cluster.tell()
     assert (cluster.east.mailbox.pending(), cluster.east.files.find("t1", 0)) == ((), None)
-    await wait_until_async(lambda: (tmp_path / "east").exists(), what="the copy")
+    await wait_until_async((tmp_path / "east").exists, what="the copy")
     await wait_until_async(lambda: not any((tmp_path / "east").iterdir()), what="no copy")
 
 
