@@ -72,6 +72,12 @@ def test_the_library_for_a_bucket_is_needed_for_a_bucket_alone(monkeypatch: pyte
 
 def test_the_sentence_names_what_the_extra_is() -> None:
     assert tuple(project()["project"]["optional-dependencies"]["cluster"]) == EXTRA
+    root = Path(__file__).parents[3]
+    told = [
+        line for page in (root / "docs").glob("*.md") for line in page.read_text().splitlines() if "bullmq==" in line
+    ]
+    assert told
+    assert all(f'"{one}"' in line for line in told for one in EXTRA), "as the pages say"
 
 
 def test_building_for_a_shared_store_connects_nothing_and_starts_no_thread(
