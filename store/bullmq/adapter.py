@@ -271,7 +271,7 @@ class BullmqStore(ThreadedStore):
             "not shown and do not run."
         )
         _log.error("%s", self._notice, extra={"event": "store.replaced"})
-        self._news.missed(0, state.position)
+        self._news.replaced(state.position)
 
     def _write(
         self, verb: Callable[[Verbs], Done[T]], job_id: str | None = None, key: AskedKey | None = None

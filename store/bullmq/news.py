@@ -61,6 +61,11 @@ class News:
             self._safely(lambda: self._neighbours.missed(after, until))
         self._safely(self._neighbours.waiting)
 
+    def replaced(self, until: int) -> None:
+        """It is another queue now, of which this is the last position: 0 when nothing has happened in it yet."""
+        self._safely(lambda: self._neighbours.missed(0, until))
+        self._safely(self._neighbours.waiting)
+
     def taken_in(self, view: View, held: Callable[[str], Job | None]) -> list[tuple[str, int]]:
         """The attempts of this life, as ``held`` before the view, that somebody has since given up as lost."""
         return [

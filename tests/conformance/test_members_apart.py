@@ -74,6 +74,17 @@ def test_an_emptied_redis_is_told_of_and_the_queue_goes_on(apart: Members, serve
     assert a.neighbours.missed_spans or b.neighbours.missed_spans
 
 
+def test_who_hears_nothing_of_an_emptied_redis_but_that_it_is_empty_looks_anew(
+    apart: Members, server: RedisServer
+) -> None:
+    a = apart("a")
+    enqueue(a.store, "gone")
+    server.flush()
+    done(a.store.tick())
+    assert a.neighbours.missed_spans == [(0, 0)], "what shows the queue has to be told, though nothing happened since"
+    assert done(a.store.get("gone")) is None
+
+
 def test_a_run_outlives_an_outage_that_is_longer_than_its_lease(apart: Members, server: RedisServer) -> None:
     a, b = apart("a", lease_s=1.0), apart("b", lease_s=1.0)
     enqueue(a.store, "one")
