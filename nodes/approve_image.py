@@ -11,8 +11,7 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..jobs.waits import APPROVE, REJECT, Answer, Ask, AskKind
-from .schema import schema
-from .waiting import FAIL, no_answer, timeout_input, wait_for_answer
+from .waiting import FAIL, AskingNode, asking_schema, no_answer, timeout_input, wait_for_answer
 
 BLOCK = "block"
 MOST_SHOWN = 64
@@ -24,16 +23,15 @@ class Rejected(ValueError):
     """A person said no, and the author chose to fail then. A ValueError, so that it is not retried."""
 
 
-class ApproveImage(io.ComfyNode):
-    """Waits in a coroutine, so that other branches of the workflow go on meanwhile."""
+class ApproveImage(AskingNode):
+    """See the module's docstring."""
 
     @classmethod
     def define_schema(cls) -> Any:
         """The pictures and the text pass; on no, what hangs on them does not run, and ``approved`` is False."""
-        return schema(
+        return asking_schema(
             node_id="ApproveImage",
             display_name="Approve image",
-            category="Expeditor/Flow",
             description="Shows pictures and waits until somebody approves or rejects them; a text can be edited on the way.",
             inputs=_inputs(),
             outputs=[
@@ -45,15 +43,8 @@ class ApproveImage(io.ComfyNode):
                 ),
                 io.Boolean.Output("approved", display_name="approved", tooltip="Whether they were approved."),
             ],
-            hidden=[io.Hidden.unique_id],
-            not_idempotent=True,
             search_aliases=["review", "preview and continue", "human in the loop"],
         )
-
-    @classmethod
-    def fingerprint_inputs(cls, **_inputs: Any) -> float:
-        """Never cached: each run asks anew (NaN differs from itself)."""
-        return float("nan")
 
     @classmethod
     async def execute(

@@ -11,24 +11,22 @@ from comfy_api.latest import io
 from comfy_execution.graph_utils import ExecutionBlocker
 
 from ..jobs.waits import Ask, AskKind
-from .schema import schema
-from .waiting import FAIL, no_answer, timeout_input, wait_for_answer
+from .waiting import FAIL, AskingNode, asking_schema, no_answer, timeout_input, wait_for_answer
 
 FIRST, ALL, NONE = "first", "all", "none"
 ON_TIMEOUT = (FIRST, ALL, NONE, FAIL)
 MAX_PICTURES = 256
 
 
-class PickImages(io.ComfyNode):
-    """Waits in a coroutine, so that other branches of the workflow go on meanwhile."""
+class PickImages(AskingNode):
+    """See the module's docstring."""
 
     @classmethod
     def define_schema(cls) -> Any:
         """The chosen pictures as a batch, in the order in which they were chosen."""
-        return schema(
+        return asking_schema(
             node_id="PickImages",
             display_name="Pick images",
-            category="Expeditor/Flow",
             description="Shows a batch and waits until somebody has chosen which of its pictures go on.",
             inputs=_inputs(),
             outputs=[
@@ -39,15 +37,8 @@ class PickImages(io.ComfyNode):
                     "indices", display_name="indices", tooltip="Their places in the batch, from 0, such as 2,0."
                 ),
             ],
-            hidden=[io.Hidden.unique_id],
-            not_idempotent=True,
             search_aliases=["choose image", "select from batch", "image filter", "human in the loop"],
         )
-
-    @classmethod
-    def fingerprint_inputs(cls, **_inputs: Any) -> float:
-        """Never cached: each run asks anew (NaN differs from itself)."""
-        return float("nan")
 
     @classmethod
     async def execute(cls, images: Any, label: str, least: int, most: int, timeout_s: float, on_timeout: str) -> Any:

@@ -10,33 +10,24 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..jobs.waits import Ask
-from .schema import schema
-from .waiting import FAIL, no_answer, timeout_input, wait_for_answer
+from .waiting import FAIL, AskingNode, asking_schema, no_answer, timeout_input, wait_for_answer
 
 ON_TIMEOUT = ("use default", FAIL)
 
 
-class WaitForMessage(io.ComfyNode):
-    """Waits in a coroutine, so that other branches of the workflow go on meanwhile."""
+class WaitForMessage(AskingNode):
+    """See the module's docstring."""
 
     @classmethod
     def define_schema(cls) -> Any:
         """One text comes out: the message, or the default at the deadline."""
-        return schema(
+        return asking_schema(
             node_id="WaitForMessage",
             display_name="Wait for message",
-            category="Expeditor/Flow",
             description="Pauses until a message is sent to this node, from its own button or over HTTP.",
             inputs=_inputs(),
             outputs=[io.String.Output("message", display_name="message", tooltip="The text that was sent.")],
-            hidden=[io.Hidden.unique_id],
-            not_idempotent=True,
         )
-
-    @classmethod
-    def fingerprint_inputs(cls, **_inputs: Any) -> float:
-        """Never cached: each run asks anew (NaN differs from itself)."""
-        return float("nan")
 
     @classmethod
     async def execute(

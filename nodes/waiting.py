@@ -1,7 +1,7 @@
 """What all nodes that wait for a person share: one open question, told to every page, until its answer, its deadline or an interruption.
 
-Owns the order of these steps and the look for an interruption. Does not own delivery (``events.mailbox``), what an answer may say
-(``jobs.waits``), nor what a node makes of one.
+Owns the order of these steps, the look for an interruption, and the frame of such a node. Does not own delivery (``events.mailbox``),
+what an answer may say (``jobs.waits``), nor what a node makes of one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ..events.open_wait import Wait
 from ..jobs.waits import ASKED, CLOSED, Answer, Ask, Picture, read_answer
 from ..runtime.services import current
 from .previews import previews
+from .schema import schema
 from .whereabouts import where_we_run
 
 LOOK_INTERVAL_S = 0.1
@@ -26,6 +27,20 @@ FAIL = "fail"
 
 class NoAnswer(ValueError):
     """Nobody answered in time, and the author chose to fail. A ValueError, so that it is not retried."""
+
+
+class AskingNode(io.ComfyNode):
+    """A node that waits in a coroutine, so that other branches of the workflow go on meanwhile."""
+
+    @classmethod
+    def fingerprint_inputs(cls, **_inputs: Any) -> float:
+        """Never cached: each run asks anew (NaN differs from itself)."""
+        return float("nan")
+
+
+def asking_schema(**declared: Any) -> Any:
+    """The schema of an `AskingNode`; two of them that look alike ask twice, and each knows which it is."""
+    return schema(category="Expeditor/Flow", hidden=[io.Hidden.unique_id], not_idempotent=True, **declared)
 
 
 async def wait_for_answer(node: type[Any], ask: Ask, timeout_s: float, images: Any = None) -> Answer | None:
