@@ -203,13 +203,3 @@ def move_colors(lab: Tensor, colors: Colors, strength: tuple[float, float], watc
         rows, cols = rect.slices
         out[:, rows, cols] = move.applied(lab[:, rows, cols], rect, (height, width), strength)
     return out
-
-
-def palette_distance(lab: Tensor, cloud: Tensor, rng: torch.Generator) -> float:
-    """Sliced Wasserstein-1 distance in OKLab of `[3, ...]` from a cloud `[3, m]`."""
-    points = lab.reshape(3, -1)
-    apart = [
-        (_quantiles(basis @ points) - _quantiles(basis @ cloud)).abs().mean()
-        for basis in _frames(16, rng).to(points.device)
-    ]
-    return float(torch.stack(apart).mean())

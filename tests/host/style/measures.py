@@ -53,6 +53,14 @@ def planes(image: Tensor) -> Tensor:
     return image[0, ..., :3].permute(2, 0, 1).contiguous()
 
 
+def palette_distance(lab: Tensor, cloud: Tensor, rng: torch.Generator) -> float:
+    """Sliced Wasserstein-1 distance in OKLab of `[3, ...]` from a cloud `[3, m]`, along 48 directions."""
+    levels = torch.linspace(0.0, 1.0, 1024)
+    bases, _ = torch.linalg.qr(torch.randn((16, 3, 3), generator=rng))
+    points, palette = (torch.quantile(bases @ each.reshape(3, -1), levels, dim=2) for each in (lab, cloud))
+    return float((points - palette).abs().mean())
+
+
 def rms(a: Tensor, b: Tensor) -> float:
     return float((a.double() - b.double()).square().mean().sqrt())
 

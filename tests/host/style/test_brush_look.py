@@ -11,7 +11,7 @@ from torch import Tensor
 from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import rgb_to_oklab
 from expeditor.nodes.style.noise import generator
-from expeditor.nodes.style.palette import Palette, palette_distance, reference_colors
+from expeditor.nodes.style.palette import Palette, reference_colors
 from expeditor.nodes.style.presets import find_preset
 from expeditor.nodes.style.presets import monet as monet_preset
 from expeditor.nodes.style.presets import vangogh as vangogh_preset
@@ -22,6 +22,7 @@ from tests.host.style.measures import (
     fine_contrast,
     full_strength,
     mean_chroma,
+    palette_distance,
     photo,
     planes,
     rms,

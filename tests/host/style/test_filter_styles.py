@@ -10,7 +10,6 @@ from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import chroma, luma, rgb_to_oklab
 from expeditor.nodes.style.filters import blur
 from expeditor.nodes.style.noise import generator
-from expeditor.nodes.style.palette import palette_distance
 from expeditor.nodes.style.presets.comic import INK
 from expeditor.nodes.style.presets.ukiyoe import PALETTE
 from tests.host.style.measures import (
@@ -20,6 +19,7 @@ from tests.host.style.measures import (
     full_strength,
     mean_chroma,
     noise,
+    palette_distance,
     photo,
     planes,
     rms,

@@ -10,7 +10,6 @@ import torch
 from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import rgb_to_oklab
 from expeditor.nodes.style.noise import generator
-from expeditor.nodes.style.palette import palette_distance
 from expeditor.nodes.style.presets.vangogh import PALETTE
 from tests.host.style.measures import (
     PHOTOS,
@@ -19,6 +18,7 @@ from tests.host.style.measures import (
     full_strength,
     mean_chroma,
     orientation_agreement,
+    palette_distance,
     photo,
     planes,
     rms,

@@ -15,12 +15,12 @@ from expeditor.nodes.style.frame import Frame, Rect, tiles
 from expeditor.nodes.style.lines import Paths, smear
 from expeditor.nodes.style.noise import generator, grain, stretched_noise, value_noise
 from expeditor.nodes.style.painting import Wet
-from expeditor.nodes.style.palette import palette_distance, transport
+from expeditor.nodes.style.palette import transport
 from expeditor.nodes.style.presets.vangogh import PALETTE
 from expeditor.nodes.style.sampling import sample_grid
 from expeditor.nodes.style.strokes import Layer, Maps, plan_layer
 from expeditor.nodes.style.watch import Watch
-from tests.host.style.measures import photo, planes
+from tests.host.style.measures import palette_distance, photo, planes
 
 CPU = torch.device("cpu")
 
