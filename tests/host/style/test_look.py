@@ -10,7 +10,8 @@ import torch
 from expeditor.nodes.style.apply import Options, apply_style
 from expeditor.nodes.style.color import rgb_to_oklab
 from expeditor.nodes.style.noise import generator
-from expeditor.nodes.style.presets.vangogh import PALETTE
+from expeditor.nodes.style.palette import Palette
+from expeditor.nodes.style.presets import monet, vangogh
 from tests.host.style.measures import (
     PHOTOS,
     edge_correlation,
@@ -54,12 +55,13 @@ def test_marks_run_with_the_form(name: str, style: str, floor: float) -> None:
     assert orientation_agreement(photo(name), full_strength(name, style)) > floor
 
 
+@pytest.mark.parametrize(("style", "palette"), [("vangogh", vangogh.PALETTE), ("monet", monet.PALETTE)])
 @pytest.mark.parametrize("name", PHOTOS)
-def test_more_intensity_comes_closer_to_the_palette(name: str) -> None:
-    cloud = PALETTE.cloud(8192, generator(0, 0))
+def test_more_intensity_comes_closer_to_the_palette(name: str, style: str, palette: Palette) -> None:
+    cloud = palette.cloud(8192, generator(0, 0))
     distances = []
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
-        mixed = torch.lerp(photo(name), full_strength(name, "vangogh"), share)
+        mixed = torch.lerp(photo(name), full_strength(name, style), share)
         distances.append(palette_distance(rgb_to_oklab(planes(mixed)), cloud, generator(0, 7)))
     assert all(later < earlier for earlier, later in pairwise(distances)), distances
 
