@@ -50,8 +50,7 @@ class AdaptiveNorm(StyleNet):
         check: Callable[[], None],
     ) -> Style:
         """Mean and deviation of the encoded reference, `[2, C]`."""
-        if reference is None:
-            raise ValueError("this style paints after a reference picture, and none was given")
+        assert reference is not None
         picture = reference.unsqueeze(0)
         scale = _REFERENCE_SIDE / max(picture.shape[-2:])
         if scale < 1:

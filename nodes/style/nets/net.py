@@ -21,7 +21,10 @@ class StyleNet(nn.Module):
     needs_reference = False
 
     def style(self, seed: int, reference: Tensor | None, check: Callable[[], None]) -> Style:
-        """What to paint with: worked out once for a picture. `reference` is sRGB `[3, h, w]`; `check` as a pass has it."""
+        """What to paint with: worked out once for a picture.
+
+        `reference` is sRGB `[3, h, w]`, and there for a net that `needs_reference`; `check` as a pass has it.
+        """
         raise NotImplementedError
 
     def forward(self, rgb: Tensor, style: Style, run: Pass) -> Tensor:

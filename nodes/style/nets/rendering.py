@@ -40,8 +40,6 @@ def _steps(height: int, width: int, tile: int) -> int:
 
 
 def _render(job: Render, net: StyleNet) -> Tensor:
-    if net.needs_reference and job.reference is None:
-        raise ValueError("this style paints after a reference picture: connect style_image")
     job.watch.check()
     style = net.style(job.seed, job.reference, job.watch.check)
     height, width = job.rgb.shape[-2:]

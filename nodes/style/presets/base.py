@@ -38,8 +38,8 @@ class Render:
 class Preset:
     """`render` returns a new sRGB `[3, H, W]` 0..1 and ticks its watch exactly `steps` times.
 
-    `steps` takes height, width and tile size. Rendering a preset that `needs_reference` without one is
-    a ValueError.
+    `steps` takes height, width and tile size. One that `needs_reference` is never rendered without:
+    `apply` refuses that.
     """
 
     name: str

@@ -23,15 +23,10 @@ from .vangogh import LAYERS
 _USUAL = Hand()
 
 
-def _reference(job: Render, style: str) -> Tensor:
-    if job.reference is None:
-        raise ValueError(f"the style {style!r} needs a reference picture")
-    return job.reference
-
-
 def _match(job: Render) -> Tensor:
     """The picture as it is, in the reference's colours."""
-    colors = reference_colors(_reference(job, "color_match"))
+    assert job.reference is not None
+    colors = reference_colors(job.reference)
     job.watch.check()
     move = plan_move(rgb_to_oklab(thumbnail(job.rgb)), colors, job.watch)
     size, share = (job.frame.height, job.frame.width), reference_share(job)
@@ -43,9 +38,8 @@ def _match(job: Render) -> Tensor:
     return draw_tiles(job, draw)
 
 
-def _brushwork(job: Render, hand: Hand | None) -> Brushwork:
+def _brushwork(_job: Render, hand: Hand | None) -> Brushwork:
     """Strokes whose colours vary as much as those of the reference."""
-    _reference(job, "reference")
     hand = hand or _USUAL
     light, color = hand.light_jitter / _USUAL.light_jitter, hand.color_jitter / _USUAL.color_jitter
     layers = tuple(
