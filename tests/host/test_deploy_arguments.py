@@ -48,7 +48,9 @@ def test_comfyui_knows_them(started: tuple[list[str], list[str]]) -> None:
 def test_comfyui_takes_them_on_a_volume_that_is_empty(started: tuple[list[str], list[str]], tmp_path: Path) -> None:
     """The command as it stands, with a disk of the test's and a main.py that does nothing but read ComfyUI's arguments."""
     reads = f"import sys; sys.path.insert(0, {str(comfyui_tree())!r}); import comfy.options; comfy.options.enable_args_parsing()\n"
-    reads += "from comfy.cli_args import args; print(args.user_directory, args.port)"
+    reads += "from comfy.cli_args import args; import os\n"
+    # It makes the others itself; without a folder of inputs its list of nodes is an error, and the page stays empty.
+    reads += "print(args.user_directory, args.port, *map(os.path.isdir, (args.user_directory, args.input_directory)))"
     (tmp_path / "main.py").write_text(reads, encoding="utf-8")
     python = os.environ.get("EXPEDITOR_PYTHON") or sys.executable
     words = [
@@ -57,4 +59,14 @@ def test_comfyui_takes_them_on_a_volume_that_is_empty(started: tuple[list[str], 
         for word in part
     ]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout.split() == [f"{tmp_path}/data/user", "8188"], done.stderr
+    assert done.stdout.split() == [f"{tmp_path}/data/user", "8188", "True", "True"], done.stderr
+
+
+def test_the_folders_of_the_guide_are_made_by_its_commands() -> None:
+    """Those that ComfyUI needs and does not make."""
+    page = (ROOT / "docs/cluster.md").read_text(encoding="utf-8")
+    (block,) = [block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "main.py" in block]
+    (made,) = [line.split()[2:] for line in block.splitlines() if line.startswith("mkdir -p")]
+    needed = re.findall(r"--(?:user|input)-directory (\S+)", block)
+    assert len(needed) == 4
+    assert set(needed) <= set(made)
