@@ -64,7 +64,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _needs_redis(test: pytest.Item) -> bool:
-    named = {"redis_server", "redis_url"}.intersection(getattr(test, "fixturenames", ()))
+    named = {"redis_server", "own_redis", "redis_url"}.intersection(getattr(test, "fixturenames", ()))
     called = getattr(test, "callspec", None)
     on_redis = called is not None and called.params.get("storage") == "bullmq"
     return bool(named) or on_redis or hasattr(getattr(test, "module", None), "RedisServer")
@@ -74,9 +74,18 @@ def _needs_redis(test: pytest.Item) -> bool:
 def redis_server() -> Iterator[RedisServer]:
     """One Redis for all tests that keep to a ``namespace`` of their own; skips them where there is none.
 
-    A test that stops, fills or configures its server makes its own ``RedisServer``.
+    A test that stops or fills it takes ``own_redis``; one that configures its server makes its own ``RedisServer``.
     """
     from tests.support.redis_server import RedisServer  # noqa: PLC0415 - `tests` is a package only once this file has run
+
+    with RedisServer() as server:
+        yield server
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A Redis for this test alone."""
+    from tests.support.redis_server import RedisServer  # noqa: PLC0415 - as above
 
     with RedisServer() as server:
         yield server

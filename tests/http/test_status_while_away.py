@@ -24,14 +24,8 @@ WELL = StoreState("sqlite", True, None, 0)
 
 
 @pytest.fixture
-def redis() -> Iterator[RedisServer]:
-    with RedisServer() as server:
-        yield server
-
-
-@pytest.fixture
-def member(redis: RedisServer) -> Iterator[Member]:
-    made = Member(redis.url)
+def member(own_redis: RedisServer) -> Iterator[Member]:
+    made = Member(own_redis.url)
     yield made
     made.close()
 
@@ -79,17 +73,17 @@ async def asked_of(member: Member) -> None:
     ("how", "why"), [("kill", "nobody listens there"), ("stop_world", "it does not answer in time")]
 )
 async def test_while_redis_is_away_the_server_is_not_ready_and_says_why(
-    http: Any, member: Member, redis: RedisServer, how: str, why: str
+    http: Any, member: Member, own_redis: RedisServer, how: str, why: str
 ) -> None:
     assert await told(http) == (200, None, "ok", None)
-    getattr(redis, how)()
+    getattr(own_redis, how)()
     await asked_of(member)
     reason = f"store: The shared store cannot be used: {why}."
     assert await told(http) == (503, reason, "degraded", reason)
     if how == "kill":
-        redis.start()
+        own_redis.start()
     else:
-        redis.go_on()
+        own_redis.go_on()
 
     async def well() -> bool:
         return await told(http) == (200, None, "ok", None)

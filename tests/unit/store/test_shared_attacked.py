@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -26,23 +26,17 @@ BROKEN = (b"", b"no version", b"\xff\xfe 1", b"x 1e9999", b"a\nb", "x \u0663".en
 
 
 @pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
+def wire(own_redis: RedisServer) -> Iterator[CutWire]:
+    with CutWire(own_redis.port) as made:
         yield made
 
 
-@pytest.fixture
-def wire(server: RedisServer) -> Iterator[CutWire]:
-    with CutWire(server.port) as made:
-        yield made
-
-
-def test_a_claim_whose_answer_is_lost_is_not_kept_alive_for_ever(server: RedisServer, wire: CutWire) -> None:
+def test_a_claim_whose_answer_is_lost_is_not_kept_alive_for_ever(own_redis: RedisServer, wire: CutWire) -> None:
     """Nobody runs it: its claim was refused here, and yet it stands in Redis."""
     one = Member(f"redis://127.0.0.1:{wire.port}", lease_s=LEASE_S)
     try:
         enqueue(one.store, "a")
-        wait_until(lambda: claimed_unheard(one, wire))
+        wait_until(lambda: unheard(one, wire, lambda: claim(one.store)) is JobStatus.RUNNING)
         wait_until(lambda: ticked(one).status is JobStatus.QUEUED, poll_s=0.2)
         again = claim(one.store)
         assert again.job.attempt == 2
@@ -51,16 +45,16 @@ def test_a_claim_whose_answer_is_lost_is_not_kept_alive_for_ever(server: RedisSe
         one.close()
 
 
-def claimed_unheard(one: Member, wire: CutWire) -> bool:
-    """Claim so that the answer is lost; whether it was the claim's (it may be that of a look that came before)."""
+def unheard(one: Member, wire: CutWire, asked: Callable[[], Any]) -> JobStatus:
+    """Ask so that an answer is lost; where the job then stands: the lost one may be that of a look that came before."""
     wire.cut_answers_to(b"EVALSHA")
     with pytest.raises(StoreUnavailable):
-        claim(one.store)
+        asked()
     wire.mend()
     wait_until(lambda: probed(one))
     job = done(one.store.get("a"))
     assert job is not None
-    return job.status is JobStatus.RUNNING
+    return job.status
 
 
 def ticked(one: Member) -> Any:
@@ -68,16 +62,12 @@ def ticked(one: Member) -> Any:
     return done(one.store.get("a"))
 
 
-def test_what_runs_here_is_kept_alive_also_after_a_cut(server: RedisServer, wire: CutWire) -> None:
+def test_what_runs_here_is_kept_alive_also_after_a_cut(own_redis: RedisServer, wire: CutWire) -> None:
     one = Member(f"redis://127.0.0.1:{wire.port}", lease_s=LEASE_S)
     try:
         enqueue(one.store, "a")
         claim(one.store)
-        wire.cut_answers_to(b"EVALSHA")
-        with pytest.raises(StoreUnavailable):
-            done(one.store.cancel("a"))
-        wire.mend()
-        wait_until(lambda: probed(one))
+        wait_until(lambda: unheard(one, wire, lambda: done(one.store.cancel("a"))) is JobStatus.CANCELING)
         renewed = iter(range(int(3 * LEASE_S / 0.2)))
         wait_until(lambda: ticked(one).status is not JobStatus.CANCELING or next(renewed, None) is None, poll_s=0.2)
         assert ticked(one).status is JobStatus.CANCELING
@@ -94,11 +84,11 @@ def probed(one: Member) -> bool:
 
 
 @pytest.mark.parametrize("word", BROKEN)
-def test_a_word_that_nobody_understands_makes_no_member_deaf(server: RedisServer, word: bytes) -> None:
-    members = Members(server.url)
+def test_a_word_that_nobody_understands_makes_no_member_deaf(own_redis: RedisServer, word: bytes) -> None:
+    members = Members(own_redis.url)
     try:
         one, other = members("gpu1"), members("gpu2")
-        client: Any = server.client()
+        client: Any = own_redis.client()
         wait_until(lambda: client.publish(f"{{{members.namespace}}}:word", word) == 2)
         enqueue(other.store, "a")
         wait_until(lambda: one.neighbours.told)
@@ -106,12 +96,12 @@ def test_a_word_that_nobody_understands_makes_no_member_deaf(server: RedisServer
         members.close()
 
 
-def test_what_a_later_version_adds_to_a_record_is_read_and_passed_on(server: RedisServer) -> None:
-    members = Members(server.url)
+def test_what_a_later_version_adds_to_a_record_is_read_and_passed_on(own_redis: RedisServer) -> None:
+    members = Members(own_redis.url)
     try:
         one = members("gpu1")
         job = enqueue(one.store, "a")
-        client: Any = server.client()
+        client: Any = own_redis.client()
         live = f"{{{members.namespace}}}:live"
         (key,) = client.hkeys(live)
         kept = unpack_job("a", client.hget(live, key))
@@ -135,13 +125,13 @@ def of_later_words(packed: bytes, *words: str) -> bytes:
 
 @pytest.mark.parametrize("words", [(), ("queued",), ("submit",), ("NODE_ERROR",)])
 def test_a_record_of_a_form_that_is_not_known_is_said_so_and_hides_no_other(
-    server: RedisServer, words: tuple[str, ...], caplog: pytest.LogCaptureFixture
+    own_redis: RedisServer, words: tuple[str, ...], caplog: pytest.LogCaptureFixture
 ) -> None:
-    members = Members(server.url)
+    members = Members(own_redis.url)
     try:
         one = members("gpu1")
         job, _ = enqueue(one.store, "a"), enqueue(one.store, "b")
-        client: Any = server.client()
+        client: Any = own_redis.client()
         live = f"{{{members.namespace}}}:live"
         kept = unpack_job("a", client.hget(live, key_of_id("a")))._replace(job=replace(job, cause=Cause.NODE_ERROR))
         later = of_later_words(pack_job(kept), *words) if words else b"9 of a later version"
@@ -160,15 +150,15 @@ def test_a_record_of_a_form_that_is_not_known_is_said_so_and_hides_no_other(
         members.close()
 
 
-def test_no_file_is_free_to_go_while_a_record_that_may_name_it_cannot_be_read(server: RedisServer) -> None:
-    members = Members(server.url)
+def test_no_file_is_free_to_go_while_a_record_that_may_name_it_cannot_be_read(own_redis: RedisServer) -> None:
+    members = Members(own_redis.url)
     try:
         one = members("gpu1")
         for name in ("a", "b"):
             enqueue(one.store, name)
             claim(one.store)
             done(one.store.finish(name, 1, ending()))
-        client: Any = server.client()
+        client: Any = own_redis.client()
         client.hset(f"{{{members.namespace}}}:ended", key_of_id("a"), b"9 of a later version")
         assert [job.id for job in done(one.store.page(JobQuery())).jobs] == ["b"]
         with pytest.raises(StoreUnavailable, match="later version"):

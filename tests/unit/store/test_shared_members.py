@@ -26,12 +26,6 @@ GPU1 = Instance("gpu1", "gpu1/a", "http://gpu1", "1", "2", started_at_s=1.0, see
 CAPABILITIES = Capabilities(frozenset({"A"}))
 
 
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        yield made
-
-
 class Member:
     """One member's registry and relay."""
 
@@ -51,11 +45,11 @@ class Member:
 
 
 @pytest.fixture
-def member(server: RedisServer) -> Iterator[Any]:
+def member(own_redis: RedisServer) -> Iterator[Any]:
     made: list[Member] = []
 
     def join(name: str, database: int = 0) -> Member:
-        made.append(Member(server, name, database))
+        made.append(Member(own_redis, name, database))
         return made[-1]
 
     yield join
@@ -63,24 +57,24 @@ def member(server: RedisServer) -> Iterator[Any]:
         one.close()
 
 
-def test_the_relay_is_back_after_redis_was_killed(server: RedisServer, member: Any) -> None:
+def test_the_relay_is_back_after_redis_was_killed(own_redis: RedisServer, member: Any) -> None:
     here, there = member("a"), member("b")
-    server.kill()
+    own_redis.kill()
     wait_until(lambda: not there.relay.listening)
     here.relay.send("b", "x", b"lost")
     wait_until(lambda: here.relay.dropped == 1)
-    server.start()
+    own_redis.start()
     wait_until(lambda: there.relay.listening)
     here.relay.send("b", "x", b"heard")
     assert wait_until(lambda: there.heard) == [b"heard"]
 
 
-def test_the_relay_notices_a_redis_that_hangs_and_goes_on_with_it(server: RedisServer, member: Any) -> None:
+def test_the_relay_notices_a_redis_that_hangs_and_goes_on_with_it(own_redis: RedisServer, member: Any) -> None:
     here, there = member("a"), member("b")
-    server.stop_world()
+    own_redis.stop_world()
     here.relay.send("b", "x", b"first")
     wait_until(lambda: here.relay.dropped >= 1)
-    server.go_on()
+    own_redis.go_on()
 
     def heard() -> bool:
         here.relay.send("b", "x", b"again")
@@ -89,13 +83,13 @@ def test_the_relay_notices_a_redis_that_hangs_and_goes_on_with_it(server: RedisS
     wait_until(heard)
 
 
-def test_nobody_waits_for_the_relay_and_the_oldest_words_go_first(server: RedisServer, member: Any) -> None:
+def test_nobody_waits_for_the_relay_and_the_oldest_words_go_first(own_redis: RedisServer, member: Any) -> None:
     here, there = member("a"), member("b")
-    server.stop_world()
+    own_redis.stop_world()
     for number in range(WAITING_MAX_WORDS + 500):
         here.relay.send("b", "x", str(number).encode())
     assert here.relay.dropped >= 400
-    server.go_on()
+    own_redis.go_on()
     wait_until(lambda: str(WAITING_MAX_WORDS + 499).encode() in there.heard or here.relay.dropped > WAITING_MAX_WORDS)
     assert b"100" not in there.heard
 
@@ -110,20 +104,20 @@ def test_a_listener_that_fails_makes_nobody_deaf(member: Any, caplog: pytest.Log
 
 
 @pytest.mark.parametrize("word", [b"", b"b\nx", b"\xff\nx\n", b"a\n\xff\n"])
-def test_a_word_that_is_none_makes_nobody_deaf(server: RedisServer, member: Any, word: bytes) -> None:
+def test_a_word_that_is_none_makes_nobody_deaf(own_redis: RedisServer, member: Any, word: bytes) -> None:
     here, there = member("a"), member("b")
-    client: Any = server.client()
+    client: Any = own_redis.client()
     assert client.publish(f"{{{NAMESPACE}}}:0:relay:to:b", word) == 1
     here.relay.send("b", "x", b"1")
     wait_until(lambda: there.heard == [b"1"])
 
 
 @pytest.mark.parametrize("facts", [b"no json", b"3", b"{}", b'{"name": "x", "devices": [{}]}', b"\xff"])
-def test_one_whom_nobody_can_read_hides_no_other(server: RedisServer, member: Any, facts: bytes) -> None:
+def test_one_whom_nobody_can_read_hides_no_other(own_redis: RedisServer, member: Any, facts: bytes) -> None:
     one = member("gpu1")
     for name in ("gpu1", "gpu2"):
         one.registry.announce(replace(GPU1, name=name, boot_id=f"{name}/a"), CAPABILITIES).result(10)
-    client: Any = server.client()
+    client: Any = own_redis.client()
     client.hset(f"{{{NAMESPACE}}}:instance:gpu2", "facts", facts)
     assert [each.name for each in one.registry.instances().result(10)] == ["gpu1"]
 
@@ -146,30 +140,30 @@ def test_a_relay_that_is_closed_leaves_no_thread(member: Any) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("expeditor-relay")]
 
 
-def test_what_an_emptied_redis_lost_comes_back_with_the_next_heartbeat(server: RedisServer, member: Any) -> None:
+def test_what_an_emptied_redis_lost_comes_back_with_the_next_heartbeat(own_redis: RedisServer, member: Any) -> None:
     registry = member("a").registry
     registry.announce(GPU1, CAPABILITIES).result(10)
-    server.flush()
+    own_redis.flush()
     assert registry.instances().result(10) == ()
     registry.announce(GPU1).result(10)
     assert [one.name for one in registry.instances().result(10)] == ["gpu1"]
     assert registry.capabilities("gpu1").result(10) == CAPABILITIES
 
 
-def test_the_registry_is_refused_while_redis_is_away_and_then_works(server: RedisServer, member: Any) -> None:
+def test_the_registry_is_refused_while_redis_is_away_and_then_works(own_redis: RedisServer, member: Any) -> None:
     registry = member("a").registry
     registry.announce(GPU1).result(10)
-    server.kill()
+    own_redis.kill()
     with pytest.raises(StoreUnavailable, match="nobody listens"):
         registry.announce(GPU1).result(10)
-    server.start()
+    own_redis.start()
     assert registry.announce(GPU1).result(10) is InstanceState.ACTIVE
 
 
-def test_a_member_of_another_version_is_read_as_far_as_it_is_known(server: RedisServer, member: Any) -> None:
+def test_a_member_of_another_version_is_read_as_far_as_it_is_known(own_redis: RedisServer, member: Any) -> None:
     registry = member("a").registry
     registry.announce(GPU1).result(10)
-    with server.client(decode_responses=True) as client:
+    with own_redis.client(decode_responses=True) as client:
         facts: Any = json.loads(str(client.hget("{q}:instance:gpu1", "facts")))
         facts |= {"colour": "red", "state": "dancing", "roles": ["worker", "cook"], "pools": ["p"]}
         del facts["running"]
@@ -183,13 +177,15 @@ def test_a_member_of_another_version_is_read_as_far_as_it_is_known(server: Redis
     )
 
 
-def test_capabilities_nobody_has_any_more_are_forgotten_and_so_is_an_instance(server: RedisServer, member: Any) -> None:
+def test_capabilities_nobody_has_any_more_are_forgotten_and_so_is_an_instance(
+    own_redis: RedisServer, member: Any
+) -> None:
     registry = member("a").registry
     for mark in ("1", "2", "3"):
         registry.announce(
             Instance("gpu1", "gpu1/a", "u", "1", "2", 1.0, 1.0, capabilities_mark=mark), Capabilities(frozenset({mark}))
         ).result(10)
-    with server.client(decode_responses=True) as client:
+    with own_redis.client(decode_responses=True) as client:
         assert client.hkeys("{q}:capabilities") == ["3"]
         left_s: Any = client.ttl("{q}:instance:gpu1")
         assert FORGOTTEN_AFTER_S - 60 < left_s <= FORGOTTEN_AFTER_S

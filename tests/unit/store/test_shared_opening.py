@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -38,13 +38,6 @@ class Interrupted:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._client, name)
-
-
-@pytest.fixture
-def members(redis_server: RedisServer) -> Iterator[Members]:
-    made = Members(redis_server.url)
-    yield made
-    made.close()
 
 
 @pytest.fixture

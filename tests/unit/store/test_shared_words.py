@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgpack
-import pytest
 
 from expeditor.jobs.model import JobStatus
 from tests.conformance.harness import claim, done, ending, enqueue, new_job
@@ -17,23 +15,10 @@ from tests.support.waiting import wait_until
 pack: Any = msgpack.packb
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with RedisServer() as made:
-        yield made
-
-
-@pytest.fixture
-def members(server: RedisServer) -> Iterator[Members]:
-    made = Members(server.url)
-    yield made
-    made.close()
-
-
-def listening(members: Members, server: RedisServer) -> tuple[Member, Member]:
+def listening(members: Members, redis_server: RedisServer) -> tuple[Member, Member]:
     """Two members that hear each other, and have looked once."""
     one, other = members("gpu1"), members("gpu2")
-    client: Any = server.client()
+    client: Any = redis_server.client()
     wait_until(lambda: client.pubsub_numsub(word(members))[0][1] == 2)
     enqueue(one.store, "first")
     wait_until(lambda: seen(other, "first"))
@@ -50,31 +35,31 @@ def seen(member: Member, job_id: str) -> bool:
     return any(event.job.id == job_id for event in member.ears.events)
 
 
-def asked(server: RedisServer) -> int:
+def asked(redis_server: RedisServer) -> int:
     """How often a script was called."""
-    client: Any = server.client()
+    client: Any = redis_server.client()
     return int(client.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
-def test_who_hears_of_a_commit_need_not_look(server: RedisServer, members: Members) -> None:
-    one, other = listening(members, server)
-    before = asked(server)
+def test_who_hears_of_a_commit_need_not_look(redis_server: RedisServer, members: Members) -> None:
+    one, other = listening(members, redis_server)
+    before = asked(redis_server)
     for number in range(20):
         enqueue(other.store, f"n{number}")
         wait_until(lambda number=number: seen(one, f"n{number}"))
-    assert asked(server) - before == 20
+    assert asked(redis_server) - before == 20
     assert done(one.store.place("n19")) == done(other.store.place("n19"))
 
 
-def test_all_that_a_commit_changes_is_in_its_word(server: RedisServer, members: Members) -> None:
-    one, other = listening(members, server)
-    before = asked(server)
+def test_all_that_a_commit_changes_is_in_its_word(redis_server: RedisServer, members: Members) -> None:
+    one, other = listening(members, redis_server)
+    before = asked(redis_server)
     claimed = claim(other.store)
     done(other.store.finish(claimed.job.id, claimed.attempt, ending()))
     done(other.store.pause(True))
     enqueue(other.store, "late", metadata={"ü": "🌍"})
     wait_until(lambda: seen(one, "late"))
-    assert asked(server) - before == 4
+    assert asked(redis_server) - before == 4
     assert done(one.store.claim()) is None
     told = [(event.type, event.job.id, event.position) for event in one.ears.events]
     assert told == [(event.type, event.job.id, event.position) for event in other.ears.events]
@@ -84,8 +69,8 @@ def test_all_that_a_commit_changes_is_in_its_word(server: RedisServer, members: 
     wait_until(lambda: other.ears.events[-1].job.status is JobStatus.RUNNING)
 
 
-def test_much_at_once_is_looked_up(server: RedisServer, members: Members) -> None:
-    one, other = listening(members, server)
+def test_much_at_once_is_looked_up(redis_server: RedisServer, members: Members) -> None:
+    one, other = listening(members, redis_server)
     many = [new_job(f"m{number}", metadata={"text": f"{number:x}" * 50}) for number in range(300)]
     done(other.store.enqueue_all(None, many))
     wait_until(lambda: seen(one, "m299"))
@@ -110,9 +95,9 @@ def forged(birth: bytes, version: int, told: Any) -> list[bytes]:
     return [b"\xc1", b"\x00\x00", *(bytes(pack(view, use_bin_type=False)) for view in views), told]
 
 
-def test_a_word_that_somebody_else_said_changes_nothing(server: RedisServer, members: Members) -> None:
-    one, other = listening(members, server)
-    client: Any = server.client()
+def test_a_word_that_somebody_else_said_changes_nothing(redis_server: RedisServer, members: Members) -> None:
+    one, other = listening(members, redis_server)
+    client: Any = redis_server.client()
     birth, version = client.hmget(f"{{{members.namespace}}}:meta", "birth", "version")
     before = [done(one.store.place(job_id)) for job_id in ("first", "second")]
     for told in forged(birth, int(version) + 1, b"x" * 40_000):
