@@ -53,7 +53,7 @@ class ParkedWaits:
         self._expect: Expect = lambda _, __: None
         self._copy: Copy = lambda _, __: None
         self._holders: dict[str, tuple[str, ...]] = {}
-        self._moved: dict[str, frozenset[str]] = {}
+        self._moved: dict[str, tuple[PendingWait, ...]] = {}
         self._mailbox = mailbox
         self._deadline_s = deadline_s
         self._answers: Answers | None = None
@@ -102,18 +102,18 @@ class ParkedWaits:
             if job.status is JobStatus.WAITING:
                 self._parked(job)
             elif is_terminal(job.status):
-                self._forget(job.id)
-                self._over(self._mailbox.end(job.id))
+                self._over((*self._over_elsewhere(job.id), *self._mailbox.end(job.id)))
             elif job.status in (JobStatus.QUEUED, JobStatus.RETRYING):
-                self._forget(job.id)
-                self._over(self._mailbox.move_on(job.id))  # asked anew by its next attempt
+                self._over(
+                    (*self._over_elsewhere(job.id), *self._mailbox.move_on(job.id))
+                )  # asked anew by its next attempt
             elif event.type == STARTED and runs_elsewhere(job, self._here):
                 self._went_away(job)
 
     def _parked(self, job: Job, *, told: bool = False) -> None:
         keeper = keeper_of(job)
         away = self._here is not None and keeper not in (None, self._here)
-        self._forget(job.id)
+        self._forgotten(job.id)
         if job.parked is None or (not away and self._mailbox.parked_for_good(job.id)):
             return
         if away:
@@ -131,7 +131,7 @@ class ParkedWaits:
         runner, waits = runner_of(job), () if job.parked is None else job.parked.waits
         still = tuple(PendingWait.of(job.id, wait) for wait in waits if wait.answer is None)
         if still and runner is not None:
-            self._moved[job.id] = frozenset(wait.token for wait in still)
+            self._moved[job.id] = still
             self._expect(runner, still)
         asked_on = {wait.token for wait in still}
         for wait in self._mailbox.move_on(job.id):
@@ -139,9 +139,16 @@ class ParkedWaits:
                 self._mailbox.remember_over(wait)
                 self._over((wait,))
 
-    def _forget(self, job_id: str) -> None:
-        self._moved.pop(job_id, None)
+    def _over_elsewhere(self, job_id: str) -> tuple[PendingWait, ...]:
+        waits = self._forgotten(job_id)
+        for wait in waits:
+            self._mailbox.remember_over(wait)
+        return waits
+
+    def _forgotten(self, job_id: str) -> tuple[PendingWait, ...]:
+        """Nobody else has the job any more; what was asked elsewhere and is not known to be over."""
         self._holders.pop(job_id, None)
+        return tuple(wait for wait in self._moved.pop(job_id, ()) if not self._mailbox.is_over(wait.token))
 
     def _heard_answer(self, _sender: str, _kind: str, body: bytes) -> None:
         wait = self._mailbox.answered(body.decode("utf-8", "replace"))
@@ -201,7 +208,9 @@ class ParkedWaits:
 
     def _asked_still(self, wait: PendingWait) -> bool:
         """Whether it can be answered, here or where its job went on."""
-        return self._mailbox.is_open(wait.token) or wait.token in self._moved.get(wait.prompt_id, ())
+        return self._mailbox.is_open(wait.token) or any(
+            wait.token == moved.token for moved in self._moved.get(wait.prompt_id, ())
+        )
 
     def _over(self, waits: Iterable[PendingWait]) -> None:
         for wait in waits:

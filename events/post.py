@@ -66,6 +66,7 @@ class PostOffice:
         self._notify: Notify = lambda _: None
         self._lock = threading.Lock()
         self._others: dict[str, tuple[float, tuple[PendingWait, ...]]] = {}
+        self._expected: dict[str, tuple[float, str, PendingWait]] = {}
         self._asked: dict[str, tuple[asyncio.AbstractEventLoop, asyncio.Future[JsonObject]]] = {}
         self._questions = 0
         if relay is not None:
@@ -89,13 +90,12 @@ class PostOffice:
             self.announce()
 
     def expect(self, instance: str, waits: tuple[PendingWait, ...]) -> None:
-        """A job goes on there with these questions: they wait there until that instance says what does."""
+        """A job goes on there with these questions: for a moment they wait there though that instance has not said so yet."""
         tokens = {wait.token for wait in waits}
         with self._lock:
             for name, (at_s, known) in tuple(self._others.items()):
                 self._others[name] = (at_s, tuple(wait for wait in known if wait.token not in tokens))
-            _, known = self._others.get(instance, (0.0, ()))
-            self._others[instance] = (self._monotonic(), (*known, *waits))
+            self._expected.update({wait.token: (self._monotonic(), instance, wait) for wait in waits})
 
     def pending(self) -> tuple[PendingWait, ...]:
         """The waits that can still be answered on any instance, oldest first."""
@@ -195,18 +195,30 @@ class PostOffice:
 
     def _elsewhere(self) -> list[tuple[str, PendingWait]]:
         """What waits on others and is not known here as a parked job's; each once."""
-        since_s, here = self._monotonic() - BELIEVED_S, {wait.token for wait in self._mailbox.pending()}
+        now_s, here = self._monotonic(), {wait.token for wait in self._mailbox.pending()}
         with self._lock:
+            self._lapse(now_s)
             others = sorted(self._others.items(), key=lambda told: told[1][0])
-        found = {wait.token: (name, wait) for name, (at_s, waits) in others if at_s >= since_s for wait in waits}
+            found = {token: (name, wait) for token, (_, name, wait) in self._expected.items()}
+        since_s = now_s - BELIEVED_S
+        found.update({wait.token: (name, wait) for name, (at_s, waits) in others if at_s >= since_s for wait in waits})
         return [told for token, told in found.items() if token not in here and not self._mailbox.is_over(token)]
+
+    def _lapse(self, now_s: float) -> None:
+        self._expected = {token: told for token, told in self._expected.items() if told[0] >= now_s - PARKS_S}
 
     def _hear_waits(self, sender: str, _kind: str, body: bytes) -> None:
         waits = tuple(wait for each in _list(body) if (wait := _wait_of(each)) is not None)
+        now_s = self._monotonic()
         with self._lock:
             _, before = self._others.get(sender, (0.0, ()))
+            self._lapse(now_s)
+            # Who had the job before may have said so just before it heard that it has it no more.
+            waits = tuple(wait for wait in waits if self._expected.get(wait.token, (now_s, sender))[1] == sender)
+            for wait in waits:
+                self._expected.pop(wait.token, None)
             if waits:
-                self._others[sender] = (self._monotonic(), waits)
+                self._others[sender] = (now_s, waits)
             else:
                 self._others.pop(sender, None)
             elsewhere = {wait.token for _, told in self._others.values() for wait in told}

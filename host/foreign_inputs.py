@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as TooLate
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from ..jobs.belonging import keeper_of
 from ..jobs.errors import ExpeditorError, InputInvalid, StoreUnavailable
 from ..jobs.leftovers import INPUT, FileName, inputs_of, renamed_inputs
 from ..jobs.model import Cause, Claim, JobError, JsonObject
@@ -29,6 +31,8 @@ FOLDER = "expeditor"
 FETCH_S = 600.0
 DIGEST_SHOWN = 32
 LONGEST_SUFFIX = 8
+REMEMBERED_JOBS = 1000
+"""Of how many jobs the names that their files got are remembered."""
 
 
 class ForeignInputs:
@@ -52,6 +56,7 @@ class ForeignInputs:
         self._thread = thread
         self._new_fetcher = fetcher
         self._fetcher: tuple[Path, Fetcher] | None = None
+        self._named: OrderedDict[str, dict[str, str]] = OrderedDict()
 
     def ready(self, claim: Claim) -> Claim | JobError:
         """The claim as it can run here, its input files fetched; or why it cannot now. Never raises."""
@@ -65,13 +70,24 @@ class ForeignInputs:
         try:
             renamed = self._thread.run(self._fetched(origin, names, Path(base))).result(FETCH_S)
         except (PeerAway, PeerRefused, ExpeditorError, TooLate, OSError) as fault:
-            text = f"The input files of the job are on instance {origin}, which cannot give them now. {fault}".rstrip()
-            return JobError(Cause.UPSTREAM_UNAVAILABLE.value, text)
+            # One that was parked here has been given its files before.
+            known = self._named.get(claim.job.id) if keeper_of(claim.job) == self._name else None
+            if known is None:
+                text = f"The input files of the job are on instance {origin}, which cannot give them now. {fault}"
+                return JobError(Cause.UPSTREAM_UNAVAILABLE.value, text.rstrip())
+            renamed = known
+        self._remember(claim.job.id, renamed)
         if not renamed:
             return claim
         prompt: Any = json.loads(claim.payload.prompt_json)
         changed = json.dumps(renamed_inputs(prompt, renamed))
         return replace(claim, payload=replace(claim.payload, prompt_json=changed))
+
+    def _remember(self, job_id: str, renamed: dict[str, str]) -> None:
+        self._named[job_id] = renamed
+        self._named.move_to_end(job_id)
+        while len(self._named) > REMEMBERED_JOBS:
+            self._named.popitem(last=False)
 
     async def bring(self, origin: str, prompt: JsonObject) -> Mapping[str, str]:
         """Fetch the input files that a prompt of that instance names: the new names of those that have another one here. Raises

@@ -164,3 +164,15 @@ def test_it_is_cancelled_from_either_side(cluster: RealCluster, parked_at_b: Cal
         wait_until(lambda server=server: pending(server, job_id) == [] and kept(server) == 0, what="nothing of it")
         assert listed(server) == {"running": [], "pending": []}
         assert answer(server, message="late", node_id="7", prompt_id=job_id) == 410
+
+
+def test_a_dies_while_b_keeps_its_job_and_shows_it_when_it_is_back(
+    cluster: RealCluster, parked_at_b: Callable[..., str]
+):
+    job_id = parked_at_b(asking("home"))
+    cluster.a.kill()
+    assert answer(cluster.b, message="on", node_id="7", prompt_id=job_id) == 200
+    assert until_ended(cluster.b, job_id)["status"] == "succeeded"
+    cluster.a.start()
+    assert (shown(cluster.a, job_id), runs(cluster.b, "home")) == (["on"], 1)
+    assert (listed(cluster.a), pending(cluster.a, job_id)) == ({"running": [], "pending": []}, [])

@@ -19,6 +19,7 @@ from expeditor.host.remote_outputs import RemoteOutputs
 from expeditor.jobs.errors import StoreUnavailable
 from expeditor.jobs.instances import boot_id_of
 from expeditor.jobs.model import Attempt, Claim, Job, JobError, JobStatus, Output, Payload
+from expeditor.jobs.waits import Parked
 from tests.support.peering import CuttingProxy, FakeMembers, Side, foreign_job
 
 BIG = os.urandom(3_000_000)
@@ -226,6 +227,19 @@ def test_an_origin_that_is_away_puts_the_job_off(sides) -> None:
     assert isinstance(refused, JobError)
     assert refused.code == "UPSTREAM_UNAVAILABLE"
     assert "nobody" in refused.message
+
+
+@pytest.mark.parametrize(("keeper", "goes_on"), [("b", True), ("c", False)])
+def test_a_job_that_was_parked_here_goes_on_while_its_origin_is_away(sides, keeper, goes_on) -> None:
+    origin, maker, _ = sides
+    origin.make("input", "", "cat.png", BIG)
+    inputs, claim = inputs_of(maker), claim_of("a", image="cat.png")
+    first = inputs_in(inputs.ready(claim))
+    del maker.members.urls["a"]
+    assert isinstance(inputs.ready(claim), JobError)
+    parked = replace(claim, job=replace(claim.job, parked=Parked(boot_id=boot_id_of(keeper, "life"))))
+    again = inputs.ready(parked)
+    assert (not isinstance(again, JobError) and inputs_in(again) == first) is goes_on
 
 
 def test_a_fetch_that_is_cut_is_resumed(sides) -> None:

@@ -239,6 +239,42 @@ async def test_an_answer_waits_for_a_job_that_is_just_being_parked_elsewhere(clu
     assert (await sent).token == "t1"
 
 
+async def test_no_page_is_told_that_a_question_is_over_while_its_job_changes_hands(cluster: Three):
+    cluster.park(a_wait("t1"), a_wait("t2", "8"))
+    await cluster.east.post.deliver("yes", "7")
+    assert cluster.store.job is not None
+    cluster.store.job, _ = transitions.resume(cluster.store.job, NOW_S, "south/1")
+    cluster.tell("west")
+    cluster.west.post.refresh()  # it has not heard yet
+    cluster.tell("east", "south")
+    assert tokens(cluster) == [["t2"]] * 3
+    cluster.store.job, _ = transitions.give_back(cluster.store.job, NOW_S)
+    cluster.tell("east")
+    cluster.south.post.announce()  # and it asks nothing itself
+    assert cluster.east.tokens() == ["t2"]
+    cluster.tell("south", "west")
+    cluster.goes_on("south")
+    assert tokens(cluster) == [["t2"]] * 3
+    assert [told for told in cluster.east.told if told == ("message.closed", "t2")] == []
+    cluster.store.job = replace(cluster.store.job, status=JobStatus.CANCELED)
+    cluster.tell()
+    assert tokens(cluster) == [[]] * 3
+    assert ("message.closed", "t2") in cluster.east.told
+
+
+async def test_a_run_that_was_never_heard_of_closes_its_questions_with_its_job(cluster: Three):
+    cluster.park()
+    cluster.relays.away = True
+    cluster.goes_on("south")
+    assert cluster.east.tokens() == ["t1"]
+    assert cluster.store.job is not None
+    cluster.store.job = replace(cluster.store.job, status=JobStatus.CANCELED)
+    cluster.tell()
+    assert ("message.closed", "t1") in cluster.east.told
+    cluster.east.post._monotonic.now_s += 10  # type: ignore[attr-defined] - the test's own clock
+    assert cluster.east.tokens() == []
+
+
 @pytest.mark.parametrize("status", [JobStatus.CANCELED, JobStatus.QUEUED])
 async def test_a_job_that_ends_or_begins_anew_asks_nothing_any_more(cluster: Three, status: JobStatus):
     cluster.park()
