@@ -56,6 +56,7 @@ def _expeditor(server: Expeditor) -> Iterator[Finding]:
         yield from findings.of_health(server.health())
         yield findings.of_ready(*server.ready())
         yield from findings.of_queue(server.queue())
+        yield from findings.of_workers(server.workers()["workers"])
         yield from _check(server)
     except Refused as refused:
         remedy = "Give --token, or EXPEDITOR_TOKEN." if refused.status == 401 else "The log of the server says more."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -152,6 +152,20 @@ def of_queue(queue: Mapping[str, Any]) -> Iterator[Finding]:
         yield Finding("queue", State.OK, said)
 
 
+def of_workers(workers: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """The instances, where there are several: whether all are there and start jobs."""
+    if len(workers) < 2:  # noqa: PLR2004 - one is no cluster
+        return
+    active = sum(each["state"] == "active" for each in workers)
+    others = [f"{each['name']} is {each['state']}" for each in workers if each["state"] != "active"]
+    said = f"{active} of {len(workers)} are active" + (f"; {', '.join(others)}" if others else "")
+    if others:
+        remedy = "`expeditor workers resume NAME` ends a pause or a drain; one that is gone is forgotten after a day."
+        yield Finding("instances", State.WARNING if active else State.BAD, said, remedy)
+    else:
+        yield Finding("instances", State.OK, said)
+
+
 def of_page(listed: object) -> Finding:
     """ComfyUI's ``/extensions``: whether the page loads our script."""
     scripts: list[object] = list(listed) if isinstance(listed, list) else []  # pyright: ignore[reportUnknownArgumentType] - JSON
@@ -219,7 +233,8 @@ def _of_store(store: Mapping[str, Any]) -> Iterator[Finding]:
     else:
         yield Finding("store", State.OK, f"{store.get('kind')}, {store.get('pending_writes', 0)} writes on their way")
     if store.get("notice"):
-        yield Finding("store", State.WARNING, str(store["notice"]), "docs/operations.md, a damaged database.")
+        page = "cluster_failures.md" if store.get("kind") == "bullmq" else "operations.md, a damaged database"
+        yield Finding("store", State.WARNING, str(store["notice"]), f"docs/{page}.")
     free = store.get("free_bytes")
     if free is not None:
         said = f"{free / 1024**3:.1f} GiB free where the queue is kept"

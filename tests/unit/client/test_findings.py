@@ -50,6 +50,30 @@ def test_each_fault_of_health_is_found_and_says_what_to_mend(change, check, stat
     assert all(finding.remedy for finding in found if finding.state is not State.OK)
 
 
+def test_a_notice_names_the_page_of_its_store():
+    found = [
+        f.remedy for f in findings.of_health({**WELL, "store": {**WELL["store"], "kind": "bullmq", "notice": "x"}})
+    ]
+    assert "docs/cluster_failures.md." in found
+
+
+@pytest.mark.parametrize(
+    ("states", "state"),
+    [
+        (("active",), None),
+        (("paused",), None),
+        (("active", "active"), State.OK),
+        (("active", "gone"), State.WARNING),
+        (("paused", "gone"), State.BAD),
+    ],
+)
+def test_instances_that_start_nothing_are_named(states, state):
+    found = list(findings.of_workers([{"name": f"gpu{n}", "state": state} for n, state in enumerate(states)]))
+    assert [each.state for each in found] == ([] if state is None else [state])
+    if found and "gone" in states:
+        assert "gpu1 is gone" in found[0].message
+
+
 @pytest.mark.parametrize(
     ("at_root", "beside", "told"),
     [(True, True, "=http://there"), (False, True, "=http://there/expeditor"), (False, False, "not answer")],
