@@ -55,7 +55,9 @@ class JobViews:
         """Why there is no such job."""
         details = {"job_id": job_id[:80]}
         if await self._wait(self._store.was_pruned(job_id)):
-            return Gone(f"Job {job_id[:80]} ended and was removed since.", details=details)
+            return Gone(
+                f"Job {job_id[:80]} was removed since it ended, or was moved to another queue.", details=details
+            )
         return NotFound(f"There is no job {job_id[:80]}.", details=details)
 
     async def one(self, job: Job) -> JobView:
