@@ -44,7 +44,7 @@ class Concerned:
 
 
 class Neighbourhood:
-    """Fits ``store.base.Neighbours``. Deaf until ``join``; never raises."""
+    """Fits ``store.listeners.Neighbours``. Deaf until ``join``; never raises."""
 
     def __init__(self, name: str) -> None:
         """``name``: this instance's, as ``jobs.instances`` has it."""

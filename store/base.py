@@ -27,7 +27,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
-from ..jobs.events import JobEvent
 from ..jobs.leftovers import FileName
 from ..jobs.model import Cause, Claim, Ending, Job, JobStatus, NewJob, Payload
 from ..jobs.transitions import LastSeen
@@ -155,36 +154,6 @@ class StoreState:
     error: str | None
     pending_writes: int
     notice: str | None = None
-
-
-class Neighbours(Protocol):
-    """Hears what other instances do to the queue that a store shares with them. Called on a thread of the store; quick, never raises."""
-
-    def heard(self, events: tuple[JobEvent, ...]) -> None:
-        """What others committed: in the order of ``position`` among all that is published, the store's own events included.
-
-        Each job is as it stands when it was looked at, which may be later than the event."""
-        ...
-
-    def missed(self, after: int, until: int) -> None:
-        """Events between these positions were not heard (the shared store was away, or they were too many): look into the log."""
-        ...
-
-    def waiting(self) -> None:
-        """Something may be claimable now that was not."""
-        ...
-
-    def lease_lost(self, job_id: str, attempt: int) -> None:
-        """This attempt of a job that runs here is not this instance's any more: its result will be refused, so stop it."""
-        ...
-
-
-class StoreObserver(Protocol):
-    """Hears how the store works, for metrics. Called from the store's own thread; must be quick and never raise."""
-
-    def committed(self, duration_s: float, verbs: int) -> None:
-        """One commit of ``verbs`` verbs took ``duration_s``."""
-        ...
 
 
 class JobStore(BatchStore, EventLog, MovingStore, ParkingStore, Protocol):

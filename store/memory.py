@@ -14,8 +14,9 @@ from typing import TypeVar
 from ..jobs.affinity import AffinityPolicy
 from ..jobs.events import Publisher
 from ..jobs.ordering import OrderPolicy
-from .base import Clock, StoreObserver, StoreState
+from .base import Clock, StoreState
 from .done import Done
+from .listeners import StoreObserver
 from .memory_ledger import MemoryLedger
 from .reading import Reading
 from .threaded import ThreadedStore

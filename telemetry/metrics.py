@@ -58,7 +58,7 @@ class _Factory:
 class Metrics:
     """All counters, gauges and histograms of one server. Durations are seconds, times seconds since the epoch.
 
-    Fits ``dispatch.ports.RunObserver`` and ``store.base.StoreObserver``.
+    Fits ``dispatch.ports.RunObserver`` and ``store.listeners.StoreObserver``.
     """
 
     def __init__(self, registry: CollectorRegistry | None = None, *, clock: Callable[[], float]) -> None:

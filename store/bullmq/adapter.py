@@ -24,8 +24,9 @@ from ...jobs.events import Publisher
 from ...jobs.instances import instance_of
 from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
-from ..base import Clock, KeyedJob, Neighbours, Room, StoreObserver, StoreState
+from ..base import Clock, KeyedJob, Room, StoreState
 from ..done import Done
+from ..listeners import Neighbours, StoreObserver
 from ..reading import Reading
 from ..threaded import ThreadedStore
 from ..verbs import NO_AFFINITY, Verbs

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ...jobs.events import JobEvent
 from ...jobs.model import Cause, Job
-from ..base import Neighbours
+from ..listeners import Neighbours
 from .ledger import View
 from .records import live_event
 

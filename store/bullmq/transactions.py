@@ -19,8 +19,9 @@ from ...jobs.errors import ExpeditorError, StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.model import Job
 from ...jobs.transitions import is_terminal
-from ..base import Clock, StoreObserver
+from ..base import Clock
 from ..done import Done
+from ..listeners import StoreObserver
 from ..worker import Call, Outcome, tell, unexpected
 from .commits import EVENTS_KEPT, Command, Commands, request_field
 from .connections import Connections

@@ -24,10 +24,11 @@ from ...jobs.errors import StoreUnavailable
 from ...jobs.events import Publisher
 from ...jobs.model import Job
 from ...jobs.ordering import OrderPolicy
-from ..base import Clock, KeyedJob, StoreObserver, StoreState
+from ..base import Clock, KeyedJob, StoreState
 from ..done import Done
 from ..held import HeldLedger
 from ..ledger import basis
+from ..listeners import StoreObserver
 from ..lockfile import LockFile
 from ..reading import Reading
 from ..records import Ahead, EstimateBasis, Place

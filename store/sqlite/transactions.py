@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 
 from ...jobs.errors import ExpeditorError, StoreUnavailable
 from ...jobs.events import Publisher
-from ..base import StoreObserver
 from ..held import HeldLedger
+from ..listeners import StoreObserver
 from ..worker import Call, Outcome, tell, unexpected
 from .changes import ROWS_MAX, ChangeWriter, take_rows
 from .soundness import SameFile

@@ -14,7 +14,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as plain
 
 from expeditor.jobs.model import JobStatus, Source
-from expeditor.store.base import StoreObserver
+from expeditor.store.listeners import StoreObserver
 from expeditor.store.records import DepthRow, QueueSummary
 from expeditor.telemetry.labels import FirstSeen
 from expeditor.telemetry.metrics import CLASSES_NAMED, Metrics
