@@ -82,7 +82,7 @@ class MemoryLedger:
     def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
         """See ``ReadLedger``."""
         ids = self._ids if before_seq is None else self._ids[: max(0, before_seq - 1)]
-        found = (job for job_id in reversed(ids) if (job := self._jobs.get(job_id)) and _wanted(job, query))
+        found = (job for job_id in reversed(ids) if (job := self._jobs.get(job_id)) and query.wants(job))
         return list(islice(found, limit))
 
     def depth(self) -> list[DepthRow]:
@@ -377,17 +377,6 @@ class MemoryLedger:
 
     def _ended_in(self, status: JobStatus) -> list[Job]:
         return sorted((job for job in self._jobs.values() if job.status is status and is_terminal(status)), key=_end)
-
-
-def _wanted(job: Job, query: JobQuery) -> bool:
-    return (
-        (not query.statuses or job.status in query.statuses)
-        and query.principal in (None, job.principal.name)
-        and (not query.causes or job.cause in query.causes)
-        and query.held in (None, job.held)
-        and (query.batch_id is None or (job.slot is not None and job.slot.batch_id == query.batch_id))
-        and all(job.metadata.get(key) == value for key, value in query.labels)
-    )
 
 
 def _end(job: Job) -> tuple[float, int]:

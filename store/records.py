@@ -51,6 +51,17 @@ class JobQuery:
     batch_id: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
 
+    def wants(self, job: Job) -> bool:
+        """Whether it selects this job, on whatever page."""
+        return (
+            (not self.statuses or job.status in self.statuses)
+            and self.principal in (None, job.principal.name)
+            and (not self.causes or job.cause in self.causes)
+            and self.held in (None, job.held)
+            and (self.batch_id is None or (job.slot is not None and job.slot.batch_id == self.batch_id))
+            and all(job.metadata.get(key) == value for key, value in self.labels)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
