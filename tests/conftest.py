@@ -10,7 +10,7 @@ import gc
 import os
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -37,14 +37,16 @@ _register("tests", ROOT / "tests")
 for _name in [name for name in os.environ if name.startswith("EXPEDITOR_") and name not in _KEPT]:
     del os.environ[_name]
 
-# What collection makes stays until the end. To look through it again and again was a third of the time of the fast tests.
-gc.disable()
 
-
-def pytest_collection_finish() -> None:
-    """From here on garbage is collected as ever; what there is now is left out of it."""
-    gc.freeze()
-    gc.enable()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What this makes stays until the end: to look for garbage in it again and again was a third of the time of the fast tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
