@@ -85,7 +85,8 @@ class Settings(ApiSettings):
         30.0,
         ge=0,
         le=3_600,
-        description="Seconds of work by which a job may be passed over, in all, by jobs whose models are in memory. 0: never.",
+        description="Seconds of work by which a job may be passed over, in all, by jobs whose models are in memory. 0: never. On a "
+        "shared queue also how long a parked job that can go on is left to the instance that parked it, at most.",
     )
     weights: dict[str, Annotated[float, Field(gt=0, le=1e6)]] = Field(
         default_factory=dict,
