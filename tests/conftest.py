@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import uuid
 from collections.abc import Generator, Iterator
@@ -36,6 +37,9 @@ _register("expeditor", ROOT)
 _register("tests", ROOT / "tests")
 for _name in [name for name in os.environ if name.startswith("EXPEDITOR_") and name not in _KEPT]:
     del os.environ[_name]
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # What a shell starts in the background ignores Ctrl-C, and so would every program that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
