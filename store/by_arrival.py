@@ -25,12 +25,16 @@ class ByArrival:
     def add(self, job: Job) -> None:
         """A job came, or was changed: its place stays."""
         seqs = self._seqs
-        at = len(seqs) if not seqs or seqs[-1] < job.seq else bisect_left(seqs, job.seq)
-        if at < len(seqs) and seqs[at] == job.seq:
-            self._ids[at] = job.id
-            return
-        seqs.insert(at, job.seq)
-        self._ids.insert(at, job.id)
+        if not seqs or seqs[-1] < job.seq:
+            seqs.append(job.seq)
+            self._ids.append(job.id)
+        else:
+            at = bisect_left(seqs, job.seq)
+            if seqs[at] == job.seq:
+                self._ids[at] = job.id
+                return
+            seqs.insert(at, job.seq)
+            self._ids.insert(at, job.id)
         if len(seqs) > 2 * len(self._jobs) + _GONE_MAX:
             self._strike_out()
 

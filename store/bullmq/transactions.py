@@ -82,6 +82,7 @@ class Transactions:
         self._names = [
             keys(name) for name in ("meta", "changes", "events", "live", "ended", "pruned", "request", "turn")
         ]
+        self._channel = keys("word")
         self._pack, self._pack_text = packer(), text_packer()
         self._ledger = ledger
         self._hearing = Hearing(ledger, news, own)
@@ -216,7 +217,7 @@ class Transactions:
             "changed": self._pack([commands.key(job_id) for job_id in changed]),
             "also": self._also(),
             "listens": int(self._listens()),
-            "channel": self._keys("word"),
+            "channel": self._channel,
         }
 
     def _sent(self, asked: dict[str, Any], token: str) -> str:
