@@ -54,7 +54,7 @@ def store_lines(*, quick: bool) -> Iterator[Line]:
     from tests.support.redis_server import RedisServer  # noqa: PLC0415
 
     rounds = 3 if quick else 7
-    with RedisServer() as server:
+    with RedisServer() as server, shared.bound(server):
         for at_once, jobs in ((1, 1500), (16, 1500), (shared.AT_ONCE, 1500)):
             blocks: dict[str, Callable[[], float]] = {
                 "ours": lambda n=at_once, jobs=jobs: shared.enqueue_rate(server, jobs, n),

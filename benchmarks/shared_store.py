@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import statistics
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from bullmq import Queue
@@ -34,6 +38,25 @@ WARM_UP = 20
 def namespace() -> str:
     """A queue that nobody has used."""
     return f"bench-{uuid.uuid4().hex[:10]}"
+
+
+@contextmanager
+def bound(server: RedisServer) -> Iterator[None]:
+    """Redis on one core and what this process starts on another, where the system can do so: on two cores that all threads share, what is
+    measured is as much how they push each other about."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    if len(cores) < 2:  # noqa: PLR2004 - one for each
+        yield
+        return
+    with server.client() as client:
+        redis_pid = int(client.info("server")["process_id"])
+    for thread in Path(f"/proc/{redis_pid}/task").iterdir():
+        os.sched_setaffinity(int(thread.name), cores[:1])
+    os.sched_setaffinity(0, cores[1:2])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 def enqueue_rate(server: RedisServer, jobs: int, at_once: int, depth: int = 0) -> float:

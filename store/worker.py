@@ -50,10 +50,17 @@ _log = logging.getLogger("expeditor.store")
 class BatchWorker:
     """A thread around ``run``, which takes a batch of verbs and gives back one outcome for each, and never raises."""
 
-    def __init__(self, name: str, run: Callable[[Sequence[Call]], Sequence[Outcome]]) -> None:
-        """Not started yet: until ``start``, everything asked is refused."""
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Call]], Sequence[Outcome]],
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        """Not started yet: until ``start``, everything asked is refused. ``after`` is called when the callers of a batch have their
+        answers: what they need not wait for; it must not raise."""
         self._name = name
         self._run = run
+        self._after = after
         self._lock = threading.Lock()
         self._progress = threading.Condition(self._lock)
         self._asked: SimpleQueue[tuple[Call, Future[Any]] | None] = SimpleQueue()
@@ -136,6 +143,8 @@ class BatchWorker:
             self._settle([call for call, _ in batch])
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 _complete(future, outcome)
+            if self._after is not None:
+                self._after()
 
     def _settle(self, calls: Sequence[Call]) -> None:
         with self._lock:

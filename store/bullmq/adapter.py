@@ -114,7 +114,7 @@ class BullmqStore(ThreadedStore):
         self.leases: Leases | None = None
         self._session: _Session | None = None
         self._resources = ExitStack()
-        self._writer = BatchWorker("expeditor-store-write", self._run_writes)
+        self._writer = BatchWorker("expeditor-store-write", self._run_writes, self._answered)
         self._reader = BatchWorker("expeditor-store-read", self._run_reads)
 
     def open(self) -> None:
@@ -317,6 +317,9 @@ class BullmqStore(ThreadedStore):
         except (redis.RedisError, OSError) as fault:
             return [self._unavailable(fault) for _ in batch]
         return [StoreUnavailable("The shared queue changes too fast to be read.") for _ in batch]
+
+    def _answered(self) -> None:
+        self._now_open().transactions.finish()
 
     def _disturbed(self) -> None:
         if self.leases is not None:

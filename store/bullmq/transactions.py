@@ -11,6 +11,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import redis
@@ -103,9 +104,11 @@ class Transactions:
         self._verbs = 0
         self.error: str | None = None
         self.unsure = False
+        self._rest: Callable[[], None] | None = None
 
     def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
-        """Run and commit a batch, publish its events, and say what became of each verb."""
+        """Run and commit a batch, publish its events, and say what became of each verb. What nobody waits for is left to ``finish``."""
+        self.finish()
         if time.monotonic() < self._hung_until_s:
             return [unavailable(redis.TimeoutError(), self._address) for _ in batch]
         try:
@@ -121,6 +124,12 @@ class Transactions:
                 return [unexpected()]
             _log.warning("a batch of %d verbs is run again, each on its own", len(batch))
             return [self.run([call])[0] for call in batch]
+
+    def finish(self) -> None:
+        """Do what is left to do of the latest batch: before another is run at the latest."""
+        rest, self._rest = self._rest, None
+        if rest is not None:
+            rest()
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         words = [call.run for call in batch if isinstance(call.run, _WORDS)]
@@ -188,15 +197,18 @@ class Transactions:
             return answer
         self.unsure = False
         self._recovered(proven=wrote and not full_too)
+        self._rest = partial(self._take_over, commands, epoch) if wrote else ledger.commit
         if wrote:
-            kept = [commands.kept(job) for job in changes.jobs.values()]
-            ledger.pools.update(job.pool for job in changes.jobs.values())
-            self._own.committed(ledger.before, changes.jobs.values())
-            ledger.committed(kept, changes, epoch)
             self._observer.committed(time.perf_counter() - began_s, self._verbs)
-        else:
-            ledger.commit()
         return "done"
+
+    def _take_over(self, commands: Commands, epoch: float | None) -> None:
+        """What was committed is so here too."""
+        ledger, jobs = self._ledger, self._ledger.changes.jobs.values()
+        kept = [commands.kept(job) for job in jobs]
+        ledger.pools.update(job.pool for job in jobs)
+        self._own.committed(ledger.before, jobs)
+        ledger.committed(kept, ledger.changes, epoch)
 
     def _asked(self, commands: Commands, listed: list[Command], moves: list[Move]) -> dict[str, Any]:
         """What ``commit.lua`` is told."""

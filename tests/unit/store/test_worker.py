@@ -118,3 +118,25 @@ def test_who_waits_for_a_ticket_waits_for_what_it_stands_for_alone(engine: Engin
     worker.wait_for(worker.ticket("b"))
     mine.result(DEADLINE_S)
     worker.stop()
+
+
+def test_what_nobody_waits_for_is_done_when_the_answers_are_given(engine: Engine) -> None:
+    happened, answered = list[str](), threading.Event()
+
+    def after() -> None:
+        assert answered.wait(DEADLINE_S)
+        happened.append("after")
+
+    def verb(number: int) -> Done[None]:
+        happened.append(f"verb {number}")
+        return Done(None)
+
+    worker = BatchWorker("worker", engine.run, after)
+    worker.start()
+    engine.go.set()
+    worker.submit(lambda: verb(1)).result(DEADLINE_S)
+    second = worker.submit(lambda: verb(2))
+    answered.set()
+    second.result(DEADLINE_S)
+    worker.stop()
+    assert happened == ["verb 1", "after", "verb 2", "after"]
