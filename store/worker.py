@@ -57,7 +57,7 @@ class BatchWorker:
         after: Callable[[], None] | None = None,
     ) -> None:
         """Not started yet: until ``start``, everything asked is refused. ``after`` is called when the callers of a batch have their
-        answers: what they need not wait for; it must not raise."""
+        answers: what they need not wait for. What it raises is logged, and ends nothing."""
         self._name = name
         self._run = run
         self._after = after
@@ -143,8 +143,14 @@ class BatchWorker:
             self._settle([call for call, _ in batch])
             for (_, future), outcome in zip(batch, outcomes, strict=True):
                 _complete(future, outcome)
-            if self._after is not None:
+            self._afterwards()
+
+    def _afterwards(self) -> None:
+        if self._after is not None:
+            try:
                 self._after()
+            except Exception:  # noqa: BLE001 - a fault of ours must not end the thread that everybody waits for
+                _log.exception("what follows a batch of verbs failed")
 
     def _settle(self, calls: Sequence[Call]) -> None:
         with self._lock:

@@ -91,18 +91,6 @@ class Connections:
         """A client for listening and blocking commands of at most ``BLOCK_S``."""
         return self._client(purpose, PATIENT_S, decode)
 
-    def for_writes(self) -> Redis:
-        """For the verbs that write."""
-        return self.prompt("writes")
-
-    def for_reads(self) -> Redis:
-        """For the verbs that read, and for leases."""
-        return self.prompt("reads")
-
-    def for_listening(self) -> Redis:
-        """For hearing of commits."""
-        return self.patient("news")
-
     def open(self) -> ServerFacts:
         """Look whether the server can be used and measure its clock, then keep measuring. ``StoreUnavailable`` says why not."""
         client = self.prompt("clock")

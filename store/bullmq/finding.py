@@ -46,7 +46,7 @@ class ReaderRows(BullmqRows, OfLine):
     def newest(self, query: JobQuery, before_seq: int | None, limit: int) -> list[Job]:
         """See ``ReadLedger``."""
         below = _BEFORE_ALL if before_seq is None else before_seq
-        live = self._line.newest(below, limit, lambda job: _wanted(job, query))
+        live = self._line.newest(below, limit, query.wants)
         walks = [self._walk(name, query, below) for name in self._indexes(query)]
         found: dict[str, Job] = {}
         for job in heapq.merge(live, *walks, key=lambda job: -job.seq):
@@ -202,7 +202,7 @@ class ReaderRows(BullmqRows, OfLine):
     def _walk(self, name: str, query: JobQuery, below: int) -> Iterator[Job]:
         while keys := self._client.zrevrangebyscore(name, f"({below}", "-inf", 0, _CHUNK, withscores=True):
             below = int(keys[-1][1])
-            yield from (job for job in self._jobs(key for key, _ in keys) if _wanted(job, query))
+            yield from (job for job in self._jobs(key for key, _ in keys) if query.wants(job))
             if len(keys) < _CHUNK:
                 return
 
@@ -235,17 +235,6 @@ class ReaderRows(BullmqRows, OfLine):
         while some := list(islice(asked, _CHUNK)):
             found += [kept.job for kept in self.kept_at(some) if kept is not None]
         return found
-
-
-def _wanted(job: Job, query: JobQuery) -> bool:
-    return (
-        (not query.statuses or job.status in query.statuses)
-        and query.principal in (None, job.principal.name)
-        and (not query.causes or job.cause in query.causes)
-        and query.held in (None, job.held)
-        and (query.batch_id is None or (job.slot is not None and job.slot.batch_id == query.batch_id))
-        and all(job.metadata.get(key) == value for key, value in query.labels)
-    )
 
 
 def _told_of(fields: dict[bytes, bytes], query: LogQuery) -> bool:

@@ -105,10 +105,13 @@ class Transactions:
         self.error: str | None = None
         self.unsure = False
         self._rest: Callable[[], None] | None = None
+        self._astray = False
 
     def run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         """Run and commit a batch, publish its events, and say what became of each verb. What nobody waits for is left to ``finish``."""
         self.finish()
+        if self._astray:
+            raise Anew
         if time.monotonic() < self._hung_until_s:
             return [unavailable(redis.TimeoutError(), self._address) for _ in batch]
         try:
@@ -126,10 +129,12 @@ class Transactions:
             return [self.run([call])[0] for call in batch]
 
     def finish(self) -> None:
-        """Do what is left to do of the latest batch: before another is run at the latest."""
+        """Do what is left to do of the latest batch: before another is run at the latest. Where that fails everything is read anew then."""
         rest, self._rest = self._rest, None
         if rest is not None:
+            self._astray = True
             rest()
+            self._astray = False
 
     def _run(self, batch: Sequence[Call]) -> Sequence[Outcome]:
         words = [call.run for call in batch if isinstance(call.run, _WORDS)]

@@ -140,3 +140,12 @@ def test_what_nobody_waits_for_is_done_when_the_answers_are_given(engine: Engine
     second.result(DEADLINE_S)
     worker.stop()
     assert happened == ["verb 1", "after", "verb 2", "after"]
+
+
+def test_a_fault_in_what_nobody_waits_for_ends_nothing(engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+    worker = BatchWorker("worker", engine.run, lambda: 1 // 0 and None)
+    worker.start()
+    engine.go.set()
+    assert [worker.submit(lambda number=number: Done(number)).result(DEADLINE_S) for number in range(3)] == [0, 1, 2]
+    worker.stop()
+    assert [line.message for line in caplog.records] == ["what follows a batch of verbs failed"] * 3
